@@ -1,0 +1,120 @@
+// The command line: which command, which options, and what an error looks like. The only user of commander.
+// Commands are loaded when they are called, so that --help, --version and usage errors load no TensorFlow.
+
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError, Option } from 'commander';
+import { COMMANDS, type CommandRow, RESERVED } from './commands.js';
+import { EXIT, errorMessage, KvgenError, UsageError } from './errors.js';
+import { catchInterrupts } from './interrupts.js';
+import type { OptionRow } from './options.js';
+import { Terminal } from './terminal.js';
+
+/** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const terminal = new Terminal();
+  const interrupts = catchInterrupts();
+  try {
+    const { row, rest } = splitCommand(argv);
+    process.exitCode = (await dispatch(row, rest, terminal, interrupts.signal)) ?? EXIT.ok;
+  } catch (error) {
+    process.exitCode = report(error, terminal, interrupts.signal);
+  }
+  process.exitCode = interrupts.exitCode() ?? process.exitCode;
+}
+
+/** The first word names the command; anything else belongs to generate. */
+function splitCommand(argv: readonly string[]): { row: CommandRow; rest: readonly string[] } {
+  const [word] = argv;
+  const row = COMMANDS.find(({ name }) => name === word);
+  if (row !== undefined) {
+    return { row, rest: argv.slice(1) };
+  }
+  if (word !== undefined && RESERVED.includes(word)) {
+    throw new UsageError(`'${word}' does not exist in this version; as a prompt: kvgen -- ${word}`);
+  }
+  return { row: COMMANDS[0], rest: argv };
+}
+
+async function dispatch(row: CommandRow, argv: readonly string[], terminal: Terminal, signal: AbortSignal) {
+  const command = buildCommand(row, terminal);
+  let words: string[];
+  try {
+    words = command.parse(argv as string[], { from: 'user' }).args;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      return EXIT.ok; // --help and --version have answered
+    }
+    throw error instanceof CommanderError ? usageError(error) : error;
+  }
+  checkWords(row, words, argv);
+  const run = await row.load();
+  return run({ words, options: command.opts(), terminal, signal, usage: () => command.helpInformation() });
+}
+
+function checkWords(row: CommandRow, words: readonly string[], argv: readonly string[]): void {
+  if (words.length > row.maxWords) {
+    const hint = row.maxWords === 1 ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
+    throw new UsageError(
+      `expected at most ${row.maxWords} argument${row.maxWords === 1 ? '' : 's'}, got ${words.length}: ${hint}`,
+    );
+  }
+  const [word] = words;
+  if (row.name === 'generate' && word !== undefined && RESERVED.includes(word) && !argv.includes('--')) {
+    throw new UsageError(`'${word}' is a command and comes first; as a prompt: kvgen -- ${word}`);
+  }
+}
+
+function buildCommand(row: CommandRow, terminal: Terminal): Command {
+  const command = new Command(row.name === 'generate' ? 'kvgen' : `kvgen ${row.name}`)
+    .description(row.description)
+    .usage(row.usage)
+    .argument('[words...]')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .configureHelp({ visibleArguments: () => [], helpWidth: 100 })
+    .configureOutput({ writeOut: (text) => void terminal.write(text), writeErr: () => {} })
+    .addHelpText('before', `${row.examples.map((example) => `  $ ${example}`).join('\n')}\n`)
+    .addHelpText('after', row.notes)
+    .exitOverride();
+  for (const option of row.options) {
+    command.addOption(toOption(option));
+  }
+  return command;
+}
+
+function toOption(row: OptionRow): Option {
+  const option = new Option(row.flags, row.description);
+  if (row.fallback !== undefined) {
+    const isEmpty = Array.isArray(row.fallback) || row.fallback instanceof Map;
+    option.default(row.fallback, isEmpty ? 'none' : String(row.fallback));
+  }
+  if (row.choices !== undefined) {
+    option.choices(row.choices);
+  }
+  if (row.parse !== undefined) {
+    option.argParser(row.parse);
+  }
+  return row.env === undefined ? option : option.env(row.env);
+}
+
+function usageError(error: CommanderError): UsageError {
+  const [line = ''] = error.message.replace(/^error: /, '').split('\n');
+  return new UsageError(`${line}; \`kvgen --help\` lists what there is`);
+}
+
+function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
+  terminal.progressDone();
+  if (signal.aborted) {
+    return EXIT.failure; // the signal's exit code replaces it
+  }
+  if (process.env.KVGEN_DEBUG === '1' && error instanceof Error && error.stack !== undefined) {
+    process.stderr.write(`${error.stack}\n`);
+  } else {
+    terminal.error(errorMessage(error));
+  }
+  return error instanceof KvgenError ? error.exitCode : EXIT.failure;
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+}

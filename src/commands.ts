@@ -1,0 +1,126 @@
+// The commands: one row each, with its words, options and examples, and where its code is. The code is loaded
+// when the command is called.
+
+import { COLOR, DOCTOR_OPTIONS, GENERATE_OPTIONS, type OptionRow, TOKENIZE_OPTIONS } from './options.js';
+import type { Terminal } from './terminal.js';
+
+export interface Invocation {
+  /** What is no option. */
+  readonly words: readonly string[];
+  readonly options: object;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  usage(): string;
+}
+
+/** Returns the exit code. */
+export type Run = (invocation: Invocation) => Promise<number>;
+
+export interface CommandRow {
+  readonly name: string;
+  readonly description: string;
+  readonly usage: string;
+  readonly maxWords: number;
+  readonly options: readonly OptionRow[];
+  readonly examples: readonly string[];
+  readonly notes: string;
+  readonly load: () => Promise<Run>;
+}
+
+/** Words that are never a prompt by themselves, whether the command exists yet or not. */
+export const RESERVED: readonly string[] = [
+  'generate',
+  'score',
+  'batch',
+  'bench',
+  'tokenize',
+  'cache',
+  'models',
+  'setup',
+  'doctor',
+  'completion',
+];
+
+const GENERATE: CommandRow = {
+  name: 'generate',
+  description:
+    "Write text with a GPT-2-style model. The default model, stories, knows English children's stories and nothing else.",
+  usage: '[options] [prompt]',
+  maxWords: 1,
+  options: GENERATE_OPTIONS,
+  examples: [
+    'kvgen "Once upon a time"',
+    'kvgen -n 400 --seed 7 "The dragon" | tee dragon.txt',
+    'kvgen --no-cache --verbose "Once upon a time"',
+  ],
+  notes: `
+Commands (kvgen <command> --help):
+  tokenize     token ids of a text as a JSON array
+  models       the models found on this machine
+  setup        install the native engine
+  doctor       what runs here, and a self-test
+  completion   a completion script for bash or zsh
+
+The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
+After -- everything is the prompt: kvgen -- bench
+Environment: KVGEN_MODEL, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+  load: async () => (await import('./commands/generate.js')).generateCommand,
+};
+
+export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
+  GENERATE,
+  {
+    name: 'tokenize',
+    description: 'Print the token ids of a text as a JSON array.',
+    usage: '[options] [text]',
+    maxWords: 1,
+    options: TOKENIZE_OPTIONS,
+    examples: ['kvgen tokenize "Once upon a time"'],
+    notes: '',
+    load: async () => (await import('./commands/tokenize.js')).tokenizeCommand,
+  },
+  {
+    name: 'models',
+    description: "List the models found: in the package, in the user's data directory, in the Hugging Face cache.",
+    usage: '[options]',
+    maxWords: 0,
+    options: [COLOR],
+    examples: ['kvgen models'],
+    notes: '',
+    load: async () => (await import('./commands/models.js')).modelsCommand,
+  },
+  {
+    name: 'setup',
+    description: 'Install the native engine now, as npm install does. Exits 1 when there is none at the end.',
+    usage: '[options]',
+    maxWords: 0,
+    options: [],
+    examples: ['kvgen setup'],
+    notes: '',
+    load: async () => {
+      const { setup } = await import('./commands/setup.js');
+      return ({ terminal }) => setup({ log: (line) => terminal.log(line) });
+    },
+  },
+  {
+    name: 'doctor',
+    description: 'Show what runs here and test it. Exits 1 when something does not work.',
+    usage: '[options]',
+    maxWords: 0,
+    options: DOCTOR_OPTIONS,
+    examples: ['kvgen doctor'],
+    notes: '',
+    load: async () => (await import('./commands/doctor.js')).doctorCommand,
+  },
+  {
+    name: 'completion',
+    description: 'Print a completion script for a shell.',
+    usage: '<bash|zsh>',
+    maxWords: 1,
+    options: [],
+    examples: ['kvgen completion bash >> ~/.bashrc', 'kvgen completion zsh > ~/.zfunc/_kvgen'],
+    notes: '',
+    load: async () => (await import('./commands/completion.js')).completionCommand,
+  },
+];

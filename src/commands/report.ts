@@ -1,0 +1,64 @@
+// What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
+
+import type { GenerateRun } from './generate.js';
+
+/** The line after the text: tokens, speed, what the cache holds, the seed. */
+export function statisticsLine(run: GenerateRun): string {
+  const { stats } = run;
+  const parts = [
+    count(stats.generationTokens, 'token'),
+    rate(stats.generationTokens - 1, stats.decodeMs)
+      ?.toFixed(0)
+      .concat(' tok/s'),
+    stats.firstTokenMs === null ? undefined : `first token ${stats.firstTokenMs.toFixed(0)} ms`,
+    `prompt ${count(run.promptIds.length, 'token')} (0 reused)`,
+    run.cache ? `cache ${count(stats.cachePositions, 'position')}, ${megabytes(stats.cacheBytes)}` : 'cache off',
+    `seed ${run.seed}`,
+  ];
+  return parts.filter((part) => part !== undefined).join(' · ');
+}
+
+/** The object of --json, on one line. */
+export function reportJson(run: GenerateRun): string {
+  const { stats } = run;
+  return JSON.stringify({
+    model: run.model,
+    backend: run.backend.name,
+    engine: run.engine,
+    threads: run.backend.threads,
+    prompt: run.prompt,
+    text: run.tokens.map(({ text }) => text).join(''),
+    finish_reason: run.finishReason,
+    seed: run.seed,
+    prompt_ids: run.promptIds,
+    ids: run.tokens.map(({ id }) => id),
+    prompt_tokens: run.promptIds.length,
+    generation_tokens: stats.generationTokens,
+    load_ms: round(stats.loadMs),
+    prompt_ms: round(stats.promptMs),
+    first_token_ms: round(stats.firstTokenMs),
+    decode_ms: round(stats.decodeMs),
+    prompt_tps: round(rate(run.promptIds.length, stats.promptMs)),
+    generation_tps: round(rate(stats.generationTokens - 1, stats.decodeMs)),
+    cache: { enabled: run.cache, positions: stats.cachePositions, bytes: stats.cacheBytes },
+    num_tensors: stats.numTensors,
+    peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+  });
+}
+
+/** A second; null where nothing was measured. */
+function rate(tokens: number, ms: number | null): number | null {
+  return ms !== null && ms > 0 && tokens > 0 ? (1000 * tokens) / ms : null;
+}
+
+function round(value: number | null): number | null {
+  return value === null ? null : Math.round(value * 10) / 10;
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,23 @@
+// `kvgen tokenize`: a text in, its token ids out as a JSON array. Needs only the tokenizer's files.
+
+import type { Invocation } from '../commands.js';
+import { EXIT, UsageError } from '../errors.js';
+import { findModel } from '../model/find.js';
+import { readPrompt } from '../prompt.js';
+import { loadTokenizer } from '../text/tokenizer.js';
+
+export async function tokenizeCommand({ words, options, terminal, signal, usage }: Invocation): Promise<number> {
+  const { model, file } = options as { model: string; file?: string };
+  const [argument] = words;
+  if (file !== undefined && argument !== undefined) {
+    throw new UsageError('--file cannot go with a text');
+  }
+  if (argument === undefined && file === undefined && terminal.stdinIsTerminal) {
+    throw new UsageError(`no text\n\n${usage()}`);
+  }
+  const { dir } = findModel(model);
+  const text = await readPrompt({ argument, file, readStdin: () => terminal.readStdin(signal) });
+  const tokenizer = await loadTokenizer(dir);
+  await terminal.print(JSON.stringify(tokenizer.encode(text)));
+  return EXIT.ok;
+}

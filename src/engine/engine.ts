@@ -1,0 +1,24 @@
+// What generation needs of whatever runs the model: ids in, logits out, the cache brought forward. The eager
+// engine is one; an engine that replays a captured graph fits behind the same interface.
+// Knows nothing of text or sampling.
+
+import type { KvCache } from '../cache/kv-cache.js';
+import type { Gpt2Config } from '../config.js';
+
+export interface Engine {
+  readonly name: 'eager';
+  readonly config: Gpt2Config;
+  /** An empty cache, owned by the caller. */
+  newCache(): KvCache;
+  /**
+   * Runs `ids` through the model and returns the logits of the last one.
+   * @param ids at least one, each below `vocabSize`
+   * @param cache the tokens before `ids`; `ids` are appended to it. null: `ids` are everything there is
+   * @returns [vocabSize], never to be written to (the memory may be shared with TensorFlow)
+   */
+  forward(ids: readonly number[], cache: KvCache | null): Float32Array;
+  /** TF.js tensors alive now: constant from token to token. */
+  numTensors(): number;
+  /** Frees the weights. Safe to call twice. */
+  dispose(): void;
+}

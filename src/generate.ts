@@ -1,0 +1,193 @@
+// The loop: prefill the prompt, then decode one token at a time, sampling each from the logits of the last.
+// Yields ids. Knows nothing of text, streams or TF.js; the engine and the sampler are given.
+
+import { setImmediate } from 'node:timers/promises';
+import type { KvCache } from './cache/kv-cache.js';
+import type { Engine } from './engine/engine.js';
+import { prefillChunks } from './engine/prefill.js';
+import type { Sampler } from './sampling/sampler.js';
+
+export type FinishReason = 'stop' | 'length' | 'context' | 'abort';
+
+export interface GenerateOptions {
+  /** Tokens to generate; Infinity: to the end of the context. 0: prefill only. */
+  readonly maxTokens: number;
+  /** Ids that the context holds; prompt and generated tokens together never exceed it. */
+  readonly nCtx: number;
+  /** Ids that end the text; such a token is neither yielded nor counted. */
+  readonly stopIds: readonly number[];
+  /** false: every step runs the same forward pass over all ids, with no past. */
+  readonly cache: boolean;
+  /** At the end of the context: stop, or keep the head and a recent tail and prefill them anew. */
+  readonly onFull: 'stop' | 'reprefill';
+  readonly signal?: AbortSignal | undefined;
+  /** After each prefill chunk: ids run so far, and ids in all. */
+  readonly onPrefill?: (done: number, total: number) => void;
+}
+
+/** What a run measured. Times in milliseconds; null: that point was not reached. */
+export interface GenerateStats {
+  generationTokens: number;
+  /** From the start of the process to the start of prefill. */
+  loadMs: number;
+  promptMs: number | null;
+  /** From the start of prefill to the first token. */
+  firstTokenMs: number | null;
+  /** From the first to the last token. */
+  decodeMs: number | null;
+  cachePositions: number;
+  cacheBytes: number;
+  /** TF.js tensors alive after the first and after the last token. */
+  numTensors: [number, number] | null;
+}
+
+export function newStats(): GenerateStats {
+  return {
+    generationTokens: 0,
+    loadMs: 0,
+    promptMs: null,
+    firstTokenMs: null,
+    decodeMs: null,
+    cachePositions: 0,
+    cacheBytes: 0,
+    numTensors: null,
+  };
+}
+
+/**
+ * Generates ids until one of `stopIds`, `maxTokens`, the end of the context, or an abort.
+ * @param promptIds 1 … nCtx − 1 ids
+ * @param stats filled while it runs, also when the caller stops early
+ * @yields each id as it is sampled
+ * @returns why it ended
+ */
+export async function* generate(
+  engine: Engine,
+  sampler: Sampler,
+  promptIds: readonly number[],
+  options: GenerateOptions,
+  stats: GenerateStats,
+): AsyncGenerator<number, FinishReason> {
+  const run = new Run(engine, promptIds, options, stats);
+  try {
+    let logits = await run.prefill();
+    while (logits !== null) {
+      if (run.ids.length - promptIds.length >= options.maxTokens) {
+        return 'length';
+      }
+      const id = sampler(logits, run.ids);
+      if (options.stopIds.includes(id)) {
+        return 'stop';
+      }
+      run.accept(id);
+      yield id;
+      await setImmediate(); // native calls block the event loop: signals and closed pipes are noticed here
+      if (stats.generationTokens >= options.maxTokens) {
+        return 'length';
+      }
+      if (run.full && options.onFull === 'stop') {
+        return 'context';
+      }
+      logits = await run.step();
+    }
+    return 'abort';
+  } finally {
+    run.dispose();
+  }
+}
+
+/** One generation: its ids, its cache and its clock. */
+class Run {
+  /** Prompt and generated ids. */
+  readonly ids: number[];
+  readonly #engine: Engine;
+  readonly #options: GenerateOptions;
+  readonly #stats: GenerateStats;
+  readonly #promptLength: number;
+  readonly #start = performance.now();
+  /** The one place that decides between cached and uncached: null is a pass over all ids, with no past. */
+  readonly #cache: KvCache | null;
+  /** What the model sees: all ids, or head and tail of them after a reprefill. */
+  #window: number[];
+
+  constructor(engine: Engine, promptIds: readonly number[], options: GenerateOptions, stats: GenerateStats) {
+    this.ids = [...promptIds];
+    this.#window = [...promptIds];
+    this.#promptLength = promptIds.length;
+    this.#engine = engine;
+    this.#options = options;
+    this.#stats = stats;
+    this.#cache = options.cache ? engine.newCache() : null;
+    stats.loadMs = this.#start; // performance.now() counts from the start of the process
+  }
+
+  get full(): boolean {
+    return this.#window.length >= this.#options.nCtx;
+  }
+
+  async prefill(): Promise<Float32Array | null> {
+    const logits = await this.#prefillWindow();
+    this.#stats.promptMs = performance.now() - this.#start;
+    return logits;
+  }
+
+  /** Runs the newest id; null when aborted. */
+  async step(): Promise<Float32Array | null> {
+    if (this.#options.signal?.aborted) {
+      return null;
+    }
+    if (this.full) {
+      return this.#reprefill();
+    }
+    const logits = this.#engine.forward(this.#cache === null ? this.#window : this.#window.slice(-1), this.#cache);
+    this.#measureCache();
+    return logits;
+  }
+
+  accept(id: number): void {
+    this.ids.push(id);
+    this.#window.push(id);
+    const stats = this.#stats;
+    const now = performance.now() - this.#start;
+    const numTensors = this.#engine.numTensors();
+    stats.firstTokenMs ??= now;
+    stats.decodeMs = now - stats.firstTokenMs;
+    stats.numTensors = [stats.numTensors?.[0] ?? numTensors, numTensors];
+    stats.generationTokens++;
+  }
+
+  dispose(): void {
+    this.#cache?.dispose();
+  }
+
+  /** GPT-2's positions are inside the cached keys, so the only exact way on is to prefill what is kept anew. */
+  #reprefill(): Promise<Float32Array | null> {
+    const { nCtx } = this.#options;
+    const head = this.ids.slice(0, Math.min(this.#promptLength, Math.floor(nCtx / 4)));
+    this.#window = [...head, ...this.ids.slice(-Math.max(1, Math.floor(nCtx / 2)))];
+    this.#cache?.truncate(0);
+    return this.#prefillWindow();
+  }
+
+  async #prefillWindow(): Promise<Float32Array | null> {
+    const chunks = this.#cache === null ? [this.#window] : prefillChunks(this.#window);
+    let logits: Float32Array | null = null;
+    let done = 0;
+    for (const chunk of chunks) {
+      await setImmediate();
+      if (this.#options.signal?.aborted) {
+        return null;
+      }
+      logits = this.#engine.forward(chunk, this.#cache);
+      done += chunk.length;
+      this.#measureCache();
+      this.#options.onPrefill?.(done, this.#window.length);
+    }
+    return logits;
+  }
+
+  #measureCache(): void {
+    this.#stats.cachePositions = this.#cache?.length ?? 0;
+    this.#stats.cacheBytes = this.#cache?.byteSize ?? 0;
+  }
+}

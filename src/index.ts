@@ -1,0 +1,28 @@
+// What `import … from 'kvgen'` gives. Everything else is internal.
+
+import { type BackendName, loadBackend } from './backend/backend.js';
+import { findModel } from './model/find.js';
+import { type Model, openModel } from './model/model.js';
+
+export interface LoadModelOptions {
+  /** `auto` (default): the native engine where it is installed, else WebAssembly. */
+  backend?: BackendName | 'auto';
+}
+
+/**
+ * Loads a GPT-2-style model.
+ * @param model a folder (a path with a separator in it) or a name, as the command's `-m` takes them
+ * @returns the model; call `dispose()` when done with it
+ * @throws Error with one line that says what is wrong with the folder, and where
+ * @example
+ * const model = await loadModel('stories');
+ * const logits = model.logits([431, 12], { cache: true }); // Float32Array [vocabSize]
+ * model.dispose();
+ */
+export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
+  const { dir } = findModel(model);
+  await loadBackend(options.backend ?? 'auto');
+  return openModel(dir);
+}
+
+export type { BackendName, Model };

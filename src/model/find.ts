@@ -1,0 +1,151 @@
+// Where models are: a path is a path; a name is looked up in the package's own models, in the user's data
+// directory, then in the Hugging Face cache of this machine. Never asks the network. Loads no TensorFlow.
+
+import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import envPaths from 'env-paths';
+import { KvgenError } from '../errors.js';
+
+export type ModelSource = 'package' | 'user' | 'hugging face cache' | 'path';
+
+export interface FoundModel {
+  readonly name: string;
+  readonly dir: string;
+  readonly source: ModelSource;
+}
+
+/**
+ * The folder that `-m` names.
+ * @param model a path where it contains a separator, else a name
+ * @throws KvgenError saying where it was looked for and how to get it
+ */
+export function findModel(model: string): FoundModel {
+  if (/[/\\]/.test(model)) {
+    return findPath(model);
+  }
+  const found = listModels().find(({ name }) => name === model) ?? findInHub(model);
+  if (found === undefined) {
+    throw new KvgenError(
+      `model '${model}' not found in ${placesLookedIn().join(', ')}; \`kvgen models\` lists what is here, ` +
+        `\`hf download ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
+    );
+  }
+  return found;
+}
+
+/** Every model that a name can reach on this machine. */
+export function listModels(): FoundModel[] {
+  const plain = [...foldersIn(packageModels(), 'package'), ...foldersIn(userModels(), 'user')];
+  return [...plain, ...hubFolders().flatMap((folder) => hubModel(folder) ?? [])];
+}
+
+function findPath(path: string): FoundModel {
+  const dir = resolve(path);
+  if (isDirectory(dir)) {
+    return { name: basename(dir), dir, source: 'path' };
+  }
+  const inHub = /^[\w.-]+\/[\w.-]+$/.test(path) ? hubModel(`models--${path.replace('/', '--')}`) : undefined;
+  if (inHub === undefined) {
+    throw new KvgenError(
+      `model folder ${dir}: not found or not a folder; a model folder holds config.json and model.safetensors`,
+    );
+  }
+  return inHub;
+}
+
+/** `gpt2` is stored as models--gpt2, or, since it has an owner, as models--openai-community--gpt2. */
+function findInHub(name: string): FoundModel | undefined {
+  const exact = [`models--${name}`, `models--openai-community--${name}`];
+  const byAnyOwner = hubFolders().filter((folder) => folder.startsWith('models--') && folder.endsWith(`--${name}`));
+  for (const folder of [...exact, ...byAnyOwner]) {
+    const found = hubModel(folder);
+    if (found !== undefined) {
+      return { ...found, name };
+    }
+  }
+  return undefined;
+}
+
+/** The snapshot that `main` points to, else the newest one. */
+function hubModel(folder: string): FoundModel | undefined {
+  const root = join(hubCache(), folder);
+  const snapshots = join(root, 'snapshots');
+  const revision = readText(join(root, 'refs', 'main'))?.trim();
+  const newest = () =>
+    subfolders(snapshots).sort((a, b) => modified(join(snapshots, b)) - modified(join(snapshots, a)))[0];
+  const snapshot = revision !== undefined && isDirectory(join(snapshots, revision)) ? revision : newest();
+  return folder.startsWith('models--') && snapshot !== undefined && isModel(join(snapshots, snapshot))
+    ? {
+        name: folder.slice('models--'.length).replaceAll('--', '/'),
+        dir: join(snapshots, snapshot),
+        source: 'hugging face cache',
+      }
+    : undefined;
+}
+
+function packageModels(): string {
+  return fileURLToPath(new URL('../../models', import.meta.url));
+}
+
+function userModels(): string {
+  return join(envPaths('kvgen', { suffix: '' }).data, 'models');
+}
+
+/** As huggingface_hub resolves it: HF_HUB_CACHE, else HF_HOME/hub, else huggingface/hub in the user's cache. */
+function hubCache(): string {
+  const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
+  return HF_HUB_CACHE || join(HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'), 'hub');
+}
+
+function hubFolders(): string[] {
+  return subfolders(hubCache());
+}
+
+function hubId(name: string): string {
+  return /^gpt2(-|$)/.test(name) ? `openai-community/${name}` : `<owner>/${name}`;
+}
+
+function placesLookedIn(): string[] {
+  return [packageModels(), userModels(), hubCache()];
+}
+
+function foldersIn(dir: string, source: ModelSource): FoundModel[] {
+  return subfolders(dir)
+    .map((name) => ({ name, dir: join(dir, name), source }))
+    .filter((model) => isModel(model.dir));
+}
+
+function subfolders(dir: string): string[] {
+  let entries: Dirent[];
+  try {
+    entries = readdirSync(dir, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+  return entries
+    .filter((entry) => isDirectory(join(dir, entry.name)))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+function isModel(dir: string): boolean {
+  return readText(join(dir, 'config.json')) !== undefined;
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+function modified(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,62 @@
+// A loaded model: a folder's weights on a backend, behind one engine. What the library hands out and the
+// commands use. Knows nothing of text.
+
+import { EagerEngine } from '../engine/eager.js';
+import type { Engine } from '../engine/engine.js';
+import { prefillChunks } from '../engine/prefill.js';
+import { KvgenError } from '../errors.js';
+import { type LoadOptions, loadConfig, loadWeights } from './load.js';
+
+export class Model {
+  readonly engine: Engine;
+
+  /** @internal */
+  constructor(engine: Engine) {
+    this.engine = engine;
+  }
+
+  /**
+   * The logits of the token that follows `ids`.
+   * @param ids 1 … `nPositions` token ids
+   * @param options.cache true: through a KV cache, the first half of `ids` chunk by chunk, the rest token by
+   *   token; false: one pass over all of them. Both give the same logits but for rounding (1e-6)
+   * @returns [vocabSize]
+   * @throws KvgenError for ids that the model does not have, or too many of them
+   */
+  logits(ids: readonly number[], options: { cache: boolean }): Float32Array {
+    checkIds(ids, this.engine);
+    if (!options.cache) {
+      return this.engine.forward(ids, null);
+    }
+    const cache = this.engine.newCache();
+    try {
+      const half = Math.ceil(ids.length / 2);
+      const steps = [...prefillChunks(ids.slice(0, half)), ...ids.slice(half).map((id) => [id])];
+      return steps.map((step) => this.engine.forward(step, cache)).at(-1) as Float32Array;
+    } finally {
+      cache.dispose();
+    }
+  }
+
+  /** Frees the weights. Safe to call twice. */
+  dispose(): void {
+    this.engine.dispose();
+  }
+}
+
+/** Reads the folder's weights onto the current backend. */
+export async function openModel(dir: string, options: LoadOptions = {}): Promise<Model> {
+  const config = await loadConfig(dir);
+  return new Model(new EagerEngine(config, await loadWeights(dir, config, options)));
+}
+
+/** @throws KvgenError when the model has no such id, or no position for it */
+export function checkIds(ids: readonly number[], { config }: Engine): void {
+  if (ids.length === 0 || ids.length > config.nPositions) {
+    throw new KvgenError(`expected 1 … ${config.nPositions} token ids, found ${ids.length}`);
+  }
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
+  if (bad !== undefined) {
+    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${config.vocabSize - 1} (vocab_size − 1)`);
+  }
+}

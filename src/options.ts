@@ -1,0 +1,250 @@
+// The option tables: one row an option, with its range, default and words for --help. The parser, the help
+// text and the shell completions are all made from them. Knows nothing of commander, tensors or streams.
+
+import { UsageError } from './errors.js';
+
+export interface OptionRow {
+  /** `-n, --max-tokens <n>`, as commander writes them. */
+  readonly flags: string;
+  readonly description: string;
+  /** Text to value; throws UsageError. Without one the value stays text, or is a flag. */
+  readonly parse?: (text: string, previous: unknown) => unknown;
+  readonly fallback?: unknown;
+  /** Environment variable that stands in when the option is not given. */
+  readonly env?: string;
+  readonly choices?: readonly string[];
+}
+
+/** What `kvgen generate` was asked for, defaults filled in. */
+export interface GenerateArgs {
+  readonly model: string;
+  readonly file?: string;
+  readonly promptIds?: readonly number[];
+  readonly truncatePrompt?: 'head' | 'tail';
+  readonly maxTokens: number;
+  readonly ctxSize?: number;
+  readonly stop: readonly string[];
+  readonly ignoreEos: boolean;
+  readonly cache: boolean;
+  readonly onFull: 'stop' | 'reprefill';
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly minP: number;
+  readonly repeatPenalty: number;
+  readonly frequencyPenalty: number;
+  readonly presencePenalty: number;
+  readonly repeatLastN: number;
+  readonly logitBias: ReadonlyMap<number, number>;
+  readonly seed?: number;
+  readonly backend: 'auto' | 'node' | 'wasm' | 'cpu';
+  readonly threads?: number;
+  readonly echo: boolean;
+  readonly json: boolean;
+  readonly stream: boolean;
+  readonly verbose: boolean;
+  readonly quiet: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+}
+
+const MODEL: OptionRow = {
+  flags: '-m, --model <dir or name>',
+  description: 'model folder (if it contains a separator) or name',
+  fallback: 'stories',
+  env: 'KVGEN_MODEL',
+  parse: text('--model'),
+};
+const FILE: OptionRow = {
+  flags: '-f, --file <path>',
+  description: 'read the prompt from a file',
+  parse: text('--file'),
+};
+export const COLOR: OptionRow = {
+  flags: '--color <when>',
+  description: 'colours on stderr and in tables, never in the text',
+  choices: ['auto', 'always', 'never'],
+  fallback: 'auto',
+};
+
+export const TOKENIZE_OPTIONS: readonly OptionRow[] = [MODEL, FILE];
+export const DOCTOR_OPTIONS: readonly OptionRow[] = [MODEL, COLOR];
+
+export const GENERATE_OPTIONS: readonly OptionRow[] = [
+  MODEL,
+  FILE,
+  { flags: '--prompt-ids <ids>', description: 'the prompt as token ids: 1,2,3', parse: tokenIds },
+  {
+    flags: '--truncate-prompt <part>',
+    description: 'drop this part of a prompt that does not fit',
+    choices: ['head', 'tail'],
+  },
+  {
+    flags: '-n, --max-tokens <n>',
+    description: 'tokens to generate; -1: to the end of the context, 0: prefill only',
+    fallback: 128,
+    parse: integer('--max-tokens', -1),
+  },
+  {
+    flags: '-c, --ctx-size <n>',
+    description: "context in tokens, at most the model's (default: the model's)",
+    parse: integer('--ctx-size', 1),
+  },
+  { flags: '--stop <text>', description: 'stop before this text; repeatable', fallback: [], parse: stopText },
+  { flags: '--ignore-eos', description: 'treat the end-of-text token like any other', fallback: false },
+  { flags: '--no-cache', description: 'recompute everything for each token (default: keep keys and values)' },
+  {
+    flags: '--on-full <what>',
+    description: 'at the end of the context',
+    choices: ['stop', 'reprefill'],
+    fallback: 'stop',
+  },
+  {
+    flags: '--temp, --temperature <x>',
+    description: 'randomness; 0: always the likeliest token',
+    fallback: 0.8,
+    parse: number('--temperature', 0),
+  },
+  {
+    flags: '--top-k <n>',
+    description: 'sample from the k likeliest tokens; 0: off',
+    fallback: 40,
+    parse: integer('--top-k', 0),
+  },
+  {
+    flags: '--top-p <x>',
+    description: 'sample from the smallest set with this probability; 1: off',
+    fallback: 0.95,
+    parse: number('--top-p', 0, 1, true),
+  },
+  {
+    flags: '--min-p <x>',
+    description: 'drop tokens below this share of the likeliest; 0: off',
+    fallback: 0,
+    parse: number('--min-p', 0, 1),
+  },
+  {
+    flags: '--repeat-penalty <x>',
+    description: 'divide the logits of recent tokens; 1: off',
+    fallback: 1,
+    parse: number('--repeat-penalty', 0, Number.MAX_VALUE, true),
+  },
+  {
+    flags: '--frequency-penalty <x>',
+    description: 'subtract for each recent use; 0: off',
+    fallback: 0,
+    parse: number('--frequency-penalty', -Number.MAX_VALUE),
+  },
+  {
+    flags: '--presence-penalty <x>',
+    description: 'subtract once if used recently; 0: off',
+    fallback: 0,
+    parse: number('--presence-penalty', -Number.MAX_VALUE),
+  },
+  {
+    flags: '--repeat-last-n <n>',
+    description: 'how many tokens count as recent; -1: all',
+    fallback: 64,
+    parse: integer('--repeat-last-n', -1),
+  },
+  {
+    flags: '--logit-bias <id=x>',
+    description: 'add x to a token id; -inf bans it; repeatable',
+    fallback: new Map(),
+    parse: logitBias,
+  },
+  { flags: '--seed <n>', description: 'seed of the sampler (default: random, reported)', parse: integer('--seed', 0) },
+  {
+    flags: '--backend <name>',
+    description: 'where the tensors live',
+    choices: ['auto', 'node', 'wasm', 'cpu'],
+    fallback: 'auto',
+  },
+  {
+    flags: '--threads <n>',
+    description: 'threads of the node backend (default: chosen by kvgen)',
+    parse: integer('--threads', 1, 1024),
+  },
+  { flags: '--echo', description: 'print the prompt first', fallback: false },
+  { flags: '--json', description: 'print one JSON object at the end instead of the text', fallback: false },
+  { flags: '--no-stream', description: 'print the text at the end (default: as it arrives)' },
+  { flags: '--verbose', description: 'statistics and notes on stderr', fallback: false },
+  { flags: '-q, --quiet', description: 'errors only on stderr', fallback: false },
+  COLOR,
+];
+
+/** Exit 2, by name, for what cannot go together. */
+export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
+  const conflicts: [boolean, string][] = [
+    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
+    [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
+    [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
+    [args.promptIds !== undefined && args.file !== undefined, '--prompt-ids cannot go with --file'],
+  ];
+  const conflict = conflicts.find(([holds]) => holds);
+  if (conflict !== undefined) {
+    throw new UsageError(conflict[1]);
+  }
+}
+
+function text(option: string): (value: string) => string {
+  return (value) => {
+    if (value === '') {
+      throw new UsageError(`${option} must not be empty`);
+    }
+    return value;
+  };
+}
+
+function integer(option: string, min: number, max = Number.MAX_SAFE_INTEGER): (value: string) => number {
+  return (value) => {
+    const n = /^[+-]?\d+$/.test(value) ? Number(value) : Number.NaN;
+    if (!(Number.isSafeInteger(n) && n >= min && n <= max)) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `${min} … 2^53−1` : `${min} … ${max}`;
+      throw new UsageError(`${option} must be a whole number in ${range}, got ${quote(value)}`);
+    }
+    return n;
+  };
+}
+
+function number(option: string, min: number, max = Number.MAX_VALUE, open = false): (value: string) => number {
+  return (value) => {
+    const x = toNumber(value);
+    if (!(x <= max && (open ? x > min : x >= min))) {
+      const from = min === -Number.MAX_VALUE ? '(−∞' : `${open ? '(' : '['}${min}`;
+      throw new UsageError(
+        `${option} must be in ${from}, ${max === Number.MAX_VALUE ? '∞)' : `${max}]`}, got ${quote(value)}`,
+      );
+    }
+    return x;
+  };
+}
+
+/** Decimal notation only: Number() would take '', ' 1 ' and 0x10. */
+function toNumber(value: string): number {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(value) ? Number(value) : Number.NaN;
+}
+
+function tokenIds(value: string): number[] {
+  const ids = value.split(',').map((id) => (/^\s*\d+\s*$/.test(id) ? Number(id) : Number.NaN));
+  if (!ids.every(Number.isSafeInteger)) {
+    throw new UsageError(`--prompt-ids must be token ids with commas between them, got ${quote(value)}`);
+  }
+  return ids;
+}
+
+function stopText(value: string, previous: unknown): string[] {
+  return [...(previous as string[]), text('--stop')(value)];
+}
+
+function logitBias(value: string, previous: unknown): Map<number, number> {
+  const [, id, bias] = /^(\d+)=(.+)$/.exec(value) ?? [];
+  const x = bias === '-inf' ? Number.NEGATIVE_INFINITY : toNumber(bias ?? '');
+  if (id === undefined || !Number.isSafeInteger(Number(id)) || Number.isNaN(x) || x === Number.POSITIVE_INFINITY) {
+    throw new UsageError(`--logit-bias must be a token id, '=' and a number or -inf, got ${quote(value)}`);
+  }
+  return new Map(previous as Map<number, number>).set(Number(id), x);
+}
+
+function quote(value: string): string {
+  return /^[\w.+-]+$/.test(value) ? value : JSON.stringify(value);
+}

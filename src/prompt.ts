@@ -1,0 +1,112 @@
+// The prompt's text and ids: from the argument, a file, stdin or --prompt-ids. Refuses what is not UTF-8 and
+// what does not fit. Knows nothing of tensors.
+
+import { isUtf8 } from 'node:buffer';
+import { readFile } from 'node:fs/promises';
+import { errorMessage, KvgenError } from './errors.js';
+import type { Tokenizer } from './text/tokenizer.js';
+
+export interface PromptSource {
+  /** The argument; `-` is stdin. */
+  readonly argument: string | undefined;
+  readonly file: string | undefined;
+  readStdin(): Promise<Uint8Array>;
+}
+
+/** The prompt's text; one trailing newline of a file or of stdin is dropped. @throws KvgenError */
+export async function readPrompt({ argument, file, readStdin }: PromptSource): Promise<string> {
+  if (argument !== undefined && argument !== '-') {
+    return argument;
+  }
+  if (file === undefined) {
+    return decodePrompt(await readStdin(), 'stdin');
+  }
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    throw new KvgenError(`${file}: the prompt cannot be read (${errorMessage(error)})`);
+  }
+  return decodePrompt(bytes, file);
+}
+
+/** @throws KvgenError with the offset of the first byte that is not UTF-8 */
+function decodePrompt(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, '');
+  } catch {
+    throw new KvgenError(
+      `${where}: not UTF-8 at byte ${firstInvalidByte(bytes)}; convert it first, for example with iconv`,
+    );
+  }
+}
+
+/** The length of the longest beginning that is whole UTF-8. */
+function firstInvalidByte(bytes: Uint8Array): number {
+  let valid = 0;
+  let invalid = bytes.length + 1;
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >> 1;
+    if (middle <= bytes.length && startsValid(bytes.subarray(0, middle))) {
+      valid = middle;
+    } else {
+      invalid = middle;
+    }
+  }
+  while (!isUtf8(bytes.subarray(0, valid))) {
+    valid--; // back to the byte that began the broken character
+  }
+  return valid;
+}
+
+/** Valid but for a character that the end cuts off. */
+function startsValid(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Text to ids; an empty prompt starts from the end-of-text token. @throws KvgenError */
+export function encodePrompt(text: string, tokenizer: Tokenizer, dir: string): number[] {
+  const ids = tokenizer.encode(text);
+  if (ids.length > 0) {
+    return ids;
+  }
+  if (tokenizer.eosId === undefined) {
+    throw new KvgenError(
+      `${dir}: an empty prompt needs an end-of-text token and the tokenizer has none; give a prompt`,
+    );
+  }
+  return [tokenizer.eosId];
+}
+
+export interface FittedPrompt {
+  readonly ids: readonly number[];
+  readonly dropped: number;
+}
+
+/**
+ * Makes room for generation in the context.
+ * @param drop which part of a prompt may go that leaves no room for one token; undefined: none
+ * @throws KvgenError with both numbers when the prompt does not fit
+ */
+export function fitPrompt(
+  ids: readonly number[],
+  nCtx: number,
+  maxTokens: number,
+  drop: 'head' | 'tail' | undefined,
+): FittedPrompt {
+  if (ids.length < nCtx) {
+    return { ids, dropped: 0 };
+  }
+  const keep = nCtx - Math.max(1, Math.min(maxTokens, Math.floor(nCtx / 2)));
+  if (drop === undefined || keep < 1) {
+    throw new KvgenError(
+      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; shorten it, or --truncate-prompt head`,
+    );
+  }
+  return { ids: drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep), dropped: ids.length - keep };
+}

@@ -1,0 +1,210 @@
+// Text to ids, and ids to raw bytes, for byte-level BPE as GPT-2 has it: tokenizer.json, or vocab.json + merges.txt. The merging is
+// @huggingface/tokenizers'; its `decode` is not used (it cleans up spaces and joins bytes too early for a stream).
+// Knows nothing of models: whether an id fits the vocabulary of the weights is for others to ask.
+// Reference: `bytes_to_unicode` of openai/gpt-2 src/encoder.py.
+
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
+import { errorCode, errorMessage, KvgenError } from '../errors.js';
+
+export interface Tokenizer {
+  /** The highest id + 1. */
+  readonly size: number;
+  /** The end-of-text token: `eos_token` of tokenizer_config.json, else `<|endoftext|>` if the vocabulary has it. */
+  readonly eosId: number | undefined;
+  /** Special tokens in the text are recognised, none are added. */
+  encode(text: string): number[];
+  /** The raw bytes of a token, possibly a part of a character; of an added token the UTF-8 of its content; of no token none. */
+  bytes(id: number): Uint8Array;
+  /** False for ids that only pad the vocabulary. */
+  has(id: number): boolean;
+}
+
+interface AddedToken {
+  id: number;
+  content: string;
+  single_word?: boolean;
+}
+
+interface PreTokenizerJson {
+  type: string;
+  pretokenizers?: PreTokenizerJson[];
+}
+
+interface TokenizerJson {
+  model: { type?: string; vocab: Record<string, number>; merges: unknown[] };
+  added_tokens: AddedToken[];
+  pre_tokenizer: PreTokenizerJson | null;
+}
+
+type JsonObject = Record<string, unknown>;
+
+const EOS = '<|endoftext|>';
+// As in the library, but with Unicode's White_Space: the \s of JavaScript has U+FEFF and lacks U+0085, that of the Rust tokenizers not.
+const PATTERN =
+  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+/** Whether the folder has a tokenizer's files; not whether they are sound. */
+export function hasTokenizer(dir: string): boolean {
+  const has = (name: string): boolean => existsSync(join(dir, name));
+  return has('tokenizer.json') || (has('vocab.json') && has('merges.txt'));
+}
+
+/** Reads the folder's tokenizer. Throws KvgenError, with file, expectation and next step, where there is none or a broken one. */
+export async function loadTokenizer(dir: string): Promise<Tokenizer> {
+  if (!hasTokenizer(dir)) {
+    throw new KvgenError(
+      `${dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
+    );
+  }
+  const config = await readConfig(join(dir, 'tokenizer_config.json'));
+  const file = join(dir, existsSync(join(dir, 'tokenizer.json')) ? 'tokenizer.json' : 'vocab.json');
+  const json = file.endsWith('vocab.json') ? await fromVocabAndMerges(dir, config) : await readTokenizerJson(file);
+  const tokens = tokensById(file, json);
+  return makeTokenizer(makeEncoder(file, json), tokens, json.added_tokens, eosToken(config));
+}
+
+function broken(file: string, problem: string): KvgenError {
+  return new KvgenError(`${file}: ${problem}; download the file again`);
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new KvgenError(`${file}: cannot be read (${errorCode(error) ?? errorMessage(error)}); check its permissions`);
+  }
+}
+
+async function readJson(file: string): Promise<JsonObject> {
+  const text = await readText(file);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw broken(file, `not valid JSON (${errorMessage(error)})`);
+  }
+  if (!isObject(value)) throw broken(file, 'expected a JSON object');
+  return value;
+}
+
+async function readConfig(file: string): Promise<JsonObject> {
+  return existsSync(file) ? readJson(file) : {};
+}
+
+/** `eos_token` is a string, or an AddedToken with the string as its content. */
+function eosToken(config: JsonObject): string {
+  const token = isObject(config.eos_token) ? config.eos_token.content : config.eos_token;
+  return typeof token === 'string' ? token : EOS;
+}
+
+async function readTokenizerJson(file: string): Promise<TokenizerJson> {
+  const json = await readJson(file);
+  const model = isObject(json.model) ? json.model : {};
+  const preTokenizer = (json.pre_tokenizer ?? null) as PreTokenizerJson | null;
+  const kind = typeof model.type === 'string' ? model.type : 'BPE'; // the oldest files name no type
+  if (kind !== 'BPE' || !usesByteLevel(preTokenizer)) {
+    const found = kind === 'BPE' ? `BPE with pre-tokenizer ${preTokenizer?.type ?? 'none'}` : kind;
+    throw new KvgenError(`${file}: expected a byte-level BPE tokenizer, got ${found}; use a GPT-2-style model`);
+  }
+  if (!isObject(model.vocab) || !Array.isArray(model.merges))
+    throw broken(file, 'expected model.vocab and model.merges');
+  const added = json.added_tokens ?? [];
+  if (!Array.isArray(added)) throw broken(file, 'expected added_tokens to be an array');
+  const optional = { normalizer: null, post_processor: null, decoder: null };
+  return { ...optional, ...json, model: { ...model, type: kind }, added_tokens: added } as unknown as TokenizerJson;
+}
+
+function usesByteLevel(preTokenizer: PreTokenizerJson | null): boolean {
+  return preTokenizer?.type === 'ByteLevel' || (preTokenizer?.pretokenizers ?? []).some(usesByteLevel);
+}
+
+/** The tokenizer.json that GPT-2's two files stand for. */
+async function fromVocabAndMerges(dir: string, config: JsonObject): Promise<TokenizerJson> {
+  const vocab = (await readJson(join(dir, 'vocab.json'))) as Record<string, number>;
+  const lines = (await readText(join(dir, 'merges.txt'))).split(/\r?\n/);
+  const merges = lines.filter((line) => line !== '' && !line.startsWith('#version'));
+  const bad = merges.find((line) => !/^\S+ \S+$/u.test(line));
+  if (bad !== undefined)
+    throw broken(join(dir, 'merges.txt'), `expected two tokens a line, got ${JSON.stringify(bad)}`);
+  const specials = [...new Set([EOS, eosToken(config)])].filter((content) => Object.hasOwn(vocab, content));
+  const byteLevel = { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, use_regex: true };
+  const added = specials.map((content) => ({
+    id: vocab[content] as number,
+    content,
+    special: true,
+    normalized: false,
+  }));
+  const optional = { normalizer: null, post_processor: null, decoder: null };
+  return { ...optional, model: { type: 'BPE', vocab, merges }, added_tokens: added, pre_tokenizer: byteLevel };
+}
+
+/** id → token as the file writes it; ids without a token are holes. Refuses ids that are not whole numbers. */
+function tokensById(file: string, json: TokenizerJson): string[] {
+  const tokens: string[] = [];
+  const put = (token: unknown, id: unknown): void => {
+    if (typeof token !== 'string' || !Number.isInteger(id) || (id as number) < 0 || (id as number) >= 2 ** 31) {
+      throw broken(file, `expected a token with an id from 0, got ${JSON.stringify(token)}: ${JSON.stringify(id)}`);
+    }
+    tokens[id as number] = token;
+  };
+  for (const token in json.model.vocab) put(token, json.model.vocab[token]);
+  for (const added of json.added_tokens) {
+    put(added?.content, added?.id);
+    if (added.single_word) throw new KvgenError(`${file}: added token ${added.content}: single_word is not supported`);
+  }
+  return tokens;
+}
+
+function makeEncoder(file: string, json: TokenizerJson): HubTokenizer {
+  try {
+    const encoder = new HubTokenizer(json, {});
+    splitAsRust(json.pre_tokenizer, encoder.pre_tokenizer);
+    return encoder;
+  } catch (error) {
+    throw broken(file, `not a tokenizer that can be read (${errorMessage(error)})`);
+  }
+}
+
+/** Gives every ByteLevel part of the library's pre-tokenizer the pattern above. */
+function splitAsRust(json: PreTokenizerJson | null, built: object | null): void {
+  if (json?.type === 'ByteLevel') Object.assign(built as object, { pattern: PATTERN });
+  const parts = (built as { tokenizers?: object[] } | null)?.tokenizers ?? [];
+  for (const [i, part] of parts.entries()) splitAsRust(json?.pretokenizers?.[i] ?? null, part);
+}
+
+/** GPT-2's alphabet: each byte as one printable character; here back from character to byte. */
+function byteOfCharacter(): Map<string, number> {
+  const map = new Map<string, number>();
+  let unprintable = 0;
+  for (let byte = 0; byte < 256; byte++) {
+    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
+    map.set(String.fromCharCode(printable ? byte : 256 + unprintable++), byte);
+  }
+  return map;
+}
+
+function makeTokenizer(encoder: HubTokenizer, tokens: string[], added: AddedToken[], eos: string): Tokenizer {
+  const byteOf = byteOfCharacter();
+  const addedIds = new Set(added.map(({ id }) => id));
+  const utf8 = new TextEncoder();
+  const eosId = tokens.indexOf(eos);
+  return {
+    size: tokens.length,
+    eosId: eosId < 0 ? undefined : eosId,
+    encode: (text) => encoder.encode(text, { add_special_tokens: false }).ids,
+    has: (id) => tokens[id] !== undefined,
+    bytes(id) {
+      const token = tokens[id] ?? '';
+      const bytes = addedIds.has(id) ? [] : Array.from(token, (character) => byteOf.get(character));
+      // a token outside the alphabet stands for itself, as an added token does
+      return bytes.length > 0 && !bytes.includes(undefined) ? Uint8Array.from(bytes as number[]) : utf8.encode(token);
+    },
+  };
+}

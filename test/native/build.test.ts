@@ -1,0 +1,99 @@
+// scripts/build.js and scripts/postinstall.js, each in a small fake checkout with a compiler that counts.
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+
+const SCRIPTS = fileURLToPath(new URL('../../scripts', import.meta.url));
+const TSC = `
+const fs = require('fs');
+const out = process.argv[process.argv.indexOf('--outDir') + 1];
+fs.appendFileSync(__dirname + '/runs', 'x');
+fs.mkdirSync(out + '/commands', { recursive: true });
+for (const name of fs.readdirSync('src')) fs.writeFileSync(out + '/' + name.replace('.ts', '.js'), '');
+fs.writeFileSync(out + '/commands/setup.js', 'export async function setup(io) { io.log("kvgen: an engine"); return 1; }');
+if (fs.readFileSync('src/a.ts', 'utf8') === 'wrong') process.exit(2);
+`;
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'kvgen-build-test-'));
+  cpSync(SCRIPTS, join(root, 'scripts'), { recursive: true });
+  write('package.json', '{"type":"module"}');
+  write('tsconfig.json', '{}');
+  write('src/a.ts', '1');
+  write('node_modules/typescript/package.json', '{"bin":{"tsc":"./tsc.cjs"}}');
+  write('node_modules/typescript/tsc.cjs', TSC);
+});
+
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+function write(path: string, content: string): void {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), content);
+}
+
+function node(script: string, ...args: string[]): { code: number | null; lines: string[] } {
+  const child = spawnSync(process.execPath, [join('scripts', script), ...args], { cwd: root, encoding: 'utf8' });
+  return { code: child.status, lines: child.stderr.trim().split('\n') };
+}
+
+const runs = () => readFileSync(join(root, 'node_modules/typescript/runs'), 'utf8').length;
+
+it('builds once, again when a source changes, and always with --force', () => {
+  expect(node('build.js')).toEqual({ code: 0, lines: ['kvgen: building dist/'] });
+  expect(node('build.js')).toEqual({ code: 0, lines: [''] });
+  expect(runs()).toBe(1);
+  write('src/b.ts', '1');
+  node('build.js');
+  expect(runs()).toBe(2);
+  node('build.js', '--force');
+  expect(runs()).toBe(3);
+});
+
+it('removes outputs whose source is gone', () => {
+  write('src/b.ts', '1');
+  node('build.js');
+  expect(existsSync(join(root, 'dist/b.js'))).toBe(true);
+  rmSync(join(root, 'src/b.ts'));
+  node('build.js');
+  expect(existsSync(join(root, 'dist/b.js'))).toBe(false);
+});
+
+it('leaves the last good dist/ and no debris when the compiler fails', () => {
+  node('build.js');
+  write('src/a.ts', 'wrong');
+  expect(node('build.js')).toEqual({ code: 1, lines: ['kvgen: building dist/', 'kvgen: tsc failed (exit 2)'] });
+  expect(existsSync(join(root, 'dist/a.js'))).toBe(true);
+  expect(readdirSync(join(root, 'node_modules'))).toEqual(['typescript']);
+});
+
+it('does nothing without TypeScript or sources, as in a packed install', () => {
+  node('build.js');
+  rmSync(join(root, 'node_modules'), { recursive: true });
+  write('src/a.ts', '2');
+  expect(node('build.js')).toEqual({ code: 0, lines: [''] });
+  rmSync(join(root, 'src'), { recursive: true });
+  expect(node('build.js')).toEqual({ code: 0, lines: [''] });
+});
+
+it('says what is missing when there is neither dist/ nor TypeScript', () => {
+  rmSync(join(root, 'node_modules'), { recursive: true });
+  const message = 'dist/ cannot be built without TypeScript: run "npm install" with development dependencies';
+  expect(node('build.js')).toEqual({ code: 1, lines: [`kvgen: ${message}`] });
+});
+
+it('postinstall exits 0 whatever happens, and ends with the engine', () => {
+  expect(node('postinstall.js')).toEqual({ code: 0, lines: ['kvgen: building dist/', 'kvgen: an engine'] });
+  write('src/a.ts', 'wrong');
+  const { code, lines } = node('postinstall.js');
+  expect({ code, last: lines.at(-1) }).toEqual({ code: 0, last: 'kvgen: an engine' });
+  rmSync(join(root, 'dist'), { recursive: true });
+  const broken = node('postinstall.js');
+  expect(broken.code).toBe(0);
+  expect(broken.lines.at(-1)).toMatch(/^kvgen: no native engine \(.*\); "kvgen setup" tries again$/);
+});
