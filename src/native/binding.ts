@@ -4,7 +4,7 @@
 import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { childEnv, findNodeGyp, findProgram } from './npm.js';
+import { childEnv, findNodeGyp, findNodeHeaders, findProgram } from './npm.js';
 import { NAPI_VERSION } from './pins.js';
 import { run } from './run.js';
 
@@ -72,7 +72,6 @@ export function linkWheelLibraries(recipe: string): string {
 
 /** Node's headers: those installed with this Node, else node-gyp downloads them (into our folder). */
 function headers(folder: string): string[] {
-  const prefix = dirname(dirname(process.execPath));
-  const installed = existsSync(join(prefix, 'include', 'node', 'node_api.h'));
-  return installed ? [`--nodedir=${prefix}`] : [`--devdir=${join(folder, 'headers')}`];
+  const prefix = findNodeHeaders();
+  return prefix === undefined ? [`--devdir=${join(folder, 'headers')}`] : [`--nodedir=${prefix}`];
 }

@@ -8,7 +8,7 @@ import { basename, delimiter, dirname, join } from 'node:path';
 // would turn a plain `npm pack` or node-gyp into something else. Only what describes the network and the
 // compiler stays.
 const KEPT =
-  /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs)$/i;
+  /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs|tfjs_node_\w+)$/i;
 
 export function childEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || KEPT.test(name)));
@@ -32,6 +32,12 @@ export function findNodeGyp(env: NodeJS.ProcessEnv): string | undefined {
   const folders = [...(npm === undefined ? [] : [dirname(dirname(npm))]), ...npmFolders(env)];
   const bundled = folders.map((folder) => join(folder, 'node_modules', 'node-gyp', 'bin', 'node-gyp.js'));
   return [...(named === undefined ? [] : [named]), ...bundled].find((path) => existsSync(path));
+}
+
+/** The prefix of this Node, if the headers to build against were installed with it. */
+export function findNodeHeaders(): string | undefined {
+  const prefix = dirname(dirname(process.execPath));
+  return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined;
 }
 
 function npmFolders(env: NodeJS.ProcessEnv): string[] {

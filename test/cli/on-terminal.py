@@ -1,0 +1,71 @@
+"""Runs a command with some of its streams on a terminal of its own and prints what came out as JSON.
+
+    on-terminal.py '{"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "input": "", "raw": true, "timeout": 30}'
+
+Streams that are not on the terminal: stdin is empty, stdout and stderr are pipes. `input` is typed once something shows
+on the terminal, or after half a second; "\\u0003" is Ctrl-C. `raw`: the terminal passes bytes on as they are, else it
+turns "\\n" into "\\r\\n" as usual. All output in the answer is latin-1, one character a byte.
+"""
+import fcntl
+import json
+import os
+import pty
+import selectors
+import subprocess
+import sys
+import termios
+import time
+
+request = json.loads(sys.argv[1])
+names = request["terminal"]
+master, slave = pty.openpty()
+if request.get("raw", True):
+    attributes = termios.tcgetattr(slave)
+    attributes[1] &= ~termios.OPOST
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+
+
+def own_terminal():
+    os.setsid()
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+
+def place(name, otherwise):
+    return slave if name in names else otherwise
+
+
+child = subprocess.Popen(
+    request["argv"],
+    stdin=place("stdin", subprocess.DEVNULL),
+    stdout=place("stdout", subprocess.PIPE),
+    stderr=place("stderr", subprocess.PIPE),
+    preexec_fn=own_terminal,
+)
+os.close(slave)
+
+collected = {"terminal": b"", "stdout": b"", "stderr": b""}
+files = {"terminal": master}
+files.update({name: getattr(child, name).fileno() for name in ("stdout", "stderr") if getattr(child, name)})
+selector = selectors.DefaultSelector()
+for name, fd in files.items():
+    selector.register(fd, selectors.EVENT_READ, name)
+start = time.time()
+waiting = request.get("input", "")
+while selector.get_map():
+    for key, _ in selector.select(0.1):
+        try:
+            data = os.read(key.fd, 65536)
+        except OSError:  # the terminal, when its last user is gone
+            data = b""
+        collected[key.data] += data
+        if not data:
+            selector.unregister(key.fd)
+    if waiting and (collected["terminal"] or time.time() - start > 0.5):
+        os.write(master, waiting.encode())
+        waiting = ""
+    if time.time() - start > request.get("timeout", 30):
+        child.kill()
+        break
+child.wait()
+print(json.dumps({"code": child.returncode, **{name: data.decode("latin-1") for name, data in collected.items()}}))

@@ -1,0 +1,77 @@
+// The parity tests of one backend, which is the whole process's: so one test file for each.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type BackendName, loadBackend } from '../../src/backend/backend.js';
+import { type Model, openModel } from '../../src/model/model.js';
+import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
+import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
+import { greedy, run } from './run.js';
+
+/** Compares every number of these golden folders, cached and uncached, with what Hugging Face computed. */
+export function testParity(backend: BackendName, names: readonly string[]): void {
+  beforeAll(async () => {
+    expect((await loadBackend(backend)).name).toBe(backend);
+  });
+  describe.each(names)(`${backend}: %s`, (name) => {
+    const golden = readGolden(name);
+    let model: Model;
+    beforeAll(async () => {
+      model = await openModel(goldenDir(name));
+    });
+    afterAll(() => model.dispose());
+
+    it.each([true, false])('logits of the first and the last row, cache %s', (cache) => {
+      expectParity(model.logits(golden.prompt_ids.slice(0, 1), { cache }), golden.logits_first);
+      expectParity(model.logits(golden.prompt_ids, { cache }), golden.logits_last);
+    });
+
+    it('log-probabilities of the prompt, token by token and each in a pass of its own', () => {
+      expectParity(cachedLogprobs(model, golden), golden.prompt_logprobs);
+      expectParity(uncachedLogprobs(model, golden), golden.prompt_logprobs);
+    });
+
+    it.each([true, false])('greedy ids and their log-probabilities, cache %s', async (cache) => {
+      await expectGreedy(model, golden, golden.greedy, cache, greedy());
+    });
+  });
+}
+
+/** Greedy decoding gives these ids with these log-probabilities, as far as the ids are sure. */
+export async function expectGreedy(
+  model: Model,
+  golden: Golden,
+  steps: readonly GoldenStep[],
+  cache: boolean,
+  sampler: Sampler,
+): Promise<void> {
+  const sure = sureSteps(steps);
+  expect(sure.length).toBeGreaterThan(0);
+  const logprobs: number[] = [];
+  const recording: Sampler = (logits, ids) => {
+    const id = sampler(logits, ids);
+    logprobs.push(logprobOf(logits, id));
+    return id;
+  };
+  const { ids, stats } = await run(model.engine, golden.prompt_ids, { maxTokens: sure.length, cache }, recording);
+  expect(ids).toEqual(sure.map(({ id }) => id));
+  expectParity(
+    logprobs,
+    sure.map(({ logprob }) => logprob),
+  );
+  expect(stats.cachePositions).toBe(cache ? golden.prompt_ids.length + sure.length - 1 : 0);
+}
+
+function cachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
+  const cache = engine.newCache();
+  try {
+    return ids.slice(0, -1).map((id, i) => logprobOf(engine.forward([id], cache), ids[i + 1] as number));
+  } finally {
+    cache.dispose();
+  }
+}
+
+function uncachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
+  return ids
+    .slice(0, -1)
+    .map((_, i) => logprobOf(engine.forward(ids.slice(0, i + 1), null), ids[i + 1] as number));
+}
