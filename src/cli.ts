@@ -2,15 +2,17 @@
 // Commands are loaded when they are called, so that --help, --version and usage errors load no TensorFlow.
 
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { COMMANDS, type CommandRow, RESERVED } from './commands.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from './errors.js';
 import { catchInterrupts } from './interrupts.js';
-import type { OptionRow } from './options.js';
+import { FILE, type OptionRow } from './options.js';
 import { Terminal } from './terminal.js';
 
 /** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
 export async function main(argv: readonly string[]): Promise<void> {
+  settleHome();
   const terminal = new Terminal();
   const interrupts = catchInterrupts();
   try {
@@ -19,7 +21,19 @@ export async function main(argv: readonly string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, terminal, interrupts.signal);
   }
-  process.exitCode = interrupts.exitCode() ?? process.exitCode;
+  process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
+}
+
+/** A user without a home, as in a container, has nothing there; an empty HOME would mean the current folder. */
+function settleHome(): void {
+  if (process.env.HOME === '') {
+    delete process.env.HOME;
+  }
+  try {
+    homedir();
+  } catch {
+    process.env.HOME = '/nonexistent';
+  }
 }
 
 /** The first word names the command; anything else belongs to generate. */
@@ -44,22 +58,23 @@ async function dispatch(row: CommandRow, argv: readonly string[], terminal: Term
     if (error instanceof CommanderError && error.exitCode === 0) {
       return EXIT.ok; // --help and --version have answered
     }
-    throw error instanceof CommanderError ? usageError(error) : error;
+    throw error instanceof CommanderError ? usageError(error, command) : error;
   }
-  checkWords(row, words, argv);
+  const literal = argv.at(-2) === '--';
+  checkWords(row, words, literal);
   const run = await row.load();
-  return run({ words, options: command.opts(), terminal, signal, usage: () => command.helpInformation() });
+  return run({ words, literal, options: command.opts(), terminal, signal, usage: () => command.helpInformation() });
 }
 
-function checkWords(row: CommandRow, words: readonly string[], argv: readonly string[]): void {
+function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
   if (words.length > row.maxWords) {
-    const hint = row.maxWords === 1 ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
+    const hint = row.options.includes(FILE) ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
     throw new UsageError(
       `expected at most ${row.maxWords} argument${row.maxWords === 1 ? '' : 's'}, got ${words.length}: ${hint}`,
     );
   }
   const [word] = words;
-  if (row.name === 'generate' && word !== undefined && RESERVED.includes(word) && !argv.includes('--')) {
+  if (row.name === 'generate' && word !== undefined && RESERVED.includes(word) && !literal) {
     throw new UsageError(`'${word}' is a command and comes first; as a prompt: kvgen -- ${word}`);
   }
 }
@@ -94,12 +109,12 @@ function toOption(row: OptionRow): Option {
   if (row.parse !== undefined) {
     option.argParser(row.parse);
   }
-  return row.env === undefined ? option : option.env(row.env);
+  return row.env === undefined || process.env[row.env] === '' ? option : option.env(row.env);
 }
 
-function usageError(error: CommanderError): UsageError {
+function usageError(error: CommanderError, command: Command): UsageError {
   const [line = ''] = error.message.replace(/^error: /, '').split('\n');
-  return new UsageError(`${line}; \`kvgen --help\` lists what there is`);
+  return new UsageError(`${line.replace(/\.$/, '')}; \`${command.name()} --help\` lists what there is`);
 }
 
 function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
@@ -108,7 +123,7 @@ function report(error: unknown, terminal: Terminal, signal: AbortSignal): number
     return EXIT.failure; // the signal's exit code replaces it
   }
   if (process.env.KVGEN_DEBUG === '1' && error instanceof Error && error.stack !== undefined) {
-    process.stderr.write(`${error.stack}\n`);
+    terminal.log(error.stack);
   } else {
     terminal.error(errorMessage(error));
   }

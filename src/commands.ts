@@ -7,6 +7,8 @@ import type { Terminal } from './terminal.js';
 export interface Invocation {
   /** What is no option. */
   readonly words: readonly string[];
+  /** The word came after `--`: it is text, whatever it looks like. */
+  readonly literal: boolean;
   readonly options: object;
   readonly terminal: Terminal;
   /** Aborted by Ctrl-C and SIGTERM. */

@@ -39,7 +39,7 @@ export async function* complete(
         if (waiting !== null) {
           yield { id: waiting.id, text: waiting.text + text.finish() };
         }
-        return next.value;
+        return text.stopped ? 'stop' : next.value;
       }
       if (waiting !== null) {
         yield waiting;

@@ -126,6 +126,7 @@ class Run {
   }
 
   async prefill(): Promise<Float32Array | null> {
+    this.#prepare('prefill', this.ids.length);
     const logits = await this.#prefillWindow();
     this.#stats.promptMs = performance.now() - this.#start;
     return logits;
@@ -139,6 +140,7 @@ class Run {
     if (this.full) {
       return this.#reprefill();
     }
+    this.#prepare('decode', this.#options.maxTokens - 1);
     const logits = this.#engine.forward(this.#cache === null ? this.#window : this.#window.slice(-1), this.#cache);
     this.#measureCache();
     return logits;
@@ -158,6 +160,12 @@ class Run {
 
   dispose(): void {
     this.#cache?.dispose();
+  }
+
+  #prepare(phase: 'prefill' | 'decode', tokens: number): void {
+    if (this.#cache !== null) {
+      this.#engine.prepare?.(phase, tokens);
+    }
   }
 
   /** GPT-2's positions are inside the cached keys, so the only exact way on is to prefill what is kept anew. */

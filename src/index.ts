@@ -1,7 +1,7 @@
 // What `import … from 'kvgen'` gives. Everything else is internal.
 
 import { type BackendName, loadBackend } from './backend/backend.js';
-import { findModel } from './model/find.js';
+import { findModel, weightBytes } from './model/find.js';
 import { type Model, openModel } from './model/model.js';
 
 export interface LoadModelOptions {
@@ -21,8 +21,8 @@ export interface LoadModelOptions {
  */
 export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
   const { dir } = findModel(model);
-  await loadBackend(options.backend ?? 'auto');
-  return openModel(dir);
+  const backend = await loadBackend({ choice: options.backend ?? 'auto', modelBytes: weightBytes(dir), graph: true });
+  return openModel(dir, backend);
 }
 
 export type { BackendName, Model };

@@ -38,6 +38,7 @@ export interface GenerateArgs {
   readonly logitBias: ReadonlyMap<number, number>;
   readonly seed?: number;
   readonly backend: 'auto' | 'node' | 'wasm' | 'cpu';
+  readonly engine: 'auto' | 'eager' | 'graph';
   readonly threads?: number;
   readonly echo: boolean;
   readonly json: boolean;
@@ -54,9 +55,9 @@ const MODEL: OptionRow = {
   env: 'KVGEN_MODEL',
   parse: text('--model'),
 };
-const FILE: OptionRow = {
+export const FILE: OptionRow = {
   flags: '-f, --file <path>',
-  description: 'read the prompt from a file',
+  description: 'read the prompt from a file (default: the argument, else stdin)',
   parse: text('--file'),
 };
 export const COLOR: OptionRow = {
@@ -72,10 +73,10 @@ export const DOCTOR_OPTIONS: readonly OptionRow[] = [MODEL, COLOR];
 export const GENERATE_OPTIONS: readonly OptionRow[] = [
   MODEL,
   FILE,
-  { flags: '--prompt-ids <ids>', description: 'the prompt as token ids: 1,2,3', parse: tokenIds },
+  { flags: '--prompt-ids <ids>', description: 'the prompt as token ids: 1,2,3 (default: none)', parse: tokenIds },
   {
     flags: '--truncate-prompt <part>',
-    description: 'drop this part of a prompt that does not fit',
+    description: 'drop this part of a prompt that does not fit (default: refuse it)',
     choices: ['head', 'tail'],
   },
   {
@@ -160,6 +161,12 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     fallback: 'auto',
   },
   {
+    flags: '--engine <name>',
+    description: 'run op by op (eager), or as one captured TensorFlow graph; auto: graph where it pays',
+    choices: ['auto', 'eager', 'graph'],
+    fallback: 'auto',
+  },
+  {
     flags: '--threads <n>',
     description: 'threads of the node backend (default: chosen by kvgen)',
     parse: integer('--threads', 1, 1024),
@@ -175,6 +182,7 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
 /** Exit 2, by name, for what cannot go together. */
 export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
   const conflicts: [boolean, string][] = [
+    [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
     [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
     [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],

@@ -7,15 +7,16 @@ import { errorMessage, KvgenError } from './errors.js';
 import type { Tokenizer } from './text/tokenizer.js';
 
 export interface PromptSource {
-  /** The argument; `-` is stdin. */
+  /** The argument; `-` is stdin, unless it is `literal`. */
   readonly argument: string | undefined;
+  readonly literal: boolean;
   readonly file: string | undefined;
   readStdin(): Promise<Uint8Array>;
 }
 
 /** The prompt's text; one trailing newline of a file or of stdin is dropped. @throws KvgenError */
-export async function readPrompt({ argument, file, readStdin }: PromptSource): Promise<string> {
-  if (argument !== undefined && argument !== '-') {
+export async function readPrompt({ argument, literal, file, readStdin }: PromptSource): Promise<string> {
+  if (argument !== undefined && (literal || argument !== '-')) {
     return argument;
   }
   if (file === undefined) {

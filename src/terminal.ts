@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { Chalk, type ChalkInstance } from 'chalk';
 import ora, { type Ora } from 'ora';
-import { errorCode } from './errors.js';
+import { EXIT, errorCode, errorMessage, KvgenError } from './errors.js';
 
 export interface TerminalOptions {
   color: 'auto' | 'always' | 'never';
@@ -17,6 +17,8 @@ export class Terminal {
   readonly stderrIsTerminal = process.stderr.isTTY === true;
   /** Aborted when nobody reads stdout any more. */
   readonly closed: AbortSignal;
+  /** Could something not be written, other than for want of a reader? Then it has been reported. */
+  failed = false;
   #options: TerminalOptions = { color: 'auto', quiet: false, verbose: false };
   #spinner: Ora | null = null;
 
@@ -24,10 +26,12 @@ export class Terminal {
     const closed = new AbortController();
     this.closed = closed.signal;
     process.stdout.on('error', (error) => {
-      if (errorCode(error) !== 'EPIPE') {
-        throw error;
-      }
       closed.abort();
+      if (errorCode(error) !== 'EPIPE' && !this.failed) {
+        this.failed = true;
+        this.error(`stdout: ${errorMessage(error)}`);
+        process.exitCode = EXIT.failure; // it may come after everything else is done
+      }
     });
     process.stderr.on('error', () => {}); // nobody is there to be told
   }
@@ -36,9 +40,9 @@ export class Terminal {
     this.#options = options;
   }
 
-  /** For stderr and tables. chalk and ora ignore NO_COLOR, so the level is set here. */
+  /** For tables, on stdout. */
   get chalk(): ChalkInstance {
-    return new Chalk({ level: this.#colorful() ? 1 : 0 });
+    return this.#chalk(process.stdout);
   }
 
   /** Writes to stdout and waits until the reader has kept up; gives up quietly when it is gone. */
@@ -59,9 +63,9 @@ export class Terminal {
     await this.write(`${line}\n`);
   }
 
-  /** A line of progress that is not a decoration: where it is all that a command says. */
-  log(line: string): void {
-    this.#stderr(printable(line));
+  /** Lines on stderr that are not a decoration: progress where it is all that a command says, usage, a stack. */
+  log(lines: string): void {
+    this.#stderr(lines.split('\n').map(printable).join('\n'));
   }
 
   /** Something that the person should know; silent with --quiet. */
@@ -75,24 +79,25 @@ export class Terminal {
     this.#stderr(`kvgen: ${printable(line)}`);
   }
 
-  /** Shown on a terminal or with --verbose, unless --quiet. */
+  /** Shown on a terminal or with --verbose, unless --quiet or nobody reads the text. */
   statistics(line: string): void {
-    if (!this.#options.quiet && (this.stderrIsTerminal || this.#options.verbose)) {
-      this.#stderr(this.chalk.dim(line));
+    if (!this.#options.quiet && !this.closed.aborted && (this.stderrIsTerminal || this.#options.verbose)) {
+      this.#stderr(this.#chalk(process.stderr).dim(line));
     }
   }
 
   /** The line with the spinner, on a terminal only; each call moves it on, since native calls stop its clock. */
   progress(text: string): void {
-    if (!this.stderrIsTerminal || this.#options.quiet) {
+    if (this.#options.quiet || !canSpin()) {
       return;
     }
     this.#spinner ??= ora({
       discardStdin: false,
+      isEnabled: true,
       stream: process.stderr,
-      color: this.#colorful() ? 'cyan' : false,
+      color: this.#colorful(process.stderr) ? 'cyan' : false,
     }).start();
-    this.#spinner.text = text;
+    this.#spinner.text = printable(text);
     this.#spinner.render();
   }
 
@@ -113,7 +118,7 @@ export class Terminal {
       }
     } catch (error) {
       if (!signal.aborted) {
-        throw error;
+        throw new KvgenError(`stdin: the prompt cannot be read (${errorMessage(error)})`);
       }
     } finally {
       signal.removeEventListener('abort', stop);
@@ -127,12 +132,23 @@ export class Terminal {
     process.stderr.write(`${line}\n`);
   }
 
-  #colorful(): boolean {
+  #chalk(stream: NodeJS.WriteStream): ChalkInstance {
+    return new Chalk({ level: this.#colorful(stream) ? 1 : 0 });
+  }
+
+  /** chalk and ora ignore NO_COLOR, so it is decided here. */
+  #colorful(stream: NodeJS.WriteStream): boolean {
     if (this.#options.color !== 'auto') {
       return this.#options.color === 'always';
     }
-    return this.stderrIsTerminal && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+    return stream.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
   }
+}
+
+/** A spinner erases what it wrote, by lines of a known width: ora does not end where the terminal has none. */
+function canSpin(): boolean {
+  const { isTTY, columns } = process.stderr;
+  return isTTY && columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI;
 }
 
 /** Control characters escaped: text from a model or a prompt must not drive the terminal. */

@@ -14,24 +14,38 @@ export type BackendName = (typeof BACKENDS)[number];
 
 export interface Backend {
   readonly name: BackendName;
-  /** Threads that one operation may use. */
+  /** Threads that work at the same time. */
   readonly threads: number;
+  /** tfjs-node's folder; undefined on the other backends. */
+  readonly tfjsNodeDir?: string;
   /** Why it is not the native one, where that was not asked for. */
   readonly note?: string;
 }
 
+export interface BackendOptions {
+  /** `auto` is node where the native engine is installed, else wasm. */
+  readonly choice: BackendName | 'auto';
+  /** For the node backend only; undefined: all cores. */
+  readonly threads?: number | undefined;
+  /** Bytes of the weights, which decide how threads are used. */
+  readonly modelBytes: number;
+  /** A captured graph is going to do the work: its ops run side by side, each on one thread. */
+  readonly graph: boolean;
+}
+
 const require = createRequire(import.meta.url);
+/** Below this size an op is done before a second thread has woken up. */
+const SMALL_MODEL_BYTES = 64e6;
 
 /**
- * Makes a backend the current one of TF.js.
- * @param choice `auto` is node where the native engine is installed, else wasm
- * @param threads for the node backend only; undefined: TF_NUM_INTRAOP_THREADS or all cores
+ * Makes a backend the current one of TF.js. The first call decides the threads of the process.
  * @throws KvgenError when the chosen backend does not load
  */
-export async function loadBackend(choice: BackendName | 'auto', threads?: number): Promise<Backend> {
+export async function loadBackend(options: BackendOptions): Promise<Backend> {
+  const { choice, threads } = options;
   tf.enableProdMode(); // else the cpu backend advertises tfjs-node on stderr
   if (choice === 'node' || (choice === 'auto' && status().engine === 'native')) {
-    return loadNode(threads);
+    return loadNode(options);
   }
   if (threads !== undefined && threads !== 1) {
     throw new UsageError(`--threads ${threads}: only the node backend has threads`);
@@ -48,32 +62,36 @@ export function tensorflowVersion(): string | undefined {
   return binding?.TF_Version;
 }
 
-function loadNode(threads: number | undefined): Backend {
+function loadNode(options: BackendOptions): Backend {
   const native = status();
   if (native.engine === 'none') {
     throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend wasm');
   }
-  const count = setThreads(threads);
+  const threads = setThreads(options);
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
   restoreUtil();
+  const { argv } = process;
   try {
+    process.argv = argv.slice(0, 2); // node-pre-gyp would take options of the same name from there
     require(native.folder);
   } catch (error) {
     throw new KvgenError(
       `the native engine does not load (${errorMessage(error)}); run \`kvgen setup\`, or use --backend wasm`,
     );
+  } finally {
+    process.argv = argv;
   }
-  return { name: 'node', threads: count };
+  return { name: 'node', threads, tfjsNodeDir: native.folder };
 }
 
-function setThreads(threads: number | undefined): number {
-  const fromEnvironment = Number(process.env.TF_NUM_INTRAOP_THREADS);
-  const count = threads ?? (fromEnvironment > 0 ? fromEnvironment : availableParallelism());
-  process.env.TF_NUM_INTRAOP_THREADS = String(count);
-  if (threads !== undefined) {
-    process.env.OMP_NUM_THREADS = String(threads);
-  }
-  return count;
+/** Read once by TensorFlow, when its library loads; what the user has set stays. */
+function setThreads({ threads = availableParallelism(), modelBytes, graph }: BackendOptions): number {
+  const { env } = process;
+  const oneThreadAnOp = graph || modelBytes < SMALL_MODEL_BYTES;
+  env.TF_NUM_INTRAOP_THREADS ??= String(oneThreadAnOp ? 1 : threads);
+  env.TF_NUM_INTEROP_THREADS ??= String(threads);
+  env.OMP_NUM_THREADS ??= env.TF_NUM_INTRAOP_THREADS;
+  return threads;
 }
 
 /** tfjs-node 4.22.0 calls two functions that Node 23 removed. */

@@ -1,37 +1,53 @@
 // The KV cache: keys and values of every past token, for all layers. It belongs to whoever decodes, never to
 // a layer, and is the only thing that keeps tensors from step to step. Knows nothing of the model's weights.
-// Tensors are immutable, so a fork shares them; an append replaces a layer's pair and disposes the old one.
+// TF.js cannot write in place, so appending is copying. To copy little, each layer has two segments: new rows
+// are appended to a short tail, and the tail to the long body only when it is full.
 
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
-import type { KeyValue } from '../model/gpt2.js';
+import type { KeyValue, Past } from '../model/gpt2.js';
 
-/** Keys and values of the tokens run so far, `[B, nHead, length, headDim]` each, one pair a layer. */
+/** Rows at which the tail goes to the body: copying both then costs a step less than 1 % of the body. */
+const TAIL_ROWS = 128;
+
+interface Layer {
+  readonly body: KeyValue;
+  readonly tail: KeyValue;
+}
+
+/** Keys and values of the tokens run so far, `[B, nHead, length, headDim]` a layer, in two segments. */
 export class KvCache {
-  #layers: readonly KeyValue[] | null = null;
+  #layers: readonly Layer[] | null = null;
 
   /** Tokens already cached: the position of the next one. */
   get length(): number {
-    return this.#layers?.[0]?.k.shape[2] ?? 0;
+    const [layer] = this.#layers ?? [];
+    return layer === undefined ? 0 : rows(layer.body) + rows(layer.tail);
   }
 
   /** Bytes of the positions in use: 2 · nLayer · B · nEmbd · 4 · length. */
   get byteSize(): number {
-    return (this.#layers ?? []).reduce((sum, { k, v }) => sum + 4 * (k.size + v.size), 0);
+    return this.#tensors().reduce((sum, tensor) => sum + 4 * tensor.size, 0);
   }
 
-  /** What attention reads, borrowed: one pair a layer, or null while the cache is empty. */
-  get layers(): readonly KeyValue[] | null {
-    return this.#layers;
+  /** What attention reads, borrowed: body and tail of each layer, either may be empty; null before the first token. */
+  get layers(): readonly Past[] | null {
+    return this.#layers?.map(({ body, tail }) => [body, tail]) ?? null;
   }
 
   /**
-   * Takes over the keys and values of past and new tokens together, as the forward pass returns them, and
-   * disposes those it held.
-   * @param presents one pair a layer, `[B, nHead, length + T, headDim]`; the cache owns them from here on
+   * Takes over what the forward pass returns, and disposes what it replaces.
+   * @param presents one a layer: the last segment of `layers` with the new tokens behind it; the cache's from here on
    */
   append(presents: readonly KeyValue[]): void {
-    this.#replace(presents.map(({ k, v }) => ({ k: tf.keep(k), v: tf.keep(v) })));
+    const replaced = [...this.#tensors(), ...presents.flatMap(({ k, v }) => [k, v])];
+    this.#layers = presents.map((present, i) => {
+      const body = this.#layers?.[i]?.body ?? empty(present);
+      const isFull = rows(present) >= TAIL_ROWS;
+      return isFull ? { body: joined(body, present), tail: empty(present) } : { body: kept(body), tail: kept(present) };
+    });
+    const current = new Set(this.#tensors());
+    tf.dispose(replaced.filter((tensor) => !current.has(tensor)));
   }
 
   /**
@@ -43,31 +59,60 @@ export class KvCache {
       throw new RangeError(`truncate: expected 0 … ${this.length}, found ${length}`);
     }
     if (length === 0) {
-      this.#replace(null);
+      this.dispose();
     } else if (length < this.length) {
-      this.#replace(this.#map((tensor) => tf.slice(tensor, [0, 0, 0, 0], [-1, -1, length, -1])));
+      const old = this.#tensors();
+      this.#layers = (this.#layers ?? []).map(({ body, tail }) => ({
+        body: firstRows(body, Math.min(length, rows(body))),
+        tail: firstRows(tail, Math.max(0, length - rows(body))),
+      }));
+      tf.dispose(old);
     }
   }
 
   /** A second cache with the same tokens; costs no copy. Either may be appended to or disposed alone. */
   fork(): KvCache {
     const fork = new KvCache();
-    fork.#layers = this.#layers === null ? null : this.#map((tensor) => tf.clone(tensor));
+    fork.#layers = this.#layers?.map(({ body, tail }) => ({ body: cloned(body), tail: cloned(tail) })) ?? null;
     return fork;
   }
 
   /** Frees everything; the cache is then empty and may be used again. */
   dispose(): void {
-    this.#replace(null);
+    tf.dispose(this.#tensors());
+    this.#layers = null;
   }
 
-  #map(change: (tensor: Tensor4D) => Tensor4D): KeyValue[] {
-    return (this.#layers ?? []).map(({ k, v }) => ({ k: tf.keep(change(k)), v: tf.keep(change(v)) }));
+  #tensors(): Tensor4D[] {
+    return (this.#layers ?? []).flatMap(({ body, tail }) => [body.k, body.v, tail.k, tail.v]);
   }
+}
 
-  #replace(layers: readonly KeyValue[] | null): void {
-    const old = this.#layers ?? [];
-    this.#layers = layers;
-    tf.dispose(old.flatMap(({ k, v }) => [k, v]));
+function rows({ k }: KeyValue): number {
+  return k.shape[2];
+}
+
+function kept({ k, v }: KeyValue): KeyValue {
+  return { k: tf.keep(k), v: tf.keep(v) };
+}
+
+function joined(a: KeyValue, b: KeyValue): KeyValue {
+  const both = (x: Tensor4D, y: Tensor4D) => (x.shape[2] === 0 ? tf.clone(y) : tf.concat([x, y], 2)); // [B, nHead, a + b, headDim]
+  return kept({ k: both(a.k, b.k), v: both(a.v, b.v) });
+}
+
+function empty({ k }: KeyValue): KeyValue {
+  const [B, nHead, , headDim] = k.shape;
+  return kept({ k: tf.zeros([B, nHead, 0, headDim]), v: tf.zeros([B, nHead, 0, headDim]) });
+}
+
+function firstRows({ k, v }: KeyValue, length: number): KeyValue {
+  if (length === 0) {
+    return empty({ k, v });
   }
+  return kept({ k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]) });
+}
+
+function cloned({ k, v }: KeyValue): KeyValue {
+  return kept({ k: tf.clone(k), v: tf.clone(v) });
 }

@@ -1,6 +1,6 @@
 // `kvgen completion bash|zsh`: a completion script, made from the same tables as the parser and the help.
 
-import { COMMANDS, type Invocation } from '../commands.js';
+import { COMMANDS, type CommandRow, type Invocation } from '../commands.js';
 import { EXIT, UsageError } from '../errors.js';
 import type { OptionRow } from '../options.js';
 
@@ -13,13 +13,20 @@ export async function completionCommand({ words, terminal }: Invocation): Promis
   return EXIT.ok;
 }
 
+/** What `completion` itself takes, from its usage: `<bash|zsh>`. */
+function shells(row: CommandRow): string[] {
+  return row.usage.match(/^<([\w|]+)>$/)?.[1]?.split('|') ?? [];
+}
+
 /** Long and short forms, as typed. */
 function flags(options: readonly OptionRow[]): string[] {
   return [...options.flatMap((row) => row.flags.match(/--?[\w-]+(?=[ ,]|$)/g) ?? []), '--help', '--version'];
 }
 
 function bashScript(): string {
-  const cases = COMMANDS.map((row) => `    ${row.name}) words="${flags(row.options).join(' ')}" ;;`);
+  const cases = COMMANDS.map(
+    (row) => `    ${row.name}) words="${[...flags(row.options), ...shells(row)].join(' ')}" ;;`,
+  );
   const values = choices().map(
     ({ flag, words }) => `    ${flag}) COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$cur")); return ;;`,
   );
@@ -45,7 +52,8 @@ complete -o filenames -F _kvgen kvgen
 function zshScript(): string {
   const commands = COMMANDS.map((row) => `    '${row.name}:${escapeWord(row.description)}'`);
   const cases = COMMANDS.map(
-    (row) => `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:' ;;`,
+    (row) =>
+      `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:(${shells(row).join(' ')})' ;;`,
   );
   return `#compdef kvgen
 _kvgen() {

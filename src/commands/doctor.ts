@@ -4,7 +4,7 @@ import { type Backend, loadBackend, tensorflowVersion } from '../backend/backend
 import type { Invocation } from '../commands.js';
 import { EXIT, errorMessage } from '../errors.js';
 import { generate, newStats } from '../generate.js';
-import { findModel, listModels } from '../model/find.js';
+import { findModel, listModels, weightBytes } from '../model/find.js';
 import { openModel } from '../model/model.js';
 import { describeEngine } from '../native/report.js';
 import { status } from '../native/status.js';
@@ -42,7 +42,8 @@ function checks(model: string): Check[] {
     {
       name: 'backend',
       run: async () => {
-        backend = await loadBackend('auto');
+        const modelBytes = weightBytes(findModel(model).dir);
+        backend = await loadBackend({ choice: 'auto', modelBytes, graph: true });
         return `${backend.name}, ${backend.threads} thread${backend.threads === 1 ? '' : 's'}${backend.note === undefined ? '' : ` (${backend.note})`}`;
       },
     },
@@ -54,13 +55,13 @@ function checks(model: string): Check[] {
           .map(({ name, dir }) => `${name} (${dir})`)
           .join(', '),
     },
-    { name: 'self-test', run: () => selfTest(model) },
+    { name: 'self-test', run: () => selfTest(model, backend) },
   ];
 }
 
 /** Cached and uncached greedy decoding must give the same ten ids. */
-async function selfTest(name: string): Promise<string> {
-  const model = await openModel(findModel(name).dir);
+async function selfTest(name: string, backend: Backend): Promise<string> {
+  const model = await openModel(findModel(name).dir, backend, { engine: backend.name === 'node' ? 'graph' : 'eager' });
   try {
     const cached = await greedy(model.engine, true);
     const uncached = await greedy(model.engine, false);

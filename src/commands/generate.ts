@@ -6,7 +6,7 @@ import type { Invocation } from '../commands.js';
 import { type CompletionToken, complete } from '../complete.js';
 import { EXIT, KvgenError, UsageError } from '../errors.js';
 import { type FinishReason, type GenerateStats, newStats } from '../generate.js';
-import { type FoundModel, findModel } from '../model/find.js';
+import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { checkIds, type Model, openModel } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs } from '../options.js';
 import { encodePrompt, fitPrompt, readPrompt } from '../prompt.js';
@@ -21,7 +21,8 @@ const MAX_RANDOM_SEED = 2 ** 32;
 export interface GenerateRun {
   readonly model: string;
   readonly backend: Backend;
-  readonly engine: string;
+  /** Known at the end: a graph engine is eager until it has captured. */
+  engine: string;
   readonly prompt: string;
   readonly promptIds: readonly number[];
   readonly seed: number;
@@ -31,29 +32,38 @@ export interface GenerateRun {
   finishReason: FinishReason;
 }
 
-export async function generateCommand({ words, options, terminal, signal, usage }: Invocation): Promise<number> {
+export async function generateCommand(invocation: Invocation): Promise<number> {
+  const { words, literal, options, terminal, signal, usage } = invocation;
   const args = options as GenerateArgs;
   const [argument] = words;
   checkGenerateArgs(args, argument);
   terminal.configure(args);
   const fromStdin = argument === undefined && args.file === undefined && args.promptIds === undefined;
   if (fromStdin && terminal.stdinIsTerminal) {
-    throw new UsageError(`no prompt\n\n${usage()}`);
+    terminal.log(usage());
+    throw new UsageError('no prompt');
   }
   const found = findModel(args.model);
   const text =
     args.promptIds === undefined
-      ? await readPrompt({ argument, file: args.file, readStdin: () => terminal.readStdin(signal) })
+      ? await readPrompt({ argument, literal, file: args.file, readStdin: () => terminal.readStdin(signal) })
       : undefined;
   terminal.progress('loading TensorFlow');
-  const backend = await loadBackend(args.backend, args.threads);
+  const backend = await loadBackend({
+    choice: args.backend,
+    threads: args.threads,
+    modelBytes: weightBytes(found.dir),
+    graph: args.cache && args.engine !== 'eager',
+  });
   if (backend.note !== undefined) {
     terminal.note(backend.note);
   }
   const [tokenizer, model] = await Promise.all([
     openTokenizer(found.dir, args),
-    openModel(found.dir, {
+    openModel(found.dir, backend, {
       signal,
+      engine: args.cache ? args.engine : 'eager',
+      onNote: (line) => (args.verbose ? terminal.note(line) : undefined),
       onProgress: (done, total) => terminal.progress(`loading ${found.name} ${done}/${total}`),
     }),
   ]);
@@ -135,12 +145,16 @@ async function write(
     terminal.progressDone();
     if (next.done === true) {
       run.finishReason = next.value;
+      run.engine = model.engine.name;
       break;
     }
     run.tokens.push(next.value);
     await (streaming ? terminal.write(next.value.text) : undefined);
   }
-  await terminal.write(args.json ? `${reportJson(run)}\n` : `${streaming ? '' : joined(run)}\n`);
+  const begun = run.finishReason !== 'abort' || run.tokens.length > 0 || args.echo;
+  if (args.json || begun) {
+    await terminal.write(`${args.json ? reportJson(run) : streaming ? '' : joined(run)}\n`);
+  }
   terminal.statistics(statisticsLine(run));
 }
 

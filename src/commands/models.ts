@@ -1,10 +1,8 @@
 // `kvgen models`: what `-m` can name on this machine, with size, context and where it comes from.
 
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Invocation } from '../commands.js';
 import { EXIT, errorMessage } from '../errors.js';
-import { type FoundModel, listModels } from '../model/find.js';
+import { type FoundModel, listModels, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import { printable, type TerminalOptions } from '../terminal.js';
 
@@ -24,16 +22,10 @@ export async function modelsCommand({ options, terminal }: Invocation): Promise<
 }
 
 async function describe(model: FoundModel): Promise<string[]> {
-  const size = `${((await weightBytes(model.dir)) / 1e6).toFixed(1)} MB`;
+  const size = `${(weightBytes(model.dir) / 1e6).toFixed(1)} MB`;
   const context = await loadConfig(model.dir).then(
     (config) => String(config.nPositions),
     (error) => `not usable: ${errorMessage(error)}`,
   );
   return [model.name, size, context, `${model.source}: ${model.dir}`];
-}
-
-async function weightBytes(dir: string): Promise<number> {
-  const names = (await readdir(dir)).filter((name) => name.endsWith('.safetensors'));
-  const sizes = await Promise.all(names.map(async (name) => (await stat(join(dir, name))).size));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }

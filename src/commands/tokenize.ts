@@ -6,17 +6,19 @@ import { findModel } from '../model/find.js';
 import { readPrompt } from '../prompt.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 
-export async function tokenizeCommand({ words, options, terminal, signal, usage }: Invocation): Promise<number> {
+export async function tokenizeCommand(invocation: Invocation): Promise<number> {
+  const { words, literal, options, terminal, signal, usage } = invocation;
   const { model, file } = options as { model: string; file?: string };
   const [argument] = words;
   if (file !== undefined && argument !== undefined) {
     throw new UsageError('--file cannot go with a text');
   }
   if (argument === undefined && file === undefined && terminal.stdinIsTerminal) {
-    throw new UsageError(`no text\n\n${usage()}`);
+    terminal.log(usage());
+    throw new UsageError('no text');
   }
   const { dir } = findModel(model);
-  const text = await readPrompt({ argument, file, readStdin: () => terminal.readStdin(signal) });
+  const text = await readPrompt({ argument, literal, file, readStdin: () => terminal.readStdin(signal) });
   const tokenizer = await loadTokenizer(dir);
   await terminal.print(JSON.stringify(tokenizer.encode(text)));
   return EXIT.ok;

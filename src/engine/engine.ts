@@ -6,10 +6,16 @@ import type { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 
 export interface Engine {
-  readonly name: 'eager';
+  /** The one that runs now: a graph engine is eager until it has captured. */
+  readonly name: 'eager' | 'graph';
   readonly config: Gpt2Config;
   /** An empty cache, owned by the caller. */
   newCache(): KvCache;
+  /**
+   * Says what is coming, so that an engine can decide whether to capture first.
+   * @param phase prefill of so many tokens, or decode of at most so many steps
+   */
+  prepare?(phase: 'prefill' | 'decode', tokens: number): void;
   /**
    * Runs `ids` through the model and returns the logits of the last one.
    * @param ids at least one, each below `vocabSize`

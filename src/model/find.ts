@@ -41,6 +41,12 @@ export function listModels(): FoundModel[] {
   return [...plain, ...hubFolders().flatMap((folder) => hubModel(folder) ?? [])];
 }
 
+/** Bytes of a folder's safetensors files. */
+export function weightBytes(dir: string): number {
+  const names = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
+  return names.reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+}
+
 function findPath(path: string): FoundModel {
   const dir = resolve(path);
   if (isDirectory(dir)) {

@@ -3,7 +3,8 @@
 // Names are those of the GPT-2 paper's code and of the Hugging Face weights.
 // References: Radford et al. 2019; openai/gpt-2 src/model.py; transformers modeling_gpt2.py.
 //
-// Shapes: B sequences, T new tokens each, S = past + T tokens attended to, C = nEmbd, V = vocabSize.
+// Shapes: B sequences, T new tokens each, C = nEmbd, V = vocabSize. The past of a layer comes in segments of
+// any length, so that new rows need not be copied behind all old ones: S is the length of one segment.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import * as tf from '@tensorflow/tfjs-core';
@@ -35,52 +36,64 @@ export interface Gpt2Weights {
   readonly lm_head: Tensor2D; // [V, C]; `wte` itself where the embeddings are tied
 }
 
-/** One layer's keys and values. */
+/** Keys and values of some tokens in one layer. */
 export interface KeyValue {
   readonly k: Tensor4D; // [B, nHead, S, headDim]
   readonly v: Tensor4D; // [B, nHead, S, headDim]
 }
 
+/** What a forward pass is told about its tokens, all as tensors: so one recording of it serves every length. */
+export interface ForwardInputs {
+  readonly ids: Tensor2D; // [B, T] int32, each below V
+  readonly positions: Tensor2D; // [B, T] int32, each below nPositions
+  readonly bias: Tensor2D; // [T, S], added to the scores of the newest segment; see causalBias
+  readonly last: Tensor1D; // [B] int32, the rows of [B·T, C] whose logits are asked for
+}
+
+/** One layer's past: segments in the order of their tokens, or none; each may be empty. */
+export type Past = readonly KeyValue[];
+
 export interface ForwardResult {
-  readonly logits: Tensor2D; // [B, V], of the last token of each sequence
-  readonly presents: readonly KeyValue[]; // one a layer, past and new tokens together
+  readonly logits: Tensor2D; // [B, V]
+  readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past, and the new tokens
 }
 
 /**
  * Runs T new tokens of each sequence through the model.
- * @param ids [B, T] int32, each below V
- * @param positions [B, T] int32: past … past + T − 1
- * @param past keys and values of the tokens before, one a layer; null when there are none
- * @returns logits of the last tokens, and keys and values of past and new tokens; the caller disposes both
+ * @param past one a layer; null when there are no tokens before
+ * @returns the caller disposes both
  */
 export function forward(
   config: Gpt2Config,
   weights: Gpt2Weights,
-  ids: Tensor2D,
-  positions: Tensor2D,
-  past: readonly KeyValue[] | null,
+  { ids, positions, bias, last }: ForwardInputs,
+  past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
-    const [B, T] = ids.shape;
-    const bias = T === 1 ? null : causalBias(T, (past?.[0]?.k.shape[2] ?? 0) + T); // [T, S]
-    let x: Tensor2D = tf.reshape(tf.add(tf.gather(weights.wte, ids), tf.gather(weights.wpe, positions)), [
-      -1,
-      config.nEmbd,
-    ]); // [B·T, C]
+    const [B] = ids.shape;
+    const embedded = tf.add(tf.gather(weights.wte, ids), tf.gather(weights.wpe, positions)); // [B, T, C]
+    let x: Tensor2D = tf.reshape(embedded, [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.h.map((block, layer) => {
-      const step = transformerBlock(config, block, layer, x, B, past?.[layer] ?? null, bias);
+      const step = transformerBlock(config, block, layer, x, B, past?.[layer] ?? [], bias);
       x = step.x;
       return { k: step.k, v: step.v };
     });
-    const last = T === 1 ? x : lastRows(x, B, T, config.nEmbd); // [B, C]
-    const normed = layerNorm(last, weights.ln_f, config.layerNormEpsilon);
+    // Only the rows that are asked for meet the vocabulary matrix.
+    const normed = layerNorm(tf.gather(x, last), weights.ln_f, config.layerNormEpsilon); // [B, C]
     return { logits: tf.matMul<Tensor2D>(normed, weights.lm_head, false, true), presents }; // [B, V]
   });
 }
 
-/** Only the last token's logits are asked for, so only that row meets the vocabulary matrix. */
-function lastRows(x: Tensor2D, B: number, T: number, C: number): Tensor2D {
-  return tf.reshape(tf.slice(tf.reshape(x, [B, T, C]), [0, T - 1, 0], [B, 1, C]), [B, C]); // [B, C]
+/** For T new tokens at the end of a segment of S: 0 where token i may look at token j, else so low that its weight is 0. */
+export function causalBias(T: number, S: number): Tensor2D {
+  if (T === 1) {
+    return tf.zeros([1, S]);
+  }
+  return tf.tidy(() => {
+    const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
+    const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
+    return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), -1e9); // [T, S]
+  });
 }
 
 /** x + attention, then + MLP. Its own tidy, so that one layer's scores are gone before the next layer's. */
@@ -90,8 +103,8 @@ function transformerBlock(
   layer: number,
   x: Tensor2D,
   B: number,
-  past: KeyValue | null,
-  bias: Tensor2D | null,
+  past: Past,
+  bias: Tensor2D,
 ): KeyValue & { x: Tensor2D } {
   return tf.tidy(() => {
     const { a, k, v } = attention(
@@ -117,17 +130,32 @@ function attention(
   layer: number,
   x: Tensor2D,
   B: number,
-  past: KeyValue | null,
-  bias: Tensor2D | null,
+  past: Past,
+  bias: Tensor2D,
 ): KeyValue & { a: Tensor2D } {
   const [q, newK, newV] = tf.split<Tensor2D>(linear(x, block.attn.c_attn), 3, 1) as [Tensor2D, Tensor2D, Tensor2D]; // 3 × [B·T, C]
-  const k = withPast(past?.k, splitHeads(newK, B, config)); // [B, nHead, S, headDim]
-  const v = withPast(past?.v, splitHeads(newV, B, config)); // [B, nHead, S, headDim]
+  const last = past.at(-1);
+  const k = appendRows(last?.k, splitHeads(newK, B, config)); // [B, nHead, S, headDim]
+  const v = appendRows(last?.v, splitHeads(newV, B, config)); // [B, nHead, S, headDim]
   const scaled = tf.mul<Tensor4D>(splitHeads(q, B, config), scoreScale(config, layer)); // [B, nHead, T, headDim]
-  const scores = tf.matMul<Tensor4D>(scaled, k, false, true); // [B, nHead, T, S]
-  const probabilities = tf.softmax(bias === null ? scores : tf.add<Tensor4D>(scores, bias));
-  const mixed = mergeHeads(tf.matMul<Tensor4D>(probabilities, v), config.nEmbd); // [B·T, C]
+  const older = past.slice(0, -1);
+  const scores = [...older, { k }].map((segment) => tf.matMul<Tensor4D>(scaled, segment.k, false, true)); // [B, nHead, T, S]
+  const newest = scores.pop() as Tensor4D;
+  scores.push(tf.add<Tensor4D>(newest, bias));
+  const mixed = mergeHeads(mixValues(scores, [...older.map((segment) => segment.v), v]), config.nEmbd); // [B·T, C]
   return { a: linear(mixed, block.attn.c_proj), k, v };
+}
+
+/**
+ * softmax(scores) · values over all segments as one: the exponentials of each, less the largest score of all,
+ * are summed and mixed apart, and divided at the end (the online softmax of Milakov and Gimelshein, 2018).
+ */
+function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Tensor4D {
+  const largest = scores.map((segment) => tf.max<Tensor4D>(segment, -1, true)).reduce((a, b) => tf.maximum(a, b)); // [B, nHead, T, 1]
+  const exponentials = scores.map((segment) => tf.exp(tf.sub<Tensor4D>(segment, largest))); // [B, nHead, T, S]
+  const total = exponentials.map((e) => tf.sum<Tensor4D>(e, -1, true)).reduce((a, b) => tf.add(a, b)); // [B, nHead, T, 1]
+  const mixed = exponentials.map((e, i) => tf.matMul(e, values[i] as Tensor4D)).reduce((a, b) => tf.add(a, b));
+  return tf.div(mixed, total); // [B, nHead, T, headDim]
 }
 
 function splitHeads(x: Tensor2D, B: number, { nHead, headDim }: Gpt2Config): Tensor4D {
@@ -138,20 +166,13 @@ function mergeHeads(x: Tensor4D, C: number): Tensor2D {
   return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, C]); // [B·T, C]
 }
 
-function withPast(past: Tensor4D | undefined, present: Tensor4D): Tensor4D {
-  return past === undefined ? present : tf.concat([past, present], 2); // [B, nHead, S, headDim]
+function appendRows(past: Tensor4D | undefined, rows: Tensor4D): Tensor4D {
+  return past === undefined || past.size === 0 ? rows : tf.concat([past, rows], 2); // [B, nHead, S, headDim]
 }
 
 function scoreScale(config: Gpt2Config, layer: number): number {
   const byHead = config.scaleAttnWeights ? 1 / Math.sqrt(config.headDim) : 1;
   return config.scaleAttnByInverseLayerIdx ? byHead / (layer + 1) : byHead;
-}
-
-/** 0 where new token i may look at token j, else so low that softmax gives exactly 0. */
-function causalBias(T: number, S: number): Tensor2D {
-  const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
-  const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
-  return tf.mul(tf.cast(tf.greater(j, i), 'float32'), -1e9); // [T, S]
 }
 
 function linear(x: Tensor2D, { weight, bias }: Linear): Tensor2D {

@@ -43,8 +43,7 @@ export async function loadWeights(dir: string, config: Gpt2Config, options: Load
   const loaded: tf.Tensor[] = [];
   try {
     const stored = withEmbedding(config, storedTensors(files));
-    const expected = expectedShapes(config, stored);
-    checkNames(dir, config, expected, stored);
+    const expected = checkTensors(dir, config, stored);
     const tensors = new Map<string, tf.Tensor>();
     for (const [name, shape] of expected) {
       options.onProgress?.(tensors.size, expected.size);
@@ -130,36 +129,43 @@ function withEmbedding(config: Gpt2Config, stored: Map<string, StoredTensor>): M
   return stored;
 }
 
-function expectedShapes(config: Gpt2Config, stored: ReadonlyMap<string, unknown>): Map<string, readonly number[]> {
+/** Name and shape of each tensor of such a model, one after the other: a broken config.json may ask for any number of layers. */
+function* expectedShapes(
+  config: Gpt2Config,
+  stored: ReadonlyMap<string, unknown>,
+): Generator<[name: string, shape: readonly number[]]> {
   const { vocabSize, nPositions, nEmbd, nLayer, nInner } = config;
-  const shapes = new Map<string, readonly number[]>([
-    ['wte.weight', [vocabSize, nEmbd]],
-    ['wpe.weight', [nPositions, nEmbd]],
-  ]);
-  const add = (name: string, inner: number[], out: number) =>
-    shapes.set(`${name}.weight`, [...inner, out]).set(`${name}.bias`, [out]);
+  yield ['wte.weight', [vocabSize, nEmbd]];
+  yield ['wpe.weight', [nPositions, nEmbd]];
   for (let i = 0; i < nLayer; i++) {
-    add(`h.${i}.ln_1`, [], nEmbd);
-    add(`h.${i}.attn.c_attn`, [nEmbd], 3 * nEmbd);
-    add(`h.${i}.attn.c_proj`, [nEmbd], nEmbd);
-    add(`h.${i}.ln_2`, [], nEmbd);
-    add(`h.${i}.mlp.c_fc`, [nEmbd], nInner);
-    add(`h.${i}.mlp.c_proj`, [nInner], nEmbd);
+    yield* weightAndBias(`h.${i}.ln_1`, [nEmbd]);
+    yield* weightAndBias(`h.${i}.attn.c_attn`, [nEmbd, 3 * nEmbd]);
+    yield* weightAndBias(`h.${i}.attn.c_proj`, [nEmbd, nEmbd]);
+    yield* weightAndBias(`h.${i}.ln_2`, [nEmbd]);
+    yield* weightAndBias(`h.${i}.mlp.c_fc`, [nEmbd, nInner]);
+    yield* weightAndBias(`h.${i}.mlp.c_proj`, [nInner, nEmbd]);
   }
-  add('ln_f', [], nEmbd);
+  yield* weightAndBias('ln_f', [nEmbd]);
   if (!config.tieWordEmbeddings || stored.has('lm_head.weight')) {
-    shapes.set('lm_head.weight', [vocabSize, nEmbd]);
+    yield ['lm_head.weight', [vocabSize, nEmbd]];
   }
-  return shapes;
 }
 
-function checkNames(
+function weightAndBias(name: string, shape: readonly number[]): [string, readonly number[]][] {
+  return [
+    [`${name}.weight`, shape],
+    [`${name}.bias`, shape.slice(-1)],
+  ];
+}
+
+/** The tensors to read, by name: all that are expected and stored, in their shapes. */
+function checkTensors(
   dir: string,
   config: Gpt2Config,
-  expected: ReadonlyMap<string, readonly number[]>,
   stored: ReadonlyMap<string, StoredTensor>,
-): void {
-  for (const [name, shape] of expected) {
+): Map<string, readonly number[]> {
+  const expected = new Map<string, readonly number[]>();
+  for (const [name, shape] of expectedShapes(config, stored)) {
     const tensor = stored.get(name);
     if (tensor === undefined) {
       throw new KvgenError(`${dir}: ${name}: not found; expected a tensor of [${shape.join(', ')}]`);
@@ -170,6 +176,7 @@ function checkNames(
         `${file.path}: ${entry.name}: expected [${shape.join(', ')}], found [${entry.shape.join(', ')}]`,
       );
     }
+    expected.set(name, shape);
   }
   const unknown = [...stored.keys()].find((name) => !expected.has(name) && !OTHER_HEADS.test(name));
   if (unknown !== undefined) {
@@ -177,6 +184,7 @@ function checkNames(
       `${dir}: ${unknown}: a GPT-2 of ${config.nLayer} layers has no such tensor; config.json and weights do not fit`,
     );
   }
+  return expected;
 }
 
 function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, tf.Tensor>): Gpt2Weights {

@@ -1,8 +1,10 @@
 // A loaded model: a folder's weights on a backend, behind one engine. What the library hands out and the
 // commands use. Knows nothing of text.
 
+import type { Backend } from '../backend/backend.js';
 import { EagerEngine } from '../engine/eager.js';
 import type { Engine } from '../engine/engine.js';
+import { GraphEngine } from '../engine/graph.js';
 import { prefillChunks } from '../engine/prefill.js';
 import { KvgenError } from '../errors.js';
 import { type LoadOptions, loadConfig, loadWeights } from './load.js';
@@ -44,10 +46,26 @@ export class Model {
   }
 }
 
+export interface OpenOptions extends LoadOptions {
+  /** auto: captured where the backend can and it pays; graph: always. */
+  readonly engine?: 'auto' | 'eager' | 'graph';
+  /** Told why an engine stays eager. */
+  readonly onNote?: (line: string) => void;
+}
+
 /** Reads the folder's weights onto the current backend. */
-export async function openModel(dir: string, options: LoadOptions = {}): Promise<Model> {
+export async function openModel(dir: string, backend: Backend, options: OpenOptions = {}): Promise<Model> {
+  const { engine = 'auto', onNote = () => {} } = options;
+  if (engine === 'graph' && backend.tfjsNodeDir === undefined) {
+    throw new KvgenError(`--engine graph needs the node backend, found ${backend.name}; run \`kvgen setup\``);
+  }
   const config = await loadConfig(dir);
-  return new Model(new EagerEngine(config, await loadWeights(dir, config, options)));
+  const weights = await loadWeights(dir, config, options);
+  if (engine === 'eager' || backend.tfjsNodeDir === undefined) {
+    return new Model(new EagerEngine(config, weights));
+  }
+  const { tfjsNodeDir, threads } = backend;
+  return new Model(new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }));
 }
 
 /** @throws KvgenError when the model has no such id, or no position for it */

@@ -143,7 +143,9 @@ function checkLayout(path: string, entries: readonly TensorEntry[], dataStart: n
 async function readExactly(handle: FileHandle, bytes: Uint8Array, offset: number, what: string): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const length = Math.min(READ_BYTES, bytes.length - done);
-    const { bytesRead } = await handle.read(bytes, done, length, offset + done);
+    const { bytesRead } = await handle.read(bytes, done, length, offset + done).catch((error: unknown) => {
+      throw new KvgenError(`${what}: cannot be read (${errorMessage(error)})`);
+    });
     if (bytesRead === 0) {
       throw new KvgenError(`${what}: expected ${bytes.length} bytes, found ${done}; download the file again`);
     }

@@ -1,14 +1,17 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadBackend } from '../../src/backend/backend.js';
-import { KvCache } from '../../src/cache/kv-cache.js';
+import type { KvCache } from '../../src/cache/kv-cache.js';
 import { type Model, openModel } from '../../src/model/model.js';
 import { distance, expectParity } from '../support/golden.js';
-import { TINY, writeModel } from '../support/model-folder.js';
+import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const IDS = [3, 14, 1, 5, 9, 2, 6, 5, 3, 5];
 const BYTES_PER_POSITION = 2 * TINY.n_layer * TINY.n_embd * 4;
+/** Long enough for whatever the cache does only now and then. */
+const LONG = { ...TINY, n_positions: 300 };
+const MANY = Array.from({ length: 300 }, (_, i) => (i * i + 3 * i) % 31);
 
 const tempDir = tempDirs();
 let model: Model;
@@ -17,7 +20,13 @@ let caches: KvCache[] = [];
 
 beforeAll(async () => {
   await loadBackend('node');
-  model = await openModel(writeModel(tempDir()));
+  const dir = writeModel(tempDir(), {
+    config: LONG,
+    tensors: (tensors) => {
+      for (const [name, tensor] of randomTensors(LONG)) tensors.set(name, tensor);
+    },
+  });
+  model = await openModel(dir);
 });
 afterAll(() => model.dispose());
 beforeEach(() => {
@@ -44,8 +53,21 @@ function forkOf(cache: KvCache): KvCache {
 
 const fresh = (ids: readonly number[]) => model.engine.forward(ids, null);
 
-/** The numbers that the cache holds. */
-const contents = (cache: KvCache) => (cache.layers ?? []).map(({ k, v }) => [[...k.dataSync()], [...v.dataSync()]]);
+/** Keys and values that the cache holds, layer by layer, [B, nHead, length, headDim] as nested arrays. */
+function contents(cache: KvCache): unknown[] {
+  const join = (segments: readonly tf.Tensor4D[]) =>
+    tf.tidy(() =>
+      tf
+        .concat(
+          [...segments].filter(({ size }) => size > 0),
+          2,
+        )
+        .arraySync(),
+    );
+  return (cache.layers ?? []).map((past) => [join(past.map(({ k }) => k)), join(past.map(({ v }) => v))]);
+}
+
+const tensorsOf = (cache: KvCache) => (cache.layers ?? []).flatMap((past) => past.flatMap(({ k, v }) => [k, v]));
 
 describe('length and byteSize', () => {
   it('of an empty cache are 0', () => {
@@ -62,20 +84,18 @@ describe('length and byteSize', () => {
     expect([cache.length, cache.byteSize]).toEqual([10, 10 * BYTES_PER_POSITION]);
   });
 
-  it('holds one pair a layer, [B, nHead, length, headDim] each', () => {
-    const shapes = cacheOf(IDS).layers?.map(({ k, v }) => [k.shape, v.shape]);
-    expect(shapes).toEqual([
-      [
-        [1, 2, 10, 4],
-        [1, 2, 10, 4],
-      ],
-      [
-        [1, 2, 10, 4],
-        [1, 2, 10, 4],
-      ],
-    ]);
+  it('holds keys and values of each layer, [B, nHead, length, headDim]', () => {
+    const shapes = contents(cacheOf(IDS)).map((pair) => (pair as number[][][][][]).map(shapeOf));
+    expect(shapes).toEqual(new Array(2).fill(new Array(2).fill([1, 2, 10, 4])));
   });
 });
+
+function shapeOf(nested: unknown): number[] {
+  return Array.isArray(nested) ? [nested.length, ...shapeOf(nested[0])] : [];
+}
+
+/** [1, 2, 3, 4] of one value. */
+const filled = (value: number) => [new Array(2).fill(new Array(3).fill(new Array(4).fill(value)))];
 
 describe('append', () => {
   it('gives the logits of one pass, at every position', () => {
@@ -94,25 +114,70 @@ describe('append', () => {
 
   it('leaves the rows of past tokens as they were', () => {
     const cache = cacheOf(IDS.slice(0, 4));
-    const [first] = contents(cache);
+    const first = contents(cache);
     model.engine.forward([7], cache);
+    expect(contents(cache)).not.toEqual(first);
     cache.truncate(4);
-    expect(contents(cache)[0]).toEqual(first);
+    expect(contents(cache)).toEqual(first);
   });
 
   it('disposes what it replaces', () => {
     const cache = cacheOf(IDS);
-    const old = (cache.layers ?? []).flatMap(({ k, v }) => [k, v]);
+    const old = tensorsOf(cache);
     const count = tf.memory().numTensors;
     model.engine.forward([1], cache);
-    expect(old.map((tensor) => tensor.isDisposed)).toEqual([true, true, true, true]);
+    const replaced = old.filter((tensor) => !tensorsOf(cache).includes(tensor));
+    expect(replaced.length).toBeGreaterThanOrEqual(2 * TINY.n_layer);
+    expect(replaced.every((tensor) => tensor.isDisposed)).toBe(true);
     expect(tf.memory().numTensors).toBe(count);
   });
 
   it('takes over tensors made inside a tidy', () => {
     const cache = cacheOf([]);
     tf.tidy(() => cache.append([{ k: tf.zeros([1, 2, 3, 4]), v: tf.ones([1, 2, 3, 4]) }]));
-    expect([cache.length, contents(cache)]).toEqual([3, [[new Array(24).fill(0), new Array(24).fill(1)]]]);
+    expect([cache.length, contents(cache)]).toEqual([3, [[filled(0), filled(1)]]]);
+  });
+});
+
+describe('over many tokens', () => {
+  it('one by one, the logits stay those of one pass and the number of tensors the same', () => {
+    const cache = cacheOf(MANY.slice(0, 1));
+    const count = tf.memory().numTensors;
+    for (let i = 1; i < MANY.length; i++) {
+      const logits = model.engine.forward(MANY.slice(i, i + 1), cache);
+      expect([cache.length, cache.byteSize]).toEqual([i + 1, (i + 1) * BYTES_PER_POSITION]);
+      expect(tf.memory().numTensors).toBe(count);
+      if (i % 32 === 0 || i % 128 < 3 || i > 297) expectParity(logits, fresh(MANY.slice(0, i + 1)));
+    }
+  });
+
+  it.each([1, 100, 126, 127, 128, 129, 200, 255, 256, 257, 289])(
+    'cut to %i and going on equals a fresh run',
+    (length) => {
+      const cache = cacheOf([]);
+      for (const part of [MANY.slice(0, 100), MANY.slice(100, 180), MANY.slice(180, 290)]) {
+        model.engine.forward(part, cache);
+      }
+      cache.truncate(length);
+      expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
+      const next = [20, 21, 22];
+      expectParity(model.engine.forward(next, cache), fresh([...MANY.slice(0, length), ...next]));
+      expectParity(model.engine.forward([23], cache), fresh([...MANY.slice(0, length), ...next, 23]));
+      expect(cache.length).toBe(length + 4);
+    },
+  );
+
+  it('a fork shares the past and goes its own way', () => {
+    const origin = cacheOf(MANY.slice(0, 150));
+    model.engine.forward(MANY.slice(150, 260), origin);
+    model.engine.forward(MANY.slice(260, 270), origin);
+    const fork = forkOf(origin);
+    for (const id of [1, 2, 3]) model.engine.forward([id], fork);
+    for (const id of [4, 5]) model.engine.forward([id], origin);
+    const past = MANY.slice(0, 270);
+    expectParity(model.engine.forward([9], origin), fresh([...past, 4, 5, 9]));
+    origin.dispose();
+    expectParity(model.engine.forward([9], fork), fresh([...past, 1, 2, 3, 9]));
   });
 });
 
@@ -138,9 +203,8 @@ describe('positions', () => {
   });
 
   it('go up to the last one of the model', () => {
-    const ids = Array.from({ length: TINY.n_positions }, (_, i) => (5 * i) % 31);
-    const cache = cacheOf(ids.slice(0, -1));
-    expectParity(model.engine.forward(ids.slice(-1), cache), fresh(ids));
+    const cache = cacheOf(MANY.slice(0, -1));
+    expectParity(model.engine.forward(MANY.slice(-1), cache), fresh(MANY));
   });
 });
 
@@ -211,9 +275,10 @@ describe('fork', () => {
 
   it('shares the memory', () => {
     const origin = cacheOf(IDS);
-    const { numBytes } = tf.memory();
-    forkOf(origin);
-    expect(tf.memory().numBytes).toBe(numBytes);
+    const { numDataBuffers } = tf.memory(); // numBytes counts shared memory twice
+    const fork = forkOf(origin);
+    expect(tf.memory().numDataBuffers).toBe(numDataBuffers);
+    expect(tensorsOf(fork).map(({ dataId }) => dataId)).toEqual(tensorsOf(origin).map(({ dataId }) => dataId));
   });
 
   it('of an empty cache is an empty cache', () => {

@@ -1,10 +1,10 @@
 """Runs a command with some of its streams on a terminal of its own and prints what came out as JSON.
 
-    on-terminal.py '{"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "input": "", "raw": true, "timeout": 30}'
+    on-terminal.py '{"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "input": "", "after": "", "columns": 80}'
 
-Streams that are not on the terminal: stdin is empty, stdout and stderr are pipes. `input` is typed once something shows
-on the terminal, or after half a second; "\\u0003" is Ctrl-C. `raw`: the terminal passes bytes on as they are, else it
-turns "\\n" into "\\r\\n" as usual. All output in the answer is latin-1, one character a byte.
+Streams that are not on the terminal: stdin is empty, stdout and stderr are pipes. `input` is typed once `after` shows on
+the terminal, or the process sleeps if `after` is empty; "\\u0003" is Ctrl-C. The terminal passes bytes on as they are:
+it turns no "\\n" into "\\r\\n". All output in the answer is latin-1, one character a byte.
 """
 import fcntl
 import json
@@ -19,11 +19,11 @@ import time
 request = json.loads(sys.argv[1])
 names = request["terminal"]
 master, slave = pty.openpty()
-if request.get("raw", True):
-    attributes = termios.tcgetattr(slave)
-    attributes[1] &= ~termios.OPOST
-    attributes[3] &= ~termios.ECHO
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+termios.tcsetwinsize(slave, (24, request.get("columns", 80)))
+attributes = termios.tcgetattr(slave)
+attributes[1] &= ~termios.OPOST
+attributes[3] &= ~termios.ECHO
+termios.tcsetattr(slave, termios.TCSANOW, attributes)
 
 
 def own_terminal():
@@ -52,6 +52,17 @@ for name, fd in files.items():
     selector.register(fd, selectors.EVENT_READ, name)
 start = time.time()
 waiting = request.get("input", "")
+after = request.get("after", "").encode()
+ticks = None
+
+
+def is_idle():
+    """Has the process used no time since the call before, half a second ago?"""
+    global ticks
+    before, ticks = ticks, open(f"/proc/{child.pid}/stat").read().rsplit(")")[1].split()[11:13]
+    time.sleep(0.5)
+    return before == ticks
+
 while selector.get_map():
     for key, _ in selector.select(0.1):
         try:
@@ -61,10 +72,10 @@ while selector.get_map():
         collected[key.data] += data
         if not data:
             selector.unregister(key.fd)
-    if waiting and (collected["terminal"] or time.time() - start > 0.5):
+    if waiting and (after in collected["terminal"] if after else is_idle()):
         os.write(master, waiting.encode())
         waiting = ""
-    if time.time() - start > request.get("timeout", 30):
+    if time.time() - start > 40:
         child.kill()
         break
 child.wait()

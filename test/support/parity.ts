@@ -71,7 +71,5 @@ function cachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[
 }
 
 function uncachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
-  return ids
-    .slice(0, -1)
-    .map((_, i) => logprobOf(engine.forward(ids.slice(0, i + 1), null), ids[i + 1] as number));
+  return ids.slice(0, -1).map((_, i) => logprobOf(engine.forward(ids.slice(0, i + 1), null), ids[i + 1] as number));
 }

@@ -48,39 +48,38 @@ def run(folder, *args):
 
 def train_tiny(folder, out, *args):
     common = ["--config", folder / "tiny", "--batch", "4", "--warmup", "2", "--log-every", "10"]
-    run(folder, *common, "--dropout", "0.1", "--out", folder / out, *args)
+    run(folder, *common, "--steps", "30", "--decay", "20", "--dropout", "0.1", "--out", folder / out, *args)
     return load_file(folder / out / "model.safetensors")
 
 
-def same(a, b):
-    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+@pytest.fixture(scope="module")
+def whole(folder):
+    """The weights of an uninterrupted run."""
+    return train_tiny(folder, "whole")
 
 
-def test_trains_resumes_and_evaluates(folder):
-    whole = train_tiny(folder, "whole", "--steps", "30", "--decay", "20")
-    assert same(whole, train_tiny(folder, "again", "--steps", "30", "--decay", "20"))
-    assert not same(whole, train_tiny(folder, "other", "--steps", "30", "--decay", "20", "--seed", "1"))
+def held_out_loss(folder, model):
+    printed = run(folder, "--evaluate", folder / model)
+    assert f"({len(HELD_OUT)} documents" in printed
+    return float(printed.split()[0])
 
-    # The checkpoint before the decay has no step of it, so a run that stopped there goes on as if it had not.
-    resumed = train_tiny(folder, "resumed", "--steps", "30", "--decay", "20", "--resume", folder / "whole/before-decay.pt")
-    assert same(whole, resumed)
-    log = [list(csv.reader(open(folder / out / "loss.csv"))) for out in ("whole", "resumed")]
-    assert [row[:5] for row in log[0]] == [row[:5] for row in log[1]]
-    held = [float(row[3]) for row in log[0][1:]]
-    assert len(held) == 3 and held[2] < held[0] < math.log(300)
+
+def test_resumes_bit_for_bit_and_evaluates(folder, whole):
+    # The checkpoint before the decay holds no step of it: a run that was stopped there.
+    resumed = train_tiny(folder, "resumed", "--resume", folder / "whole/before-decay.pt")
+    assert whole.keys() == resumed.keys() and all(torch.equal(whole[k], resumed[k]) for k in whole)
+    log, resumed_log = (list(csv.reader(open(folder / out / "loss.csv"))) for out in ("whole", "resumed"))
+    assert [row[:5] for row in log] == [row[:5] for row in resumed_log]
+    losses = [float(row[3]) for row in log[1:]]
+    assert len(losses) == 3 and losses[2] < losses[0] < math.log(300)
+    assert held_out_loss(folder, "whole") == pytest.approx(losses[2], abs=0.01)  # float16 now
     assert not list(folder.glob("*/*.new"))
 
-    printed = run(folder, "--evaluate", folder / "whole")
-    assert float(printed.split()[0]) == pytest.approx(held[-1], abs=0.01)  # float16 now
-    assert f"({len(HELD_OUT)} documents" in printed
 
-
-def test_adapts_a_model(folder):
-    train_tiny(folder, "start", "--steps", "10", "--decay", "5")
-    (folder / "start" / "merges.txt").write_text("# the tokenizer's files are taken along\n")
-    run(folder, "--init", folder / "start", "--out", folder / "adapted", "--steps", "10", "--decay", "10", "--batch", "2")
-    losses = [float(run(folder, "--evaluate", folder / m).split()[0]) for m in ("start", "adapted")]
-    assert losses[1] < losses[0]
+def test_adapts_a_model(folder, whole):
+    (folder / "whole/merges.txt").write_text("# the tokenizer's files are taken along")
+    run(folder, "--init", folder / "whole", "--out", folder / "adapted", "--steps", "10", "--decay", "10", "--batch", "2")
+    assert held_out_loss(folder, "adapted") < held_out_loss(folder, "whole")
     assert (folder / "adapted/merges.txt").exists() and (folder / "adapted/tokenizer.json").exists()
 
 
@@ -117,10 +116,10 @@ def test_every_token_of_a_document_is_scored_once():
         assert scored == list(range(1, length))
 
 
-def test_hugging_face_reads_the_model(folder):
+def test_hugging_face_reads_the_model(folder, whole):
     transformers = pytest.importorskip("transformers")
-    train_tiny(folder, "hf", "--steps", "5", "--decay", "0")
     ids = torch.tensor([[0, 5, 9, 200, 17, 3]])
-    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder / "hf", dtype=torch.float32)(ids[:, :-1]).logits[0]
-    ours = train.load_model(folder / "hf").eval()(ids[:, :-1], ids[:, 1:], torch.arange(5)[None])
-    assert torch.allclose(torch.nn.functional.cross_entropy(theirs, ids[0, 1:]), ours, atol=1e-4)
+    theirs = transformers.GPT2LMHeadModel.from_pretrained(folder / "whole", dtype=torch.float32)
+    loss = torch.nn.functional.cross_entropy(theirs(ids[:, :-1]).logits[0], ids[0, 1:])
+    ours = train.load_model(folder / "whole").eval()(ids[:, :-1], ids[:, 1:], torch.arange(5)[None])
+    assert torch.allclose(loss, ours, atol=1e-4)
