@@ -128,7 +128,9 @@ class Run {
   async prefill(): Promise<Float32Array | null> {
     this.#prepare('prefill', this.ids.length);
     const logits = await this.#prefillWindow();
-    this.#stats.promptMs = performance.now() - this.#start;
+    if (logits !== null) {
+      this.#stats.promptMs = performance.now() - this.#start;
+    }
     return logits;
   }
 

@@ -40,9 +40,10 @@ export class KvCache {
    * @param presents one a layer: the last segment of `layers` with the new tokens behind it; the cache's from here on
    */
   append(presents: readonly KeyValue[]): void {
-    const replaced = [...this.#tensors(), ...presents.flatMap(({ k, v }) => [k, v])];
+    const bodies = presents.map((present, i) => this.#layers?.[i]?.body ?? empty(present));
+    const replaced = [...this.#tensors(), ...[...bodies, ...presents].flatMap(({ k, v }) => [k, v])];
     this.#layers = presents.map((present, i) => {
-      const body = this.#layers?.[i]?.body ?? empty(present);
+      const body = bodies[i] as KeyValue;
       const isFull = rows(present) >= TAIL_ROWS;
       return isFull ? { body: joined(body, present), tail: empty(present) } : { body: kept(body), tail: kept(present) };
     });
@@ -110,7 +111,10 @@ function firstRows({ k, v }: KeyValue, length: number): KeyValue {
   if (length === 0) {
     return empty({ k, v });
   }
-  return kept({ k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]) });
+  return kept({
+    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]),
+    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]),
+  });
 }
 
 function cloned({ k, v }: KeyValue): KeyValue {

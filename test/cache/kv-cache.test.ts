@@ -1,10 +1,10 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../src/backend/backend.js';
 import type { KvCache } from '../../src/cache/kv-cache.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import type { Model } from '../../src/model/model.js';
 import { distance, expectParity } from '../support/golden.js';
 import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { open, useBackend } from '../support/open.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const IDS = [3, 14, 1, 5, 9, 2, 6, 5, 3, 5];
@@ -19,14 +19,14 @@ let before: number;
 let caches: KvCache[] = [];
 
 beforeAll(async () => {
-  await loadBackend('node');
+  await useBackend('node');
   const dir = writeModel(tempDir(), {
     config: LONG,
     tensors: (tensors) => {
       for (const [name, tensor] of randomTensors(LONG)) tensors.set(name, tensor);
     },
   });
-  model = await openModel(dir);
+  model = await open(dir);
 });
 afterAll(() => model.dispose());
 beforeEach(() => {
@@ -53,6 +53,9 @@ function forkOf(cache: KvCache): KvCache {
 
 const fresh = (ids: readonly number[]) => model.engine.forward(ids, null);
 
+/** The segments of each layer. */
+const pastOf = (cache: KvCache) => (cache.layers ?? []).map((past) => [past].flat());
+
 /** Keys and values that the cache holds, layer by layer, [B, nHead, length, headDim] as nested arrays. */
 function contents(cache: KvCache): unknown[] {
   const join = (segments: readonly tf.Tensor4D[]) =>
@@ -64,10 +67,10 @@ function contents(cache: KvCache): unknown[] {
         )
         .arraySync(),
     );
-  return (cache.layers ?? []).map((past) => [join(past.map(({ k }) => k)), join(past.map(({ v }) => v))]);
+  return pastOf(cache).map((past) => [join(past.map(({ k }) => k)), join(past.map(({ v }) => v))]);
 }
 
-const tensorsOf = (cache: KvCache) => (cache.layers ?? []).flatMap((past) => past.flatMap(({ k, v }) => [k, v]));
+const tensorsOf = (cache: KvCache) => pastOf(cache).flatMap((past) => past.flatMap(({ k, v }) => [k, v]));
 
 describe('length and byteSize', () => {
   it('of an empty cache are 0', () => {

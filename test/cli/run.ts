@@ -70,11 +70,8 @@ export function start(args: readonly string[], options: SpawnOptions = {}): Runn
 
 async function all(stream: NodeJS.ReadableStream & { destroyed?: boolean }): Promise<Buffer> {
   const chunks: Buffer[] = [];
-  if (!stream.destroyed) {
-    for await (const chunk of stream) {
-      chunks.push(chunk as Buffer);
-    }
-  }
+  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  await new Promise((resolve) => (stream.destroyed ? resolve(null) : stream.once('close', resolve)));
   return Buffer.concat(chunks);
 }
 

@@ -4,13 +4,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../src/backend/backend.js';
 import { complete } from '../../src/complete.js';
 import { generate, newStats } from '../../src/generate.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import type { Model } from '../../src/model/model.js';
 import { byteTokenizer } from '../support/byte-tokenizer.js';
 import { expectFailure } from '../support/errors.js';
 import { TINY, writeModel } from '../support/model-folder.js';
+import { open, useBackend } from '../support/open.js';
 import { greedy, optionsFor, run } from '../support/run.js';
 import { float32 } from '../support/safetensors.js';
 import { tempDirs } from '../support/temp-dir.js';
@@ -22,15 +22,29 @@ let model: Model;
 let start: number;
 
 beforeAll(async () => {
-  await loadBackend('node');
-  model = await openModel(writeModel(tempDir()));
+  await useBackend('node');
 });
 beforeEach(() => {
   start = numTensors();
 });
-afterAll(() => model.dispose());
 
-describe.each([true, false])('cache %s', (cache) => {
+describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
+  ['eager', true],
+  ['eager', false],
+  ['graph', true],
+])('engine %s, cache %s', (engine, cache) => {
+  let before: number;
+  beforeAll(async () => {
+    before = numTensors();
+    model = await open(writeModel(tempDir()), { engine });
+    model.engine.prepare?.('decode', 1);
+    expect(model.engine.name).toBe(engine);
+  });
+  afterAll(() => {
+    model.dispose();
+    expect(numTensors()).toBe(before);
+  });
+
   /** The same number after every token: that of the cache, or none. */
   const expectConstant = (counts: number[], tokens: number) => {
     expect(counts).toEqual(new Array(tokens).fill(counts[0]));
@@ -123,7 +137,7 @@ it('keeps none after an abort in the middle of prefill', async () => {
     config: { n_positions: 600 },
     tensors: (tensors) => tensors.set('wpe.weight', float32([600, TINY.n_embd], new Float32Array(600 * TINY.n_embd))),
   });
-  const long = await openModel(dir);
+  const long = await open(dir);
   const loaded = numTensors();
   const controller = new AbortController();
   const steps: number[] = [];
@@ -139,7 +153,7 @@ it('keeps none after an abort in the middle of prefill', async () => {
 
 describe('loading', () => {
   it('gives everything back on dispose, also when called twice', async () => {
-    const other = await openModel(writeModel(tempDir()));
+    const other = await open(writeModel(tempDir()));
     expect(numTensors()).toBe(start + 4 + 12 * TINY.n_layer);
     other.dispose();
     other.dispose();
@@ -147,14 +161,14 @@ describe('loading', () => {
   });
 
   it('counts an untied head as one more, and a repeated embedding not', async () => {
-    const copied = await openModel(
+    const copied = await open(
       writeModel(tempDir(), {
         tensors: (tensors) => tensors.set('lm_head.weight', tensors.get('wte.weight') as ReturnType<typeof float32>),
       }),
     );
     expect(numTensors()).toBe(start + 4 + 12 * TINY.n_layer);
     copied.dispose();
-    const untied = await openModel(
+    const untied = await open(
       writeModel(tempDir(), {
         config: { tie_word_embeddings: false },
         tensors: (tensors) => tensors.set('lm_head.weight', float32([32, 8], new Float32Array(256).fill(0.1))),
@@ -175,7 +189,7 @@ describe('loading', () => {
     let loaded = 0;
     await expectFailure(
       () =>
-        openModel(dir, {
+        open(dir, {
           onProgress: () => {
             loaded = Math.max(loaded, numTensors() - start);
           },
@@ -192,7 +206,7 @@ describe('loading', () => {
     const onProgress = (done: number) => {
       if (done === 9) controller.abort(new Error('stopped by a test'));
     };
-    const opening = openModel(writeModel(tempDir()), { signal: controller.signal, onProgress });
+    const opening = open(writeModel(tempDir()), { signal: controller.signal, onProgress });
     await expect(opening).rejects.toThrow('stopped by a test');
     expect(numTensors()).toBe(start);
   });
@@ -200,7 +214,7 @@ describe('loading', () => {
   it('makes no tensor of a folder whose config is broken', async () => {
     const dir = writeModel(tempDir());
     writeFileSync(join(dir, 'config.json'), '{"model_type": "gpt2",');
-    await expectFailure(() => openModel(dir), 'config.json', 'not JSON');
+    await expectFailure(() => open(dir), 'config.json', 'not JSON');
     expect(numTensors()).toBe(start);
   });
 });

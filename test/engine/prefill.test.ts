@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../src/backend/backend.js';
 import { prefillChunks } from '../../src/engine/prefill.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import type { Model } from '../../src/model/model.js';
 import { distance, expectParity } from '../support/golden.js';
 import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { open, useBackend } from '../support/open.js';
 import { run } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -13,14 +13,14 @@ const tempDir = tempDirs();
 let model: Model;
 
 beforeAll(async () => {
-  await loadBackend('node');
+  await useBackend('node');
   const dir = writeModel(tempDir(), {
     config: LONG,
     tensors: (tensors) => {
       for (const [name, tensor] of randomTensors(LONG)) tensors.set(name, tensor);
     },
   });
-  model = await openModel(dir);
+  model = await open(dir);
 });
 afterAll(() => model.dispose());
 

@@ -4,12 +4,11 @@ import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../src/backend/backend.js';
 import { loadConfig } from '../../src/model/load.js';
-import { openModel } from '../../src/model/model.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { open, useBackend } from '../support/open.js';
 import { run } from '../support/run.js';
 import { float32, type StoredTensor, writeRaw, writeSafetensors } from '../support/safetensors.js';
 import { tempDirs } from '../support/temp-dir.js';
@@ -19,7 +18,7 @@ const tempDir = tempDirs();
 let start: number;
 
 beforeAll(async () => {
-  await loadBackend('node');
+  await useBackend('node');
 });
 beforeEach(() => {
   start = tf.memory().numTensors;
@@ -29,7 +28,7 @@ afterEach(() => {
 });
 
 async function logitsOf(dir: string): Promise<Float32Array> {
-  const model = await openModel(dir);
+  const model = await open(dir);
   try {
     return model.logits(IDS, { cache: false });
   } finally {
@@ -129,46 +128,46 @@ function reverse(tensors: Tensors): void {
 
 describe('files that are missing or cut', () => {
   it('no folder', async () => {
-    await expectFailure(() => openModel(join(tempDir(), 'nowhere')), 'nowhere/config.json: not found');
+    await expectFailure(() => open(join(tempDir(), 'nowhere')), 'nowhere/config.json: not found');
   });
 
   it('no config.json', async () => {
     const dir = writeModel(tempDir());
     rmSync(join(dir, 'config.json'));
-    await expectFailure(() => openModel(dir), 'config.json: not found', 'model.safetensors and a tokenizer');
+    await expectFailure(() => open(dir), 'config.json: not found', 'model.safetensors and a tokenizer');
   });
 
   it('no weights', async () => {
     const dir = writeModel(tempDir());
     rmSync(weights(dir));
-    await expectFailure(() => openModel(dir), dir, 'neither model.safetensors nor model.safetensors.index.json found');
+    await expectFailure(() => open(dir), dir, 'neither model.safetensors nor model.safetensors.index.json found');
   });
 
   it('only pytorch_model.bin, and how to convert it', async () => {
     const dir = writeModel(tempDir());
     rmSync(weights(dir));
     writeFileSync(join(dir, 'pytorch_model.bin'), 'PK');
-    await expectFailure(() => openModel(dir), 'only pytorch_model.bin', 'save_pretrained');
+    await expectFailure(() => open(dir), 'only pytorch_model.bin', 'save_pretrained');
   });
 
   it('truncated weights', async () => {
     const dir = writeModel(tempDir());
     truncateSync(weights(dir), 5000);
-    await expectFailure(() => openModel(dir), 'model.safetensors: truncated', 'found 5000', 'download the file again');
+    await expectFailure(() => open(dir), 'model.safetensors: truncated', 'found 5000', 'download the file again');
   });
 
   it('a folder where the weights should be', async () => {
     const dir = writeModel(tempDir());
     rmSync(weights(dir));
     mkdirSync(weights(dir));
-    await expectFailure(() => openModel(dir), 'model.safetensors');
+    await expectFailure(() => open(dir), 'model.safetensors');
   });
 
   it('an index whose shard is not there, and none of the others stays open', async () => {
     const [a] = halvesOf(randomTensors(TINY));
     const map = { 'wte.weight': 'a.safetensors', 'ln_f.bias': 'b.safetensors' };
     const dir = writeShards(tempDir(), map, { 'a.safetensors': a });
-    await expectFailure(() => openModel(dir), 'b.safetensors: cannot be opened', 'ENOENT');
+    await expectFailure(() => open(dir), 'b.safetensors: cannot be opened', 'ENOENT');
   });
 
   it.each([
@@ -187,7 +186,7 @@ describe('files that are missing or cut', () => {
     mkdirSync(dir);
     copyFileSync(join(outer, 'config.json'), join(dir, 'config.json'));
     writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify(index));
-    await expectFailure(() => openModel(dir), 'inner/model.safetensors.index.json: weight_map', 'the same folder');
+    await expectFailure(() => open(dir), 'inner/model.safetensors.index.json: weight_map', 'the same folder');
   });
 
   it('a tensor in two shards', async () => {
@@ -195,7 +194,7 @@ describe('files that are missing or cut', () => {
     b.set('transformer.wte.weight', get(a, 'wte.weight'));
     const map = { x: 'a.safetensors', y: 'b.safetensors' };
     const dir = writeShards(tempDir(), map, { 'a.safetensors': a, 'b.safetensors': b });
-    await expectFailure(() => openModel(dir), 'b.safetensors: transformer.wte.weight: stored twice');
+    await expectFailure(() => open(dir), 'b.safetensors: transformer.wte.weight: stored twice');
   });
 });
 
@@ -207,38 +206,38 @@ describe('config.json', () => {
   };
 
   it.each(['', '{', '{\n  "model_type": "gpt2",\n  oops\n}', 'nonsense'])('that is not JSON: %j', async (text) => {
-    await expectFailure(() => openModel(withText(text)), 'config.json: not JSON', 'download it again');
+    await expectFailure(() => open(withText(text)), 'config.json: not JSON', 'download it again');
   });
 
   it.each(['[]', '5', 'null', '"gpt2"'])('that is no object: %s', async (text) => {
-    await expectFailure(() => openModel(withText(text)), 'config.json: expected a JSON object');
+    await expectFailure(() => open(withText(text)), 'config.json: expected a JSON object');
   });
 
   it('with n_head that does not divide n_embd', async () => {
     const dir = writeModel(tempDir(), { config: { n_head: 3 } });
-    await expectFailure(() => openModel(dir), 'config.json: n_head: expected a divisor of n_embd (8), found 3');
+    await expectFailure(() => open(dir), 'config.json: n_head: expected a divisor of n_embd (8), found 3');
   });
 
   it('with an activation that is not known', async () => {
     const dir = writeModel(tempDir(), { config: { activation_function: 'mish' } });
-    await expectFailure(() => openModel(dir), 'activation_function: expected one of gelu_new', 'found "mish"');
+    await expectFailure(() => open(dir), 'activation_function: expected one of gelu_new', 'found "mish"');
   });
 
   it('with more layers than the weights, be they ever so many', async () => {
     const three = writeModel(tempDir(), { config: { n_layer: 3 } });
-    await expectFailure(() => openModel(three), three, 'h.2.ln_1.weight: not found', 'expected a tensor of [8]');
+    await expectFailure(() => open(three), three, 'h.2.ln_1.weight: not found', 'expected a tensor of [8]');
     const many = writeModel(tempDir(), { config: { n_layer: Number.MAX_SAFE_INTEGER } });
-    await expectFailure(() => openModel(many), 'h.2.ln_1.weight: not found');
+    await expectFailure(() => open(many), 'h.2.ln_1.weight: not found');
   });
 
   it('with fewer layers than the weights', async () => {
     const dir = writeModel(tempDir(), { config: { n_layer: 1 } });
-    await expectFailure(() => openModel(dir), 'h.1.ln_1.weight: a GPT-2 of 1 layers has no such tensor');
+    await expectFailure(() => open(dir), 'h.1.ln_1.weight: a GPT-2 of 1 layers has no such tensor');
   });
 
   it('with sizes that are huge', async () => {
     const dir = writeModel(tempDir(), { config: { vocab_size: 2 ** 40, n_positions: 2 ** 40 } });
-    await expectFailure(() => openModel(dir), 'wte.weight: expected [1099511627776, 8], found [32, 8]');
+    await expectFailure(() => open(dir), 'wte.weight: expected [1099511627776, 8], found [32, 8]');
   });
 
   it('has end-of-text ids, which generation_config.json replaces', async () => {
@@ -252,9 +251,9 @@ describe('config.json', () => {
 
   it('beside a generation_config.json that is broken', async () => {
     const broken = withText('{', 'generation_config.json');
-    await expectFailure(() => openModel(broken), 'generation_config.json: not JSON');
+    await expectFailure(() => open(broken), 'generation_config.json: not JSON');
     const wrong = withText('{"eos_token_id": "x"}', 'generation_config.json');
-    await expectFailure(() => openModel(wrong), 'generation_config.json: eos_token_id', 'found "x"');
+    await expectFailure(() => open(wrong), 'generation_config.json: eos_token_id', 'found "x"');
   });
 });
 
@@ -300,20 +299,20 @@ describe('tensors', () => {
   ];
   it.each(broken)('%s', async (_, tensors, fragments) => {
     const dir = writeModel(tempDir(), { tensors });
-    await expectFailure(() => openModel(dir), dir, ...fragments);
+    await expectFailure(() => open(dir), dir, ...fragments);
   });
 
   it('an untied model without its head', async () => {
     const dir = writeModel(tempDir(), { config: { tie_word_embeddings: false } });
-    await expectFailure(() => openModel(dir), 'lm_head.weight: not found; expected a tensor of [32, 8]');
+    await expectFailure(() => open(dir), 'lm_head.weight: not found; expected a tensor of [32, 8]');
   });
 
   it('a header that is no header', async () => {
     const dir = writeModel(tempDir());
     writeRaw(weights(dir), 'not json', new Uint8Array(8));
-    await expectFailure(() => openModel(dir), 'model.safetensors: the header is not JSON');
+    await expectFailure(() => open(dir), 'model.safetensors: the header is not JSON');
     writeFileSync(weights(dir), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
-    await expectFailure(() => openModel(dir), 'model.safetensors: header of', 'does not fit the file');
+    await expectFailure(() => open(dir), 'model.safetensors: header of', 'does not fit the file');
   });
 });
 
@@ -329,7 +328,7 @@ describe('weights that are not numbers', () => {
         tensors.set(name, float32(shape, new Array(bytes.length / 4).fill(value)));
       },
     });
-    const model = await openModel(dir);
+    const model = await open(dir);
     for (const cache of [true, false]) {
       await expectFailure(
         () => run(model.engine, IDS, { cache }),

@@ -1,17 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadBackend } from '../../src/backend/backend.js';
-import { checkIds, type Model, openModel } from '../../src/model/model.js';
+import { checkIds, type Model } from '../../src/model/model.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { TINY, writeModel } from '../support/model-folder.js';
+import { open, useBackend } from '../support/open.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const tempDir = tempDirs();
 let model: Model;
 
 beforeAll(async () => {
-  await loadBackend('node');
-  model = await openModel(writeModel(tempDir()));
+  await useBackend('node');
+  model = await open(writeModel(tempDir()));
 });
 afterAll(() => model.dispose());
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { openModel } from '../../src/model/model.js';
 import { Detokenizer } from '../../src/text/detokenizer.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { distance, expectParity, goldenDir, goldenNames, readGolden } from '../support/golden.js';
+import { open } from '../support/open.js';
 import { expectGreedy, testParity } from '../support/parity.js';
 import { greedy, run } from '../support/run.js';
 
@@ -24,7 +24,7 @@ describe('what some golden folders show alone', () => {
   it.each(['eos-list', 'eos-config', 'eos-precedence'])('%s: stops where model.generate does', async (name) => {
     const golden = readGolden(name);
     const expected = golden.generate_ids as number[];
-    const model = await openModel(goldenDir(name));
+    const model = await open(goldenDir(name));
     const { eosTokenIds } = model.engine.config;
     for (const cache of [true, false]) {
       const { ids, reason } = await run(model.engine, golden.prompt_ids, {
@@ -45,7 +45,7 @@ describe('what some golden folders show alone', () => {
     const golden = readGolden('padded-vocab');
     const masked = golden.greedy_masked ?? [];
     const tokenizer = await loadTokenizer(goldenDir('padded-vocab'));
-    const model = await openModel(goldenDir('padded-vocab'));
+    const model = await open(goldenDir('padded-vocab'));
     const { vocabSize } = model.engine.config;
     const banned = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => !tokenizer.has(id));
     expect(banned).toEqual(Array.from({ length: 28 }, (_, i) => 260 + i));
@@ -60,7 +60,7 @@ describe('what some golden folders show alone', () => {
 
   it('one-head: goes up to the full context, and the last row of it is right', async () => {
     const golden = readGolden('one-head');
-    const model = await openModel(goldenDir('one-head'));
+    const model = await open(goldenDir('one-head'));
     const { nPositions } = model.engine.config;
     for (const cache of [true, false]) {
       const { ids, reason } = await run(model.engine, golden.prompt_ids, {

@@ -1,22 +1,26 @@
 // The parity tests of one backend, which is the whole process's: so one test file for each.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type BackendName, loadBackend } from '../../src/backend/backend.js';
-import { type Model, openModel } from '../../src/model/model.js';
+import type { BackendName } from '../../src/backend/backend.js';
+import type { Model } from '../../src/model/model.js';
 import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
+import { open, useBackend } from './open.js';
 import { greedy, run } from './run.js';
 
 /** Compares every number of these golden folders, cached and uncached, with what Hugging Face computed. */
-export function testParity(backend: BackendName, names: readonly string[]): void {
+export function testParity(backend: BackendName, names: readonly string[], engine: 'eager' | 'graph' = 'eager'): void {
   beforeAll(async () => {
-    expect((await loadBackend(backend)).name).toBe(backend);
+    expect((await useBackend(backend)).name).toBe(backend);
   });
-  describe.each(names)(`${backend}: %s`, (name) => {
+  describe.each(names)(`${backend}, ${engine}: %s`, (name) => {
     const golden = readGolden(name);
     let model: Model;
     beforeAll(async () => {
-      model = await openModel(goldenDir(name));
+      const onNote = (line: string) => expect.unreachable(line);
+      model = await open(goldenDir(name), { engine, onNote });
+      model.engine.prepare?.('decode', 1);
+      expect(model.engine.name).toBe(engine);
     });
     afterAll(() => model.dispose());
 

@@ -1,0 +1,17 @@
+// Loads the backend of a test file, and models onto it.
+
+import { type Backend, type BackendName, loadBackend } from '../../src/backend/backend.js';
+import { type Model, type OpenOptions, openModel } from '../../src/model/model.js';
+
+let backend: Backend;
+
+/** Once a test file: TF.js has one backend a process. */
+export async function useBackend(choice: BackendName): Promise<Backend> {
+  backend = await loadBackend({ choice, modelBytes: 0, graph: false });
+  return backend;
+}
+
+/** On the eager engine, unless another is asked for. */
+export function open(dir: string, options: OpenOptions = {}): Promise<Model> {
+  return openModel(dir, backend, { engine: 'eager', ...options });
+}
