@@ -1,7 +1,7 @@
 // The commands: one row each, with its words, options and examples, and where its code is. The code is loaded
 // when the command is called.
 
-import { COLOR, DOCTOR_OPTIONS, GENERATE_OPTIONS, type OptionRow, TOKENIZE_OPTIONS } from './options.js';
+import { BENCH_OPTIONS, COLOR, DOCTOR_OPTIONS, GENERATE_OPTIONS, type OptionRow, TOKENIZE_OPTIONS } from './options.js';
 import type { Terminal } from './terminal.js';
 
 export interface Invocation {
@@ -58,6 +58,7 @@ const GENERATE: CommandRow = {
   ],
   notes: `
 Commands (kvgen <command> --help):
+  bench        measure prefill and decode, with and without the cache
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
   setup        install the native engine
@@ -72,6 +73,18 @@ Environment: KVGEN_MODEL, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HU
 
 export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
   GENERATE,
+  {
+    name: 'bench',
+    description: 'Measure prefill and decode at several depths of the cache, and decode without it. Samples nothing.',
+    usage: '[options]',
+    maxWords: 0,
+    options: BENCH_OPTIONS,
+    examples: ['kvgen bench', 'kvgen bench -m random:124M --depth 32,900 --cached-only', 'kvgen bench --format json'],
+    notes: `
+pp128: prefill of a prompt of 128 tokens. tg32: 32 tokens decoded one by one behind a cache of the given depth;
+tg3 without the cache: 3 tokens, each after computing all tokens before it anew.`,
+    load: async () => (await import('./commands/bench.js')).benchCommand,
+  },
   {
     name: 'tokenize',
     description: 'Print the token ids of a text as a JSON array.',

@@ -48,6 +48,26 @@ export interface GenerateArgs {
   readonly color: 'auto' | 'always' | 'never';
 }
 
+/** What `kvgen bench` was asked for; what has no value depends on the model. */
+export interface BenchArgs {
+  readonly model: string;
+  readonly promptTokens?: readonly number[];
+  readonly genTokens: number;
+  readonly depth?: readonly number[];
+  readonly repeat: number;
+  readonly warmup: number;
+  readonly cachedOnly: boolean;
+  readonly profile: boolean;
+  readonly seed: number;
+  readonly backend: 'auto' | 'node' | 'wasm' | 'cpu';
+  readonly engine: 'auto' | 'eager' | 'graph';
+  readonly threads?: number;
+  readonly format: 'table' | 'md' | 'csv' | 'json' | 'jsonl';
+  readonly verbose: boolean;
+  readonly quiet: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+}
+
 const MODEL: OptionRow = {
   flags: '-m, --model <dir or name>',
   description: 'model folder (if it contains a separator) or name',
@@ -66,6 +86,31 @@ export const COLOR: OptionRow = {
   choices: ['auto', 'always', 'never'],
   fallback: 'auto',
 };
+
+const SEED: OptionRow = {
+  flags: '--seed <n>',
+  description: 'seed of the sampler (default: random, reported)',
+  parse: integer('--seed', 0),
+};
+const BACKEND: OptionRow = {
+  flags: '--backend <name>',
+  description: 'where the tensors live',
+  choices: ['auto', 'node', 'wasm', 'cpu'],
+  fallback: 'auto',
+};
+const ENGINE: OptionRow = {
+  flags: '--engine <name>',
+  description: 'run op by op (eager), or as one captured TensorFlow graph; auto: graph where it pays',
+  choices: ['auto', 'eager', 'graph'],
+  fallback: 'auto',
+};
+const THREADS: OptionRow = {
+  flags: '--threads <n>',
+  description: 'threads of the node backend (default: chosen by kvgen)',
+  parse: integer('--threads', 1, 1024),
+};
+const VERBOSE: OptionRow = { flags: '--verbose', description: 'statistics and notes on stderr', fallback: false };
+const QUIET: OptionRow = { flags: '-q, --quiet', description: 'errors only on stderr', fallback: false };
 
 export const TOKENIZE_OPTIONS: readonly OptionRow[] = [MODEL, FILE];
 export const DOCTOR_OPTIONS: readonly OptionRow[] = [MODEL, COLOR];
@@ -153,29 +198,61 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     fallback: new Map(),
     parse: logitBias,
   },
-  { flags: '--seed <n>', description: 'seed of the sampler (default: random, reported)', parse: integer('--seed', 0) },
-  {
-    flags: '--backend <name>',
-    description: 'where the tensors live',
-    choices: ['auto', 'node', 'wasm', 'cpu'],
-    fallback: 'auto',
-  },
-  {
-    flags: '--engine <name>',
-    description: 'run op by op (eager), or as one captured TensorFlow graph; auto: graph where it pays',
-    choices: ['auto', 'eager', 'graph'],
-    fallback: 'auto',
-  },
-  {
-    flags: '--threads <n>',
-    description: 'threads of the node backend (default: chosen by kvgen)',
-    parse: integer('--threads', 1, 1024),
-  },
+  SEED,
+  BACKEND,
+  ENGINE,
+  THREADS,
   { flags: '--echo', description: 'print the prompt first', fallback: false },
   { flags: '--json', description: 'print one JSON object at the end instead of the text', fallback: false },
   { flags: '--no-stream', description: 'print the text at the end (default: as it arrives)' },
-  { flags: '--verbose', description: 'statistics and notes on stderr', fallback: false },
-  { flags: '-q, --quiet', description: 'errors only on stderr', fallback: false },
+  VERBOSE,
+  QUIET,
+  COLOR,
+];
+
+export const BENCH_OPTIONS: readonly OptionRow[] = [
+  {
+    ...MODEL,
+    description: 'model folder or name, or random:124M, random:6x256 (layers x channels): one made in memory',
+    parse: benchModel,
+  },
+  {
+    flags: '--prompt-tokens <list>',
+    description: 'prompts to prefill, in tokens; 0: none (default: 128,512 as far as they fit)',
+    parse: counts('--prompt-tokens'),
+  },
+  {
+    flags: '--gen-tokens <n>',
+    description: 'tokens to decode at each depth; 0: none',
+    fallback: 32,
+    parse: integer('--gen-tokens', 0),
+  },
+  {
+    flags: '--depth <list>',
+    description: 'tokens already cached before decoding (default: 0,256,512,768 as far as they fit)',
+    parse: counts('--depth'),
+  },
+  {
+    flags: '--repeat <n>',
+    description: 'measurements of each point',
+    fallback: 3,
+    parse: integer('--repeat', 1, 1000),
+  },
+  { flags: '--warmup <n>', description: 'runs before them', fallback: 1, parse: integer('--warmup', 0, 1000) },
+  { flags: '--cached-only', description: 'do not measure decoding without the cache', fallback: false },
+  { flags: '--profile', description: 'measure the parts of a decode step too', fallback: false },
+  { ...SEED, description: 'seed of the token ids and of random weights', fallback: 0 },
+  BACKEND,
+  { ...ENGINE, description: 'op by op (eager), or one captured TensorFlow graph; auto: graph on the node backend' },
+  THREADS,
+  {
+    flags: '--format <name>',
+    description: 'form of the result; table has a chart below it',
+    choices: ['table', 'md', 'csv', 'json', 'jsonl'],
+    fallback: 'table',
+  },
+  VERBOSE,
+  QUIET,
   COLOR,
 ];
 
@@ -225,6 +302,19 @@ function number(option: string, min: number, max = Number.MAX_VALUE, open = fals
     }
     return x;
   };
+}
+
+/** Whole numbers with commas between them. */
+function counts(option: string): (value: string) => number[] {
+  const parse = integer(option, 0);
+  return (value) => value.split(',').map(parse);
+}
+
+function benchModel(value: string): string {
+  if (value.startsWith('random:') && !/^random:(124M|[1-9]\d{0,2}x[1-9]\d{0,4})$/.test(value)) {
+    throw new UsageError(`--model ${value}: expected random:124M or layers and channels, such as random:6x256`);
+  }
+  return text('--model')(value);
 }
 
 /** Decimal notation only: Number() would take '', ' 1 ' and 0x10. */

@@ -3,7 +3,7 @@
 
 import { once } from 'node:events';
 import { Chalk, type ChalkInstance } from 'chalk';
-import ora, { type Ora } from 'ora';
+import type { Ora } from 'ora';
 import { EXIT, errorCode, errorMessage, KvgenError } from './errors.js';
 
 export interface TerminalOptions {
@@ -21,6 +21,7 @@ export class Terminal {
   failed = false;
   #options: TerminalOptions = { color: 'auto', quiet: false, verbose: false };
   #spinner: Ora | null = null;
+  #ora: typeof import('ora').default | null = null;
 
   constructor() {
     const closed = new AbortController();
@@ -36,8 +37,10 @@ export class Terminal {
     process.stderr.on('error', () => {}); // nobody is there to be told
   }
 
-  configure(options: TerminalOptions): void {
+  /** Loads the spinner where it can be seen: elsewhere its 50 ms would only delay the text. */
+  async configure(options: TerminalOptions): Promise<void> {
     this.#options = options;
+    this.#ora = options.quiet || !canSpin() ? null : (await import('ora')).default;
   }
 
   /** For tables, on stdout. */
@@ -88,10 +91,10 @@ export class Terminal {
 
   /** The line with the spinner, on a terminal only; each call moves it on, since native calls stop its clock. */
   progress(text: string): void {
-    if (this.#options.quiet || !canSpin()) {
+    if (this.#ora === null) {
       return;
     }
-    this.#spinner ??= ora({
+    this.#spinner ??= this.#ora({
       discardStdin: false,
       isEnabled: true,
       stream: process.stderr,

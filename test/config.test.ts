@@ -66,12 +66,14 @@ describe('accepted', () => {
     expect(parse(json)).toEqual({ ...DEFAULTS, ...expected });
   });
 
-  it.each([...ACTIVATIONS.map((name) => [name, name]), ['gelu_pytorch_tanh', 'gelu_new'], ['swish', 'silu']])(
-    'activation_function %s',
-    (name, expected) => {
-      expect(parse({ activation_function: name }).activation).toBe(expected);
-    },
-  );
+  const activations: [string, string][] = [
+    ...ACTIVATIONS.map((name): [string, string] => [name, name]),
+    ['gelu_pytorch_tanh', 'gelu_new'],
+    ['swish', 'silu'],
+  ];
+  it.each(activations)('activation_function %s', (name, expected) => {
+    expect(parse({ activation_function: name }).activation).toBe(expected);
+  });
 
   it('computes six activations', () => {
     expect(ACTIVATIONS).toEqual(['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu']);

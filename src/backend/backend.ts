@@ -5,9 +5,9 @@
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import util from 'node:util';
-import * as tf from '@tensorflow/tfjs-core';
 import { errorMessage, KvgenError, UsageError } from '../errors.js';
 import { status } from '../native/status.js';
+import { tf } from './tf.js';
 
 export const BACKENDS = ['node', 'wasm', 'cpu'] as const;
 export type BackendName = (typeof BACKENDS)[number];
@@ -54,6 +54,10 @@ export async function loadBackend(options: BackendOptions): Promise<Backend> {
   await loadPlain(name);
   const note = 'the native engine is not installed, WebAssembly is slower; `kvgen setup` installs it';
   return { name, threads: 1, ...(choice === 'auto' ? { note } : {}) };
+}
+
+export function tfjsVersion(): string {
+  return tf.version_core;
 }
 
 /** TensorFlow's version as the native library says it; undefined on the other backends. */

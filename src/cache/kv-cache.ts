@@ -4,7 +4,7 @@
 // are appended to a short tail, and the tail to the long body only when it is full.
 
 import type { Tensor4D } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import type { KeyValue, Past } from '../model/gpt2.js';
 
 /** Rows at which the tail goes to the body: copying both then costs a step less than 1 % of the body. */

@@ -21,7 +21,7 @@ interface Check {
 
 export async function doctorCommand({ options, terminal }: Invocation): Promise<number> {
   const { model, color } = options as { model: string } & Pick<TerminalOptions, 'color'>;
-  terminal.configure({ color, quiet: false, verbose: false });
+  await terminal.configure({ color, quiet: false, verbose: false });
   let failed = false;
   for (const { name, run } of checks(model)) {
     try {

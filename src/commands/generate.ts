@@ -37,7 +37,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   const args = options as GenerateArgs;
   const [argument] = words;
   checkGenerateArgs(args, argument);
-  terminal.configure(args);
+  await terminal.configure(args);
   const fromStdin = argument === undefined && args.file === undefined && args.promptIds === undefined;
   if (fromStdin && terminal.stdinIsTerminal) {
     terminal.log(usage());

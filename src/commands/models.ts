@@ -7,7 +7,7 @@ import { loadConfig } from '../model/load.js';
 import { printable, type TerminalOptions } from '../terminal.js';
 
 export async function modelsCommand({ options, terminal }: Invocation): Promise<number> {
-  terminal.configure({ quiet: false, verbose: false, ...(options as Pick<TerminalOptions, 'color'>) });
+  await terminal.configure({ quiet: false, verbose: false, ...(options as Pick<TerminalOptions, 'color'>) });
   const rows = await Promise.all(listModels().map(describe));
   const table = [['NAME', 'SIZE', 'CONTEXT', 'FROM'], ...rows].map((row) => row.map(printable));
   const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];

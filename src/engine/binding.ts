@@ -2,7 +2,7 @@
 // The only place that knows these names; tfjs-node is pinned to one version.
 
 import type { DataId, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import type { AttributeTypes, OpAttribute } from './saved-model.js';
 
 export interface TensorMetadata {

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import { type NodeBackend, nodeBackend } from './binding.js';
 import { Recorder } from './recorder.js';
 import { type Edge, encodeSavedModel } from './saved-model.js';
@@ -56,7 +56,13 @@ export function capture(
   const graph = splitMatMuls(recorder.graph(), shards, backend.binding);
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
   const model = load(backend, encodeSavedModel(graph, backend.binding, tfjsNodeDir));
-  return new Replay(backend, model, inputFeeds, weightFeeds.filter(({ edge }) => read.has(edge)), fetches);
+  return new Replay(
+    backend,
+    model,
+    inputFeeds,
+    weightFeeds.filter(({ edge }) => read.has(edge)),
+    fetches,
+  );
 }
 
 interface Feed {
@@ -109,7 +115,13 @@ class Replay implements Captured {
   readonly #inputNames: string;
   readonly #outputNames: string;
 
-  constructor(backend: NodeBackend, model: number, inputs: readonly Feed[], weights: readonly Feed[], fetches: readonly Edge[]) {
+  constructor(
+    backend: NodeBackend,
+    model: number,
+    inputs: readonly Feed[],
+    weights: readonly Feed[],
+    fetches: readonly Edge[],
+  ) {
     this.#backend = backend;
     this.#model = model;
     this.#inputCount = inputs.length;

@@ -1,11 +1,12 @@
 // The eager engine: every TF.js op runs as it is called. The reference for any faster engine, and the only
 // one on the wasm and cpu backends. Knows nothing of text or sampling.
 
-import * as tf from '@tensorflow/tfjs-core';
+import type { TensorContainer } from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { forward, type Gpt2Weights, type Past } from '../model/gpt2.js';
-import type { Engine } from './engine.js';
+import type { Engine, ForwardPart } from './engine.js';
 import { forwardInputs } from './inputs.js';
 
 export class EagerEngine implements Engine {
@@ -23,11 +24,16 @@ export class EagerEngine implements Engine {
     return new KvCache();
   }
 
-  forward(ids: readonly number[], cache: KvCache | null): Float32Array {
+  forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
     return tf.tidy(() => {
-      const { logits, presents } = forward(this.config, this.weights, forwardInputs(ids, cache), past(cache));
+      const inputs = forwardInputs(ids, cache);
+      onPart?.('feed');
+      const { logits, presents } = forward(this.config, this.weights, inputs, past(cache));
+      onPart?.('graph');
       cache?.append(presents);
-      return logits.dataSync<'float32'>();
+      const values = logits.dataSync<'float32'>();
+      onPart?.('read');
+      return values;
     });
   }
 
@@ -36,11 +42,13 @@ export class EagerEngine implements Engine {
   }
 
   dispose(): void {
-    tf.dispose(this.weights as unknown as tf.TensorContainer);
+    tf.dispose(this.weights as unknown as TensorContainer);
   }
 }
 
 /** Empty segments add nothing, and the wasm backend does not take them. */
 function past(cache: KvCache | null): readonly Past[] | null {
-  return cache?.layers?.map((segments) => segments.filter(({ k }, i) => k.size > 0 || i === segments.length - 1)) ?? null;
+  return (
+    cache?.layers?.map((segments) => segments.filter(({ k }, i) => k.size > 0 || i === segments.length - 1)) ?? null
+  );
 }

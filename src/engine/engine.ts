@@ -5,6 +5,9 @@
 import type { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 
+/** What a forward pass is made of: inputs to tensors, the model, logits and the cache brought forward. */
+export type ForwardPart = 'feed' | 'graph' | 'read';
+
 export interface Engine {
   /** The one that runs now: a graph engine is eager until it has captured. */
   readonly name: 'eager' | 'graph';
@@ -20,9 +23,10 @@ export interface Engine {
    * Runs `ids` through the model and returns the logits of the last one.
    * @param ids at least one, each below `vocabSize`
    * @param cache the tokens before `ids`; `ids` are appended to it. null: `ids` are everything there is
+   * @param onPart called when a part is done, for whoever measures
    * @returns [vocabSize], never to be written to (the memory may be shared with TensorFlow)
    */
-  forward(ids: readonly number[], cache: KvCache | null): Float32Array;
+  forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array;
   /** TF.js tensors alive now: constant from token to token. */
   numTensors(): number;
   /** Frees the weights. Safe to call twice. */

@@ -1,15 +1,15 @@
 // The captured engine: the forward pass recorded once and replayed as one TensorFlow graph call, for decode
 // steps and prefill chunks alike. Until it has captured, and whenever that fails, it is the eager engine.
 
-import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { errorMessage } from '../errors.js';
 import { causalBias, type ForwardInputs, forward, type Gpt2Weights, type KeyValue, type Past } from '../model/gpt2.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
-import type { Engine } from './engine.js';
+import type { Engine, ForwardPart } from './engine.js';
 import { forwardInputs } from './inputs.js';
 
 /** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
@@ -60,16 +60,20 @@ export class GraphEngine implements Engine {
     }
   }
 
-  forward(ids: readonly number[], cache: KvCache | null): Float32Array {
+  forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
     if (this.#captured === null || cache === null) {
-      return this.#eager.forward(ids, cache);
+      return this.#eager.forward(ids, cache, onPart);
     }
     const captured = this.#captured;
     return tf.tidy(() => {
-      const past = cache.layers ?? emptyPast(this.config);
-      const [logits, ...presents] = captured.run(flatten(forwardInputs(ids, cache), past)) as [Tensor2D, ...Tensor4D[]];
+      const inputs = flatten(forwardInputs(ids, cache), cache.layers ?? emptyPast(this.config));
+      onPart?.('feed');
+      const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]];
+      onPart?.('graph');
       cache.append(pairs(presents));
-      return logits.dataSync<'float32'>();
+      const values = logits.dataSync<'float32'>();
+      onPart?.('read');
+      return values;
     });
   }
 
@@ -88,9 +92,14 @@ export class GraphEngine implements Engine {
   #capture(): void {
     try {
       this.#captured = tf.tidy(() => {
-        const captured = capture((inputs) => this.#run(inputs), this.#example([0], 1, 1), this.#parameters, this.#options);
+        const captured = capture(
+          (inputs) => this.#run(inputs),
+          this.#example([0], 1, 1),
+          this.#parameters,
+          this.#options,
+        );
         this.#check(captured, this.#example([1, 2], 3, 2));
-        return captured as unknown as tf.TensorContainer;
+        return captured as unknown as TensorContainer;
       }) as unknown as Captured;
     } catch (error) {
       this.#failed = true;
@@ -125,12 +134,23 @@ export class GraphEngine implements Engine {
     const waves = (S: number): Tensor4D => tf.reshape(tf.sin(tf.range(0, nHead * S * headDim)), [1, nHead, S, headDim]);
     const segment = (S: number): KeyValue => ({ k: waves(S), v: waves(S) });
     const inputs: ForwardInputs = {
-      ids: tf.tensor2d(Int32Array.from(ids, (id) => id % vocabSize), [1, T], 'int32'),
-      positions: tf.tensor2d(Int32Array.from(ids, (_, i) => (body + tail + i) % nPositions), [1, T], 'int32'),
+      ids: tf.tensor2d(
+        Int32Array.from(ids, (id) => id % vocabSize),
+        [1, T],
+        'int32',
+      ),
+      positions: tf.tensor2d(
+        Int32Array.from(ids, (_, i) => (body + tail + i) % nPositions),
+        [1, T],
+        'int32',
+      ),
       bias: causalBias(T, tail + T),
       last: tf.tensor1d(Int32Array.of(T - 1), 'int32'),
     };
-    return flatten(inputs, Array.from({ length: nLayer }, () => [segment(body), segment(tail)]));
+    return flatten(
+      inputs,
+      Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
+    );
   }
 }
 

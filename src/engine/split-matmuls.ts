@@ -35,7 +35,13 @@ class Splitter {
   readonly #bounds: readonly [number, number][];
   readonly #transposed: boolean;
 
-  constructor(node: GraphNode, shape: readonly number[], shards: number, types: AttributeTypes, constants: GraphConstant[]) {
+  constructor(
+    node: GraphNode,
+    shape: readonly number[],
+    shards: number,
+    types: AttributeTypes,
+    constants: GraphConstant[],
+  ) {
     this.#node = node;
     this.#types = types;
     this.#constants = constants;

@@ -7,7 +7,7 @@
 // any length, so that new rows need not be copied behind all old ones: S is the length of one segment.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import type { Activation, Gpt2Config } from '../config.js';
 
 export interface LayerNorm {

@@ -4,8 +4,8 @@
 
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
-import * as tf from '@tensorflow/tfjs-core';
+import type { Tensor, Tensor1D, Tensor2D } from '@tensorflow/tfjs-core';
+import { tf } from '../backend/tf.js';
 import { type Gpt2Config, parseConfig, parseEosTokenIds } from '../config.js';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import type { Gpt2Weights, LayerNorm, Linear } from './gpt2.js';
@@ -40,11 +40,11 @@ export interface LoadOptions {
  */
 export async function loadWeights(dir: string, config: Gpt2Config, options: LoadOptions = {}): Promise<Gpt2Weights> {
   const files = await openFiles(dir);
-  const loaded: tf.Tensor[] = [];
+  const loaded: Tensor[] = [];
   try {
     const stored = withEmbedding(config, storedTensors(files));
     const expected = checkTensors(dir, config, stored);
-    const tensors = new Map<string, tf.Tensor>();
+    const tensors = new Map<string, Tensor>();
     for (const [name, shape] of expected) {
       options.onProgress?.(tensors.size, expected.size);
       options.signal?.throwIfAborted();
@@ -130,9 +130,9 @@ function withEmbedding(config: Gpt2Config, stored: Map<string, StoredTensor>): M
 }
 
 /** Name and shape of each tensor of such a model, one after the other: a broken config.json may ask for any number of layers. */
-function* expectedShapes(
+export function* expectedShapes(
   config: Gpt2Config,
-  stored: ReadonlyMap<string, unknown>,
+  stored: { has(name: string): boolean },
 ): Generator<[name: string, shape: readonly number[]]> {
   const { vocabSize, nPositions, nEmbd, nLayer, nInner } = config;
   yield ['wte.weight', [vocabSize, nEmbd]];
@@ -187,7 +187,8 @@ function checkTensors(
   return expected;
 }
 
-function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, tf.Tensor>): Gpt2Weights {
+/** The weights from the tensors that expectedShapes named. */
+export function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): Gpt2Weights {
   const vector = (name: string) => tensors.get(name) as Tensor1D;
   const matrix = (name: string) => tensors.get(name) as Tensor2D;
   const norm = (name: string): LayerNorm => ({ weight: vector(`${name}.weight`), bias: vector(`${name}.bias`) });

@@ -65,7 +65,9 @@ export async function openModel(dir: string, backend: Backend, options: OpenOpti
     return new Model(new EagerEngine(config, weights));
   }
   const { tfjsNodeDir, threads } = backend;
-  return new Model(new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }));
+  return new Model(
+    new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }),
+  );
 }
 
 /** @throws KvgenError when the model has no such id, or no position for it */

@@ -84,7 +84,8 @@ export function kvgen(args: readonly string[], options: SpawnOptions = {}): Prom
 
 /** The one object of --json. */
 export async function kvgenJson(args: readonly string[], options: SpawnOptions = {}) {
-  const ended = await kvgen([...args, '--json'], options);
+  const command = args[0] === 'generate' ? 1 : 0;
+  const ended = await kvgen([...args.slice(0, command), '--json', ...args.slice(command)], options);
   return { ...ended, json: JSON.parse(ended.stdout) };
 }
 
@@ -113,10 +114,15 @@ export interface OnTerminal {
 
 export interface TerminalEnded {
   readonly code: number;
-  /** All that the terminal showed. */
+  /** All that the terminal got, ESC as `␛`. */
   readonly terminal: string;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** With ESC as `␛`. */
+export function visible(text: string): string {
+  return text.replaceAll('\u001b', '␛');
 }
 
 /** Runs the command with some of its streams on a terminal of its own. */
@@ -137,7 +143,8 @@ export function kvgenOnTerminal(args: readonly string[], { env, ...request }: On
           name,
           Buffer.from(bytes as string, 'latin1').toString(),
         ]);
-        resolve({ code, ...Object.fromEntries(texts) });
+        const { terminal, ...rest } = Object.fromEntries(texts);
+        resolve({ code, terminal: visible(terminal), ...rest });
       },
     );
   });

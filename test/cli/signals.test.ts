@@ -148,7 +148,7 @@ describe('an interrupt', () => {
       input: '\u0003',
     });
     expect({ code, stdout }).toEqual({ code: 130, stdout: '' });
-    expect(terminal).toMatch(/\u001b\[\?25h$/); // the cursor is back, and no error follows
+    expect(terminal).toMatch(/␛\[\?25h$/); // the cursor is back, and no error follows
   });
 
   it.skipIf(!hasProc)('while waiting for stdin: 130, nothing written', async () => {
