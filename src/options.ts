@@ -68,6 +68,19 @@ export interface BenchArgs {
   readonly color: 'auto' | 'always' | 'never';
 }
 
+/** Generate's defaults of how a token is chosen. */
+export const SAMPLING_DEFAULTS = {
+  temperature: 0.8,
+  topK: 40,
+  topP: 0.95,
+  minP: 0,
+  repeatPenalty: 1,
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  repeatLastN: 64,
+  logitBias: new Map<number, number>(),
+} as const;
+
 const MODEL: OptionRow = {
   flags: '-m, --model <dir or name>',
   description: 'model folder (if it contains a separator) or name',
@@ -147,55 +160,55 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   {
     flags: '--temp, --temperature <x>',
     description: 'randomness; 0: always the likeliest token',
-    fallback: 0.8,
+    fallback: SAMPLING_DEFAULTS.temperature,
     parse: number('--temperature', 0),
   },
   {
     flags: '--top-k <n>',
     description: 'sample from the k likeliest tokens; 0: off',
-    fallback: 40,
+    fallback: SAMPLING_DEFAULTS.topK,
     parse: integer('--top-k', 0),
   },
   {
     flags: '--top-p <x>',
     description: 'sample from the smallest set with this probability; 1: off',
-    fallback: 0.95,
+    fallback: SAMPLING_DEFAULTS.topP,
     parse: number('--top-p', 0, 1, true),
   },
   {
     flags: '--min-p <x>',
     description: 'drop tokens below this share of the likeliest; 0: off',
-    fallback: 0,
+    fallback: SAMPLING_DEFAULTS.minP,
     parse: number('--min-p', 0, 1),
   },
   {
     flags: '--repeat-penalty <x>',
     description: 'divide the logits of recent tokens; 1: off',
-    fallback: 1,
+    fallback: SAMPLING_DEFAULTS.repeatPenalty,
     parse: number('--repeat-penalty', 0, Number.MAX_VALUE, true),
   },
   {
     flags: '--frequency-penalty <x>',
     description: 'subtract for each recent use; 0: off',
-    fallback: 0,
+    fallback: SAMPLING_DEFAULTS.frequencyPenalty,
     parse: number('--frequency-penalty', -Number.MAX_VALUE),
   },
   {
     flags: '--presence-penalty <x>',
     description: 'subtract once if used recently; 0: off',
-    fallback: 0,
+    fallback: SAMPLING_DEFAULTS.presencePenalty,
     parse: number('--presence-penalty', -Number.MAX_VALUE),
   },
   {
     flags: '--repeat-last-n <n>',
     description: 'how many tokens count as recent; -1: all',
-    fallback: 64,
+    fallback: SAMPLING_DEFAULTS.repeatLastN,
     parse: integer('--repeat-last-n', -1),
   },
   {
     flags: '--logit-bias <id=x>',
     description: 'add x to a token id; -inf bans it; repeatable',
-    fallback: new Map(),
+    fallback: SAMPLING_DEFAULTS.logitBias,
     parse: logitBias,
   },
   SEED,

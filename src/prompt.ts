@@ -2,9 +2,12 @@
 // what does not fit. Knows nothing of tensors.
 
 import { isUtf8 } from 'node:buffer';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { errorMessage, KvgenError } from './errors.js';
 import type { Tokenizer } from './text/tokenizer.js';
+
+const COMMAND_LINE = '/proc/self/cmdline';
 
 export interface PromptSource {
   /** The argument; `-` is stdin, unless it is `literal`. */
@@ -17,6 +20,7 @@ export interface PromptSource {
 /** The prompt's text; one trailing newline of a file or of stdin is dropped. @throws KvgenError */
 export async function readPrompt({ argument, literal, file, readStdin }: PromptSource): Promise<string> {
   if (argument !== undefined && (literal || argument !== '-')) {
+    checkArgument(argument);
     return argument;
   }
   if (file === undefined) {
@@ -29,6 +33,20 @@ export async function readPrompt({ argument, literal, file, readStdin }: PromptS
     throw new KvgenError(`${file}: the prompt cannot be read (${errorMessage(error)})`);
   }
   return decodePrompt(bytes, file);
+}
+
+/** Node has decoded the command line before anyone could look; Linux still has its bytes. @throws KvgenError */
+function checkArgument(argument: string): void {
+  if (!argument.includes('\ufffd') || !existsSync(COMMAND_LINE)) {
+    return;
+  }
+  const words = readFileSync(COMMAND_LINE, 'latin1').split('\0');
+  const broken = words
+    .map((word) => Buffer.from(word, 'latin1'))
+    .find((bytes) => !isUtf8(bytes) && bytes.toString() === argument);
+  if (broken !== undefined) {
+    decodePrompt(broken, 'the prompt');
+  }
 }
 
 /** @throws KvgenError with the offset of the first byte that is not UTF-8 */

@@ -152,8 +152,6 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
 
     it('by a timer while it decodes: the loop leaves room for it', async () => {
       const controller = new AbortController();
-      const engine = counting({ nPositions: 100_000 });
-      engine.config.nPositions satisfies number;
       const slow = new MockEngine(() => {
         const until = performance.now() + 2;
         while (performance.now() < until); // as a native call does, this blocks the event loop

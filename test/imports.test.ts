@@ -12,7 +12,7 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   { name: 'errors, config', files: /^(errors|config|options)\.ts$|^native\//, uses: [] },
   { name: 'text', files: /^text\//, uses: ['errors, config'] },
   { name: 'sampling', files: /^sampling\//, uses: ['errors, config'] },
-  { name: 'tensors', files: /^(backend|model|cache|engine)\//, uses: ['errors, config'] },
+  { name: 'tensors', files: /^(backend|model|cache|engine)\//, uses: ['errors, config', 'sampling'] },
   { name: 'store', files: /^store\//, uses: ['errors, config'] },
   { name: 'generation', files: /^generate\.ts$/, uses: ['errors, config', 'sampling', 'tensors', 'store'] },
   {
@@ -27,7 +27,7 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   },
   {
     name: 'shell',
-    files: /^(cli|commands|terminal|prompt|interrupts)\.ts$|^commands\//,
+    files: /^(cli|commands|terminal|prompt|interrupts)\.ts$|^(commands|bench)\//,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
   },
 ];
@@ -62,6 +62,7 @@ function modulesNamedIn(code: string): string[] {
     /\b(?:import|export)\b[^'"`;]*?\bfrom\s*['"]([^'"]+)['"]/g,
     /\bimport\s*['"]([^'"]+)['"]/g,
     /\b(?:import|require|require\.resolve)\s*\(\s*['"`]([^'"`$]+)['"`]/g,
+    /\bcreateRequire\([^)]*\)\s*\(\s*['"]([^'"]+)['"]/g,
   ];
   return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map(([, name]) => name as string));
 }
@@ -86,8 +87,9 @@ describe('the walk itself', () => {
     const code = `
       import a from 'a'; import { b,
         c } from "b"; import type { D } from './d.js'; import 'e'; export * from 'f'; export type { G } from 'g';
-      const h = await import('h'); type I = import('i').I; const j = require('j'); import * as k from 'k';`;
-    expect(modulesNamedIn(code).sort()).toEqual(['./d.js', 'a', 'b', 'e', 'f', 'g', 'h', 'i', 'j', 'k']);
+      const h = await import('h'); type I = import('i').I; const j = require('j'); import * as k from 'k';
+      const l = createRequire(import.meta.url)('l');`;
+    expect(modulesNamedIn(code).sort()).toEqual(['./d.js', 'a', 'b', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l']);
   });
 
   it('sees the imports of src', () => {
@@ -95,6 +97,7 @@ describe('the walk itself', () => {
     expect(imports).toContainEqual({ file: 'complete.ts', target: 'engine/engine.ts' }); // a type
     expect(imports).toContainEqual({ file: 'index.ts', target: 'model/find.ts' });
     expect(imports).toContainEqual({ file: 'backend/backend.ts', target: '@tensorflow/tfjs-backend-wasm' });
+    expect(imports).toContainEqual({ file: 'backend/tf.ts', target: '@tensorflow/tfjs-core' }); // required
     expect(imports.filter(({ target }) => target.endsWith('.ts') && !files.includes(target))).toEqual([]);
   });
 });

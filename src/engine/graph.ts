@@ -6,7 +6,15 @@ import { tf } from '../backend/tf.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { errorMessage } from '../errors.js';
-import { causalBias, type ForwardInputs, forward, type Gpt2Weights, type KeyValue, type Past } from '../model/gpt2.js';
+import {
+  causalBias,
+  type ForwardInputs,
+  forward,
+  type Gpt2Weights,
+  type KeyValue,
+  type Past,
+  parameters,
+} from '../model/gpt2.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
 import type { Engine, ForwardPart } from './engine.js';
@@ -152,12 +160,6 @@ export class GraphEngine implements Engine {
       Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
     );
   }
-}
-
-/** Each weight once: a tied head is the embedding itself. */
-function parameters({ wte, wpe, h, ln_f, lm_head }: Gpt2Weights): Tensor[] {
-  const pairs = h.flatMap(({ ln_1, attn, ln_2, mlp }) => [ln_1, attn.c_attn, attn.c_proj, ln_2, mlp.c_fc, mlp.c_proj]);
-  return [...new Set([wte, wpe, lm_head, ...[...pairs, ln_f].flatMap(({ weight, bias }) => [weight, bias])])];
 }
 
 function argmax(values: Float32Array): number {

@@ -36,6 +36,12 @@ export interface Gpt2Weights {
   readonly lm_head: Tensor2D; // [V, C]; `wte` itself where the embeddings are tied
 }
 
+/** Each weight once: a tied head is the embedding itself. */
+export function parameters({ wte, wpe, h, ln_f, lm_head }: Gpt2Weights): Tensor[] {
+  const pairs = h.flatMap(({ ln_1, attn, ln_2, mlp }) => [ln_1, attn.c_attn, attn.c_proj, ln_2, mlp.c_fc, mlp.c_proj]);
+  return [...new Set([wte, wpe, lm_head, ...[...pairs, ln_f].flatMap(({ weight, bias }) => [weight, bias])])];
+}
+
 /** Keys and values of some tokens in one layer. */
 export interface KeyValue {
   readonly k: Tensor4D; // [B, nHead, S, headDim]

@@ -2,19 +2,24 @@
 // commands use. Knows nothing of text.
 
 import type { Backend } from '../backend/backend.js';
+import type { Gpt2Config } from '../config.js';
 import { EagerEngine } from '../engine/eager.js';
 import type { Engine } from '../engine/engine.js';
 import { GraphEngine } from '../engine/graph.js';
 import { prefillChunks } from '../engine/prefill.js';
 import { KvgenError } from '../errors.js';
+import { type Gpt2Weights, parameters } from './gpt2.js';
 import { type LoadOptions, loadConfig, loadWeights } from './load.js';
 
 export class Model {
   readonly engine: Engine;
+  /** Numbers in the weights, each counted once. */
+  readonly parameters: number;
 
   /** @internal */
-  constructor(engine: Engine) {
+  constructor(engine: Engine, parameters: number) {
     this.engine = engine;
+    this.parameters = parameters;
   }
 
   /**
@@ -55,19 +60,29 @@ export interface OpenOptions extends LoadOptions {
 
 /** Reads the folder's weights onto the current backend. */
 export async function openModel(dir: string, backend: Backend, options: OpenOptions = {}): Promise<Model> {
-  const { engine = 'auto', onNote = () => {} } = options;
-  if (engine === 'graph' && backend.tfjsNodeDir === undefined) {
-    throw new KvgenError(`--engine graph needs the node backend, found ${backend.name}; run \`kvgen setup\``);
-  }
+  checkEngine(backend, options);
   const config = await loadConfig(dir);
-  const weights = await loadWeights(dir, config, options);
-  if (engine === 'eager' || backend.tfjsNodeDir === undefined) {
-    return new Model(new EagerEngine(config, weights));
-  }
+  return makeModel(config, await loadWeights(dir, config, options), backend, options);
+}
+
+/** A model of weights that are on the backend already, and are its own from here on. */
+export function makeModel(config: Gpt2Config, weights: Gpt2Weights, backend: Backend, options: OpenOptions): Model {
+  checkEngine(backend, options);
+  const { engine = 'auto', onNote = () => {} } = options;
+  const size = parameters(weights).reduce((sum, tensor) => sum + tensor.size, 0);
   const { tfjsNodeDir, threads } = backend;
-  return new Model(
-    new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }),
-  );
+  return engine === 'eager' || tfjsNodeDir === undefined
+    ? new Model(new EagerEngine(config, weights), size)
+    : new Model(
+        new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }),
+        size,
+      );
+}
+
+function checkEngine({ name, tfjsNodeDir }: Backend, { engine }: OpenOptions): void {
+  if (engine === 'graph' && tfjsNodeDir === undefined) {
+    throw new KvgenError(`--engine graph needs the node backend, found ${name}; run \`kvgen setup\``);
+  }
 }
 
 /** @throws KvgenError when the model has no such id, or no position for it */

@@ -91,13 +91,13 @@ describe.skipIf(!hasPython)('on a terminal', () => {
     expect(before).toContain('prefill 4/4');
     // The last that the spinner does: erase its line, show the cursor.
     expect(before).toMatch(/␛\[0K␛\[\?25h$|␛\[0K(?:␛\[\?2026[hl])*␛\[\?25h$/);
-    expect(after).toMatch(/^ was\n␛\[2m3 tokens .*␛\[22m\n$/);
+    expect(after).toMatch(/^ was\n␛\[2m3 tokens .*␛\[22m\n(␛\[\?25h)?$/);
   });
 
   it('stdout in a pipe stays the text alone', async () => {
     const { stdout, terminal } = await kvgenOnTerminal(args, { terminal: stderr });
     expect(stdout).toBe(`${text}\n`);
-    expect(terminal).toMatch(/␛\[2m3 tokens .*␛\[22m\n$/);
+    expect(terminal).toMatch(/␛\[2m3 tokens .*␛\[22m\n(␛\[\?25h)?$/);
   });
 
   it.each([
@@ -106,7 +106,7 @@ describe.skipIf(!hasPython)('on a terminal', () => {
     ['--color never', {}, ['--color', 'never']],
   ])('%s: statistics without colour', async (_, env, more) => {
     const { terminal } = await kvgenOnTerminal([...more, ...noise, '-n', '0', 'x'], { terminal: stderr, env });
-    expect(terminal).toMatch(/(^|[^m])0 tokens · .* seed \d+\n$/);
+    expect(terminal).toMatch(/(^|[^m])0 tokens · .* seed \d+\n(␛\[\?25h)?$/);
     expect(terminal).not.toMatch(/␛\[\d+m/);
   });
 

@@ -1,12 +1,13 @@
 // Where the prompt comes from and what becomes of it: CLI.md's "The prompt".
 
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { goldenDir, readGolden, sureSteps } from '../support/golden.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { hasPython, kvgen, kvgenJson, kvgenOnTerminal, start } from './run.js';
+import { BIN, hasProc, hasPython, kvgen, kvgenJson, kvgenOnTerminal, start } from './run.js';
 
 const tempDir = tempDirs();
 const GREEDY = ['--temp', '0'];
@@ -130,6 +131,17 @@ describe('what is not UTF-8 is refused with the offset', () => {
     const { code, stdout, stderr } = await kvgen(bytes, { input: Uint8Array.from(values) });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(new RegExp(`^kvgen: stdin: not UTF-8 at byte ${offset}; .*\\n$`));
+  });
+
+  it.skipIf(!hasProc)('in the argument, where U+FFFD itself is welcome', async () => {
+    const echo = (prompt: string) =>
+      spawnSync('bash', ['-c', `"$0" "$@" ${prompt}`, process.execPath, BIN, ...bytes, '--echo'], { encoding: 'utf8' });
+    expect(echo("$'ab\\xe4\\xba'")).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: 'kvgen: the prompt: not UTF-8 at byte 2; convert it first, for example with iconv\n',
+    });
+    expect(echo("$'a\\xef\\xbf\\xbd'")).toMatchObject({ status: 0, stdout: 'a\ufffd\n', stderr: '' });
   });
 
   it('in a file, by its name', async () => {

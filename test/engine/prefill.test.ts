@@ -68,6 +68,19 @@ describe('chunked prefill', () => {
     expect(cached.reason).toBe('length');
   });
 
+  it('after a reprefill too: cached and uncached go on alike', async () => {
+    const options = { nCtx: 300, maxTokens: 60, onFull: 'reprefill' as const };
+    const cached = await run(model.engine, ids.slice(0, 280), { ...options, cache: true });
+    const uncached = await run(model.engine, ids.slice(0, 280), { ...options, cache: false });
+    expect(cached.ids).toEqual(uncached.ids);
+    expect([cached.ids.length, cached.reason]).toEqual([60, 'length']);
+    // the id after 300: what one pass over a head of 75 and a tail of 150 gives
+    const all = [...ids.slice(0, 280), ...cached.ids.slice(0, 20)];
+    const logits = model.engine.forward([...all.slice(0, 75), ...all.slice(-150)], null);
+    expect(cached.ids[20]).toBe(logits.indexOf(Math.max(...logits)));
+    expect(cached.stats.cachePositions).toBe(75 + 150 + 39);
+  });
+
   it('is what model.logits does too', () => {
     expectParity(model.logits(ids, { cache: true }), model.logits(ids, { cache: false }));
   });

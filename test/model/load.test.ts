@@ -213,6 +213,13 @@ describe('config.json', () => {
     await expectFailure(() => open(withText(text)), 'config.json: expected a JSON object');
   });
 
+  it('that cannot be read', async () => {
+    const dir = writeModel(tempDir());
+    rmSync(join(dir, 'config.json'));
+    mkdirSync(join(dir, 'config.json'));
+    await expectFailure(() => open(dir), 'config.json: cannot be read', 'EISDIR');
+  });
+
   it('with n_head that does not divide n_embd', async () => {
     const dir = writeModel(tempDir(), { config: { n_head: 3 } });
     await expectFailure(() => open(dir), 'config.json: n_head: expected a divisor of n_embd (8), found 3');

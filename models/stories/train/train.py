@@ -1,6 +1,6 @@
 """Train, adapt or evaluate a small GPT-2 on plain text files, on a CPU. See README.md."""
 
-import argparse, csv, hashlib, json, math, os, shutil, signal, sys, time
+import argparse, hashlib, json, math, os, shutil, signal, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,21 @@ from tokenizers import Tokenizer
 END = "<|endoftext|>"
 IGNORE = -100  # target of padding: cross_entropy leaves it out
 SHORTEST = 61  # characters; shorter documents are mostly titles and debris
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "generation_config.json")
+COUNTERS = ("step", "tokens", "seconds", "losses", "log")
+LOG_HEADER = ("step", "tokens", "train_loss", "held_out_loss", "lr", "seconds")
+ALLOCATOR = {  # keep big buffers, in huge pages: without this a step takes twice the time
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "100000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+
+
+def write(path, writer):
+    """Write under another name, then rename: a file is the old or the new one, never a half."""
+    writer(f"{path}.new")
+    os.replace(f"{path}.new", path)
 
 
 # ---- texts ----------------------------------------------------------------------------------
@@ -181,8 +196,7 @@ def save_model(model, folder, tokenizer_folder):
         "transformer." + name: (p.T if conv1d(name) else p).to(torch.float16).contiguous()
         for name, p in model.state_dict().items()
     }
-    save_file(weights, folder / "model.safetensors.new", metadata={"format": "pt"})
-    os.replace(folder / "model.safetensors.new", folder / "model.safetensors")
+    write(folder / "model.safetensors", lambda path: save_file(weights, path, metadata={"format": "pt"}))
     config = {**model.config, "dtype": "float16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for name in TOKENIZER_FILES:
@@ -265,7 +279,6 @@ def evaluate(model, tokenizer, documents, batch=16):
     width = model.config["n_positions"]
     windows = [w for s in encode(tokenizer, documents) for w in score_windows(s, width, width // 2)]
     windows.sort(key=lambda w: len(w[0]))
-    was_training = model.training
     model.eval()
     nats = 0.0
     for i in range(0, len(windows), batch):
@@ -278,24 +291,13 @@ def evaluate(model, tokenizer, documents, batch=16):
             tokens[row, :n], positions[row, :n] = torch.tensor(piece[:-1]), torch.arange(n)
             targets[row, n - fresh : n] = torch.tensor(piece[-fresh:])
         nats += model(tokens, targets, positions, reduction="sum").item()
-    model.train(was_training)
+    model.train()
     count = sum(fresh for _, fresh in windows)
     size = sum(len(text.encode()) for text in documents)
     return nats / count, nats / math.log(2) / size, count
 
 
 # ---- training -------------------------------------------------------------------------------
-
-
-def save_atomically(state, path):
-    torch.save(state, f"{path}.new")
-    os.replace(f"{path}.new", path)
-
-
-def write_log(rows, path):
-    with open(f"{path}.new", "w", newline="") as f:
-        csv.writer(f, lineterminator="\n").writerows([LOG_HEADER, *rows])
-    os.replace(f"{path}.new", path)
 
 
 class Run:
@@ -307,14 +309,12 @@ class Run:
         self.step, self.tokens, self.seconds, self.losses, self.log = 0, 0, 0.0, [], []
         self.stopped = False
 
-    def state(self):
-        counters = {k: getattr(self, k) for k in COUNTERS}
-        mixture = {"drawn": self.mixture.drawn, "owed": self.mixture.owed}
-        optimizers = [o.state_dict() for o in self.optimizers]
-        return {**counters, "model": self.model.state_dict(), "mixture": mixture, "optimizers": optimizers}
-
     def save(self, name="checkpoint.pt"):
-        save_atomically(self.state(), Path(self.args.out) / name)
+        state = {k: getattr(self, k) for k in COUNTERS}
+        state["mixture"] = {"drawn": self.mixture.drawn, "owed": self.mixture.owed}
+        state["model"] = self.model.state_dict()
+        state["optimizers"] = [o.state_dict() for o in self.optimizers]
+        write(Path(self.args.out) / name, lambda path: torch.save(state, path))
 
     def resume(self, path):
         state = torch.load(path, weights_only=True)
@@ -349,7 +349,8 @@ class Run:
         self.log.append([round(x, 5) for x in row])
         self.losses = []
         print(dict(zip(LOG_HEADER, self.log[-1])), flush=True)
-        write_log(self.log, Path(self.args.out) / "loss.csv")
+        lines = [",".join(map(str, row)) + "\n" for row in (LOG_HEADER, *self.log)]
+        write(Path(self.args.out) / "loss.csv", lambda path: Path(path).write_text("".join(lines)))
 
     def train(self, tokenizer, held_out):
         args, saved = self.args, time.monotonic()
@@ -370,16 +371,6 @@ class Run:
 
 
 # ---- command line ---------------------------------------------------------------------------
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "generation_config.json")
-COUNTERS = ("step", "tokens", "seconds", "losses", "log")
-LOG_HEADER = ("step", "tokens", "train_loss", "held_out_loss", "lr", "seconds")
-ALLOCATOR = {  # keep big buffers, in huge pages: without this a step takes twice the time
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "100000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-    "THP_MEM_ALLOC_ENABLE": "1",
-}
 
 
 def restart_with(environment):
