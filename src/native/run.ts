@@ -2,6 +2,8 @@
 // AbortSignal that ends the program with all its children. Knows nothing of what is run.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import { isatty } from 'node:tty';
 
 export interface RunOptions {
   /** What errors call the program. */
@@ -19,13 +21,13 @@ export interface RunOptions {
 /** The program's whole output; an error with its most telling line if it failed. */
 export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
   options.signal?.throwIfAborted();
-  const shown = options.show === true && process.stderr.isTTY === true;
+  const shown = options.show === true && isatty(STDERR);
   const child = spawn(command, args, {
     env: options.env,
     cwd: options.cwd,
     // A group of its own, so that make, the compiler and pip's helpers end with it.
     detached: process.platform !== 'win32',
-    stdio: shown ? ['ignore', process.stderr, process.stderr] : ['ignore', 'pipe', 'pipe'],
+    stdio: shown ? ['ignore', STDERR, STDERR] : ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
@@ -35,11 +37,13 @@ export async function run(command: string, args: readonly string[], options: Run
   }
   const ended = await watch(child, options);
   if (ended === 'ok') return output;
-  if (options.env.KVGEN_DEBUG === '1') process.stderr.write(output);
+  if (options.env.KVGEN_DEBUG === '1') writeSync(STDERR, output);
   throw new Error(`${options.name} ${ended}${tellingLine(output)}`);
 }
 
 const MAX_OUTPUT = 1 << 20;
+/** The file descriptor: this code also runs where there is no terminal object, in npm's postinstall. */
+const STDERR = 2;
 
 /** `ok`, or how the program ended. Rejects when it cannot start or is aborted. */
 function watch(child: ChildProcess, options: RunOptions): Promise<string> {
