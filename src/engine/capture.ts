@@ -53,6 +53,9 @@ export function capture(
   const inputFeeds = inputs.map(declare);
   const weightFeeds = weights.map(declare);
   const fetches = record(fn, inputs, backend, recorder);
+  if ([...inputFeeds, ...weightFeeds].some(({ edge }) => fetches.includes(edge))) {
+    throw new Error('an output that is an input or a weight itself cannot be captured');
+  }
   const graph = splitMatMuls(recorder.graph(), shards, backend.binding);
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
   const model = load(backend, encodeSavedModel(graph, backend.binding, tfjsNodeDir));

@@ -19,10 +19,11 @@ export function splitMatMuls(graph: Graph, shards: number, types: AttributeTypes
   const nodes = graph.nodes.flatMap((node) => {
     const shape = weights.get(node.inputs[1] ?? '');
     const isProduct = node.op === 'BatchMatMulV2' && shape?.length === 2 && attribute(node, 'adj_x') === false;
-    if (!isProduct || shape === undefined || (shape[0] as number) * (shape[1] as number) < MIN_WEIGHT_SIZE) {
+    if (!isProduct || (shape[0] as number) * (shape[1] as number) < MIN_WEIGHT_SIZE) {
       return [node];
     }
-    return new Splitter(node, shape, shards, types, constants).nodes();
+    const bounds = cut(shape[0] as number, shards);
+    return bounds.length < 2 ? [node] : new Splitter(node, bounds, types, constants).nodes();
   });
   return { placeholders: graph.placeholders, constants, nodes };
 }
@@ -35,18 +36,12 @@ class Splitter {
   readonly #bounds: readonly [number, number][];
   readonly #transposed: boolean;
 
-  constructor(
-    node: GraphNode,
-    shape: readonly number[],
-    shards: number,
-    types: AttributeTypes,
-    constants: GraphConstant[],
-  ) {
+  constructor(node: GraphNode, bounds: readonly [number, number][], types: AttributeTypes, constants: GraphConstant[]) {
     this.#node = node;
     this.#types = types;
     this.#constants = constants;
     this.#transposed = attribute(node, 'adj_y') === true;
-    this.#bounds = cut(shape[0] as number, shards);
+    this.#bounds = bounds;
   }
 
   nodes(): GraphNode[] {

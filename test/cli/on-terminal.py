@@ -57,11 +57,13 @@ ticks = None
 
 
 def is_idle():
-    """Has the process used no time since the call before, half a second ago?"""
+    """Does the process sleep, and has it used no time since the call before, half a second ago?"""
     global ticks
-    before, ticks = ticks, open(f"/proc/{child.pid}/stat").read().rsplit(")")[1].split()[11:13]
+    state, *fields = open(f"/proc/{child.pid}/stat").read().rsplit(")")[1].split()
+    before, ticks = ticks, fields[10:12]
     time.sleep(0.5)
-    return before == ticks
+    return before == ticks and state == "S"
+
 
 while selector.get_map():
     for key, _ in selector.select(0.1):

@@ -1,12 +1,13 @@
 // What can be decided from the arguments and the environment alone: exit 2, one line that names the option, the
 // value and the range. And what --help and --version say, without loading TensorFlow.
 
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { openSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { GENERATE_OPTIONS } from '../../src/options.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { type Ended, hasProc, kvgen, type SpawnOptions, visible } from './run.js';
+import { BIN, type Ended, hasProc, kvgen, type SpawnOptions, visible } from './run.js';
 
 const tempDir = tempDirs();
 
@@ -106,12 +107,10 @@ describe('errors', () => {
     }
   });
 
-  it.skipIf(!hasProc)('of stdout other than a closed pipe: one line, exit 1', async () => {
-    const { spawnSync } = await import('node:child_process');
-    const { openSync } = await import('node:fs');
+  it.skipIf(!hasProc)('of stdout other than a closed pipe: one line, exit 1', () => {
     const full = openSync('/dev/full', 'w');
     for (const args of [['--version'], ['tokenize', 'x'], ['-m', BYTES, '--backend', 'cpu', '-n', '3', 'x']]) {
-      const { status, stderr } = spawnSync(process.execPath, ['bin/kvgen.js', ...args], {
+      const { status, stderr } = spawnSync(process.execPath, [BIN, ...args], {
         stdio: ['ignore', full, 'pipe'],
         encoding: 'utf8',
       });

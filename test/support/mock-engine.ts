@@ -29,6 +29,15 @@ class MockCache {
     this.ids = this.ids.slice(0, length);
   }
 
+  readonly forks: MockCache[] = [];
+
+  fork(): MockCache {
+    const fork = new MockCache();
+    fork.ids = [...this.ids];
+    this.forks.push(fork);
+    return fork;
+  }
+
   dispose(): void {
     this.ids = [];
     this.disposed++;
