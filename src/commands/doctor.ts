@@ -8,6 +8,7 @@ import { findModel, listModels, weightBytes } from '../model/find.js';
 import { openModel } from '../model/model.js';
 import { describeEngine } from '../native/report.js';
 import { status } from '../native/status.js';
+import { argmax } from '../sampling/sampler.js';
 import { printable, type TerminalOptions } from '../terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];
@@ -77,8 +78,6 @@ async function selfTest(name: string, backend: Backend): Promise<string> {
 }
 
 async function greedy(engine: Parameters<typeof generate>[0], cache: boolean) {
-  const argmax = (logits: Float32Array) =>
-    logits.reduce((best, x, id) => (x > (logits[best] as number) ? id : best), 0);
   const stats = newStats();
   const options = {
     maxTokens: TEST_TOKENS,

@@ -15,6 +15,7 @@ import {
   type Past,
   parameters,
 } from '../model/gpt2.js';
+import { argmax } from '../sampling/sampler.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
 import type { Engine, ForwardPart } from './engine.js';
@@ -160,10 +161,6 @@ export class GraphEngine implements Engine {
       Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
     );
   }
-}
-
-function argmax(values: Float32Array): number {
-  return values.reduce((best, x, i) => (x > (values[best] as number) ? i : best), 0);
 }
 
 function flatten({ ids, positions, bias, last }: ForwardInputs, past: readonly Past[]): Tensor[] {

@@ -80,7 +80,7 @@ export function forward(
     const embedded = tf.add(tf.gather(weights.wte, ids), tf.gather(weights.wpe, positions)); // [B, T, C]
     let x: Tensor2D = tf.reshape(embedded, [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.h.map((block, layer) => {
-      const step = transformerBlock(config, block, layer, x, B, past?.[layer] ?? [], bias);
+      const step = transformerBlock({ config, block, layer, B, past: past?.[layer] ?? [], bias }, x);
       x = step.x;
       return { k: step.k, v: step.v };
     });
@@ -102,26 +102,21 @@ export function causalBias(T: number, S: number): Tensor2D {
   });
 }
 
+/** One layer and what it attends to. */
+interface LayerInputs {
+  readonly config: Gpt2Config;
+  readonly block: Block;
+  readonly layer: number;
+  readonly B: number;
+  readonly past: Past;
+  readonly bias: Tensor2D; // [T, S]
+}
+
 /** x + attention, then + MLP. Its own tidy, so that one layer's scores are gone before the next layer's. */
-function transformerBlock(
-  config: Gpt2Config,
-  block: Block,
-  layer: number,
-  x: Tensor2D,
-  B: number,
-  past: Past,
-  bias: Tensor2D,
-): KeyValue & { x: Tensor2D } {
+function transformerBlock(inputs: LayerInputs, x: Tensor2D): KeyValue & { x: Tensor2D } {
   return tf.tidy(() => {
-    const { a, k, v } = attention(
-      config,
-      block,
-      layer,
-      layerNorm(x, block.ln_1, config.layerNormEpsilon),
-      B,
-      past,
-      bias,
-    );
+    const { config, block } = inputs;
+    const { a, k, v } = attention(inputs, layerNorm(x, block.ln_1, config.layerNormEpsilon));
     const mid = tf.add<Tensor2D>(x, a);
     const h = linear(layerNorm(mid, block.ln_2, config.layerNormEpsilon), block.mlp.c_fc); // [B·T, nInner]
     const m = linear(activate(config.activation, h), block.mlp.c_proj); // [B·T, C]
@@ -130,15 +125,7 @@ function transformerBlock(
 }
 
 /** Causal multi-head self-attention of the new tokens over past and new tokens. */
-function attention(
-  config: Gpt2Config,
-  block: Block,
-  layer: number,
-  x: Tensor2D,
-  B: number,
-  past: Past,
-  bias: Tensor2D,
-): KeyValue & { a: Tensor2D } {
+function attention({ config, block, layer, B, past, bias }: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D } {
   const [q, newK, newV] = tf.split<Tensor2D>(linear(x, block.attn.c_attn), 3, 1) as [Tensor2D, Tensor2D, Tensor2D]; // 3 × [B·T, C]
   const last = past.at(-1);
   const k = appendRows(last?.k, splitHeads(newK, B, config)); // [B, nHead, S, headDim]

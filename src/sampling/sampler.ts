@@ -39,7 +39,7 @@ interface Candidates {
 }
 
 /** The lowest id of the highest score; −1 if there is a NaN. */
-function argmax(scores: Scores): number {
+export function argmax(scores: Scores): number {
   let best = 0;
   let max = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < scores.length; id++) {

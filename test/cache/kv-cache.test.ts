@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { KvCache } from '../../src/cache/kv-cache.js';
 import type { Model } from '../../src/model/model.js';
 import { distance, expectParity } from '../support/golden.js';
-import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -20,13 +20,7 @@ let caches: KvCache[] = [];
 
 beforeAll(async () => {
   await useBackend('node');
-  const dir = writeModel(tempDir(), {
-    config: LONG,
-    tensors: (tensors) => {
-      for (const [name, tensor] of randomTensors(LONG)) tensors.set(name, tensor);
-    },
-  });
-  model = await open(dir);
+  model = await open(writeModel(tempDir(), { config: LONG, tensors: randomize(LONG) }));
 });
 afterAll(() => model.dispose());
 beforeEach(() => {

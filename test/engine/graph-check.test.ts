@@ -48,6 +48,7 @@ describe('a number that depends on', () => {
     ['the token', ([, , { ids }]) => 1e-2 * (ids.dataSync()[0] as number)],
     ['the position', ([, , { positions }]) => 1e-2 * (positions.dataSync()[0] as number)],
     ['the length of the past', ([, , , past]) => 1e-2 * (past?.[0]?.at(-1)?.k.shape[2] ?? 0)],
+    ['the length of its older part', ([, , , past]) => 1e-2 * (past?.[0]?.[0]?.k.shape[2] ?? 0)],
     ['the number of tokens', ([, , { ids }]) => 1e-2 * ids.size],
   ];
   it.each(numbers)('%s', async (_, number) => {

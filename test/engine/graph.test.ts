@@ -7,7 +7,7 @@ import type { KvCache } from '../../src/cache/kv-cache.js';
 import { type Model, openModel } from '../../src/model/model.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
-import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
 import { run } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
@@ -22,12 +22,7 @@ let graph: Model;
 
 beforeAll(async () => {
   backend = await useBackend('node');
-  dir = writeModel(tempDir(), {
-    config: WIDE,
-    tensors: (tensors) => {
-      for (const [name, tensor] of randomTensors(WIDE)) tensors.set(name, tensor);
-    },
-  });
+  dir = writeModel(tempDir(), { config: WIDE, tensors: randomize(WIDE) });
   eager = await open(dir);
   const onNote = (line: string) => expect.unreachable(line);
   graph = await openModel(dir, { ...backend, threads: 3 }, { engine: 'graph', onNote }); // 3: in uneven parts

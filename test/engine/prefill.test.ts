@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { prefillChunks } from '../../src/engine/prefill.js';
 import type { Model } from '../../src/model/model.js';
 import { distance, expectParity } from '../support/golden.js';
-import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
+import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
 import { run } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
@@ -14,13 +14,7 @@ let model: Model;
 
 beforeAll(async () => {
   await useBackend('node');
-  const dir = writeModel(tempDir(), {
-    config: LONG,
-    tensors: (tensors) => {
-      for (const [name, tensor] of randomTensors(LONG)) tensors.set(name, tensor);
-    },
-  });
-  model = await open(dir);
+  model = await open(writeModel(tempDir(), { config: LONG, tensors: randomize(LONG) }));
 });
 afterAll(() => model.dispose());
 

@@ -4,25 +4,15 @@ import { KvgenError } from '../../src/errors.js';
 import { uniform } from '../../src/sampling/random.js';
 import { logprobOf, makeSampler, type SamplingOptions } from '../../src/sampling/sampler.js';
 import { selectTop } from '../../src/sampling/select.js';
+import { PLAIN } from '../support/run.js';
 
-const OFF: SamplingOptions = {
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repeatPenalty: 1,
-  frequencyPenalty: 0,
-  presencePenalty: 0,
-  repeatLastN: -1,
-  logitBias: new Map(),
-};
-const GREEDY = { ...OFF, temperature: 0 };
+const GREEDY = { ...PLAIN, temperature: 0 };
 const logitsOf = (...probabilities: number[]) => Float32Array.from(probabilities, Math.log);
 const FOUR = logitsOf(0.1, 0.2, 0.3, 0.4);
 
 /** How often each id comes in 4000 draws, as a fraction. */
 function frequencies(options: Partial<SamplingOptions>, logits: Float32Array, ids: number[] = []): number[] {
-  const sampler = makeSampler({ ...OFF, ...options }, 1);
+  const sampler = makeSampler({ ...PLAIN, ...options }, 1);
   const counts = new Array<number>(logits.length).fill(0);
   for (let n = 0; n < 4000; n++) {
     const id = sampler(logits, ids);
@@ -167,14 +157,14 @@ describe('penalties', () => {
 
 describe('draws', () => {
   it('takes the n-th draw of the seed at the n-th call, by id order', () => {
-    const sampler = makeSampler(OFF, 7);
+    const sampler = makeSampler(PLAIN, 7);
     const even = Float32Array.of(0, 0, 0, 0);
     for (let n = 0; n < 50; n++) expect(sampler(even, [])).toBe(Math.floor(uniform(7, n) * 4));
   });
 
   it.each([0, 7, 2 ** 53 - 1])('seed %d gives the same ids again, and other seeds others', (seed) => {
     const run = (s: number) => {
-      const sampler = makeSampler({ ...OFF, topK: 3, topP: 0.95 }, s);
+      const sampler = makeSampler({ ...PLAIN, topK: 3, topP: 0.95 }, s);
       return Array.from({ length: 40 }, () => sampler(FOUR, []));
     };
     expect(run(seed)).toEqual(run(seed));
@@ -183,7 +173,7 @@ describe('draws', () => {
 
   it('is frozen for the default options', () => {
     const logits = Float32Array.from({ length: 100 }, (_, id) => ((id * 37) % 100) / 20);
-    const sampler = makeSampler({ ...OFF, temperature: 0.8, topK: 40, topP: 0.95 }, 42);
+    const sampler = makeSampler({ ...PLAIN, temperature: 0.8, topK: 40, topP: 0.95 }, 42);
     expect(Array.from({ length: 12 }, () => sampler(logits, []))).toMatchInlineSnapshot(`
       [
         59,
@@ -209,7 +199,7 @@ describe('draws', () => {
     let size = 0;
     for (let sum = 0; sum < 0.3 * total; size++) sum += Math.exp(logits[order[size] as number] as number);
     const kept = new Set(order.slice(0, size));
-    const sampler = makeSampler({ ...OFF, topP: 0.3 }, 3);
+    const sampler = makeSampler({ ...PLAIN, topP: 0.3 }, 3);
     const drawn = new Set(Array.from({ length: 3000 }, () => sampler(logits, [])));
     expect(size).toBeGreaterThan(64);
     expect([...drawn].filter((id) => !kept.has(id))).toEqual([]);
@@ -218,14 +208,14 @@ describe('draws', () => {
 
   it('never writes into the logits', () => {
     const logits = Float32Array.from(FOUR);
-    const options = { ...OFF, topK: 2, repeatPenalty: 2, logitBias: new Map([[1, -Infinity]]) };
+    const options = { ...PLAIN, topK: 2, repeatPenalty: 2, logitBias: new Map([[1, -Infinity]]) };
     makeSampler(options, 0, [0])(logits, [3, 3]);
     expect(logits).toEqual(FOUR);
   });
 
   it('never gives a banned id', () => {
     expect(makeSampler(GREEDY, 0, [3])(FOUR, [])).toBe(2);
-    const sampler = makeSampler(OFF, 0, [1, 3]);
+    const sampler = makeSampler(PLAIN, 0, [1, 3]);
     const drawn = new Set(Array.from({ length: 200 }, () => sampler(FOUR, [])));
     expect([...drawn].sort()).toEqual([0, 2]);
   });
@@ -239,14 +229,14 @@ describe('damaged logits', () => {
     ['-Infinity everywhere, first at id 0', [-Infinity, -Infinity]],
   ])('%s is one line', (what, logits) => {
     for (const temperature of [0, 1]) {
-      const sampler = makeSampler({ ...OFF, temperature, topK: 1 }, 0);
+      const sampler = makeSampler({ ...PLAIN, temperature, topK: 1 }, 0);
       const message = `generation stopped: the model's logits are not numbers (${what}); the weights are probably damaged`;
       expect(() => sampler(Float32Array.from(logits), [])).toThrow(new KvgenError(message));
     }
   });
 
   it('says so when everything is banned', () => {
-    expect(() => makeSampler(OFF, 0, [0, 1])(Float32Array.of(1, 2), [])).toThrow(
+    expect(() => makeSampler(PLAIN, 0, [0, 1])(Float32Array.of(1, 2), [])).toThrow(
       /^generation stopped: every token is banned/,
     );
   });

@@ -17,6 +17,13 @@ export const TINY = {
   eos_token_id: 31,
 };
 
+/** For `writeModel`: the tensors of another config than the tiny one. */
+export function randomize(config: typeof TINY): (tensors: Map<string, StoredTensor>) => void {
+  return (tensors) => {
+    for (const [name, tensor] of randomTensors(config)) tensors.set(name, tensor);
+  };
+}
+
 /** All tensors of the config, wide and random, so that a wrong row, layer or position shows. */
 export function randomTensors(config: typeof TINY): Map<string, StoredTensor> {
   const { vocab_size: vocab, n_positions: positions, n_embd: C, n_layer: layers } = config;

