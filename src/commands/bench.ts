@@ -41,7 +41,7 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
   if (args.quiet && args.verbose) {
     throw new UsageError('--quiet cannot go with --verbose');
   }
-  invocation.terminal.configure(args);
+  await invocation.terminal.configure(args);
   const source = await findSource(args.model);
   const points = benchPoints(args, source.config.nPositions); // before the weights: it may be refused
   invocation.terminal.progress('loading TensorFlow');
