@@ -1,0 +1,76 @@
+"""Writes GPT-2 with random weights as GGUF, for llama.cpp: float32, and 8-bit blocks (Q8_0). It needs gguf and numpy.
+The vocabulary is made of placeholders, since no text is read or written.
+
+    python export_gguf.py OUT_DIR
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import gguf
+import numpy as np
+from sizes import POSITIONS, SIZES, random_weights
+
+NAMES = {
+    "ln_1": "attn_norm",
+    "attn.c_attn": "attn_qkv",
+    "attn.c_proj": "attn_output",
+    "ln_2": "ffn_norm",
+    "mlp.c_fc": "ffn_up",
+    "mlp.c_proj": "ffn_down",
+}
+TOP = {"wte.weight": "token_embd.weight", "wpe.weight": "position_embd.weight", "ln_f": "output_norm"}
+
+
+def gguf_name(name):
+    layer = re.match(r"h\.(\d+)\.(.+)\.(weight|bias)$", name)
+    if layer:
+        return f"blk.{layer[1]}.{NAMES[layer[2]]}.{layer[3]}"
+    return TOP.get(name) or f"{TOP['ln_f']}.{name.rsplit('.', 1)[1]}"
+
+
+def add_metadata(writer, size):
+    writer.add_block_count(size["n_layer"])
+    writer.add_context_length(POSITIONS)
+    writer.add_embedding_length(size["n_embd"])
+    writer.add_feed_forward_length(4 * size["n_embd"])
+    writer.add_head_count(size["n_head"])
+    writer.add_layer_norm_eps(1e-5)
+    vocab = size["vocab_size"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list([f"t{i}".encode() for i in range(vocab)])
+    writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
+    writer.add_token_merges(["t 0"])
+    writer.add_eos_token_id(vocab - 1)
+    writer.add_bos_token_id(vocab - 1)
+
+
+def write(path, size, quantize):
+    writer = gguf.GGUFWriter(path, "gpt2")
+    add_metadata(writer, size)
+    for name, array in random_weights(size):
+        is_linear = array.ndim == 2 and name.startswith("h.")
+        values = np.ascontiguousarray(array.T) if is_linear else array  # GGUF stores [out, in]
+        if quantize and array.ndim == 2 and name != "wpe.weight":
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor(gguf_name(name), gguf.quants.quantize(values, kind), raw_dtype=kind)
+        else:
+            writer.add_tensor(gguf_name(name), values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def main():
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, size in SIZES.items():
+        for kind in ("F32", "Q8_0"):
+            write(folder / f"{name}-{kind}.gguf", size, kind == "Q8_0")
+            print(folder / f"{name}-{kind}.gguf", file=sys.stderr)
+
+
+main()

@@ -1,0 +1,41 @@
+// From the start of a process to the first token of `stories`, against loading TensorFlow alone: alternating, each
+// in a new process. Prints one JSON line.
+//
+//     node bench/startup.mjs [runs]
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+const RUNS = Number(process.argv[2] ?? 10);
+const BIN = fileURLToPath(new URL('../bin/kvgen.js', import.meta.url));
+const require = createRequire(import.meta.url);
+const LIBRARY = require.resolve('@tensorflow/tfjs-node');
+/** As kvgen restores them for Node 23 and later. */
+const SHIM = "const u = require('util'); u.isNullOrUndefined ??= (v) => v == null; u.isArray ??= Array.isArray;";
+
+/** Milliseconds until the process writes its first byte. */
+async function untilOutput(args) {
+  const start = performance.now();
+  const env = { ...process.env, TF_CPP_MIN_LOG_LEVEL: '2' };
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  await once(child.stdout, 'data');
+  const ms = performance.now() - start;
+  child.stdout.resume();
+  await once(child, 'close');
+  return ms;
+}
+
+function summary(times) {
+  const sorted = times.map(Math.round).sort((a, b) => a - b);
+  return { median_ms: sorted[sorted.length >> 1], best_ms: sorted[0] };
+}
+
+const library = [];
+const kvgen = [];
+for (let run = 0; run < RUNS; run++) {
+  library.push(await untilOutput(['-e', `${SHIM} require(${JSON.stringify(LIBRARY)}); process.stdout.write('.')`]));
+  kvgen.push(await untilOutput([BIN, '-n', '64', '--temp', '0', 'Once upon a time']));
+}
+console.log(JSON.stringify({ runs: RUNS, library: summary(library), kvgen: summary(kvgen) }));
