@@ -3,6 +3,7 @@
 
 import type { TensorContainer } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
+import { tidyNumbers } from '../backend/tidy.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { forward, type Gpt2Weights, type Past } from '../model/gpt2.js';
@@ -25,7 +26,7 @@ export class EagerEngine implements Engine {
   }
 
   forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
-    return tf.tidy(() => {
+    return tidyNumbers(() => {
       const inputs = forwardInputs(ids, cache);
       onPart?.('feed');
       const { logits, presents } = forward(this.config, this.weights, inputs, past(cache));

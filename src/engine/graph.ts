@@ -3,6 +3,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
+import { tidyNumbers } from '../backend/tidy.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { errorMessage } from '../errors.js';
@@ -74,7 +75,7 @@ export class GraphEngine implements Engine {
       return this.#eager.forward(ids, cache, onPart);
     }
     const captured = this.#captured;
-    return tf.tidy(() => {
+    return tidyNumbers(() => {
       const inputs = flatten(forwardInputs(ids, cache), cache.layers ?? emptyPast(this.config));
       onPart?.('feed');
       const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]];
