@@ -25,7 +25,7 @@ export interface Backend {
 export interface BackendOptions {
   /** `auto` is node where the native engine is installed, else wasm. */
   readonly choice: BackendName | 'auto';
-  /** For the node backend only; undefined: all cores. */
+  /** For the node backend only; undefined: all cores, or one for a small model. */
   readonly threads?: number | undefined;
   /** Bytes of the weights, which decide how threads are used. */
   readonly modelBytes: number;
@@ -89,13 +89,16 @@ function loadNode(options: BackendOptions): Backend {
 }
 
 /** Read once by TensorFlow, when its library loads; what the user has set stays. */
-function setThreads({ threads = availableParallelism(), modelBytes, graph }: BackendOptions): number {
+function setThreads({ threads, modelBytes, graph }: BackendOptions): number {
   const { env } = process;
-  const oneThreadAnOp = graph || modelBytes < SMALL_MODEL_BYTES;
-  env.TF_NUM_INTRAOP_THREADS ??= String(oneThreadAnOp ? 1 : threads);
-  env.TF_NUM_INTEROP_THREADS ??= String(threads);
+  const isSmall = modelBytes < SMALL_MODEL_BYTES;
+  const count = threads ?? (isSmall ? 1 : availableParallelism());
+  env.TF_NUM_INTRAOP_THREADS ??= String(graph || isSmall ? 1 : count);
+  env.TF_NUM_INTEROP_THREADS ??= String(count);
   env.OMP_NUM_THREADS ??= env.TF_NUM_INTRAOP_THREADS;
-  return threads;
+  // Off is the default on some processors; a signal during an eager product may then end the process.
+  env.TF_ENABLE_ONEDNN_OPTS ??= '1';
+  return count;
 }
 
 /** tfjs-node 4.22.0 calls two functions that Node 23 removed. */

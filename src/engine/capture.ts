@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
 import { type NodeBackend, nodeBackend } from './binding.js';
+import { plainProducts } from './plain-products.js';
 import { Recorder } from './recorder.js';
 import { type Edge, encodeSavedModel } from './saved-model.js';
 import { splitMatMuls } from './split-matmuls.js';
@@ -56,7 +57,7 @@ export function capture(
   if ([...inputFeeds, ...weightFeeds].some(({ edge }) => fetches.includes(edge))) {
     throw new Error('an output that is an input or a weight itself cannot be captured');
   }
-  const graph = splitMatMuls(recorder.graph(), shards, backend.binding);
+  const graph = plainProducts(splitMatMuls(recorder.graph(), shards, backend.binding), backend.binding);
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
   const model = load(backend, encodeSavedModel(graph, backend.binding, tfjsNodeDir));
   return new Replay(
