@@ -1,0 +1,93 @@
+// Keeps the saved prompts or answers within their bound and age: the least recently used go first. A block is as recently
+// used as whatever builds on it, so a chain is taken down from its end and never broken in the middle. Only regular
+// files whose names fit are ever removed.
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { ANSWER } from './answer-names.js';
+import { removeFile, statFile, TEMPORARY } from './files.js';
+import { REMEMBERED } from './fingerprint.js';
+import type { Limits } from './limits.js';
+import { type PartName, parseName } from './names.js';
+import { USES, usesFile } from './uses.js';
+
+/** What looks lost may belong to a writer that is at work; by then it has ended. */
+const GRACE_MS = 60 * 60 * 1000;
+
+interface Kept {
+  readonly file: string;
+  readonly hash: string;
+  readonly part: PartName | undefined;
+  readonly bytes: number;
+  /** Milliseconds since 1970; a block's is the latest of all that build on it. */
+  used: number;
+}
+
+export interface Removed {
+  readonly files: number;
+  readonly bytes: number;
+}
+
+/** Makes room in one folder. */
+export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date.now()): Removed {
+  const files = readdirSync(folder);
+  const kept = survey(folder, files);
+  const order = kept.toSorted((a, b) => a.used - b.used || (b.part?.index ?? 0) - (a.part?.index ?? 0));
+  let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
+  const removed = { files: 0, bytes: 0 };
+  for (const { file, hash, bytes, used } of order) {
+    if (total > maxBytes || now - used > maxAgeMs) {
+      total -= bytes;
+      removed.files++;
+      removed.bytes += removeFile(join(folder, file)) + removeFile(join(folder, usesFile(hash)));
+    }
+  }
+  removed.bytes += sweep(folder, files, kept, Math.max(maxAgeMs, GRACE_MS), now);
+  return removed;
+}
+
+/** Removes everything that is ours in one folder, and says how much. */
+export function clear(folder: string): Removed {
+  const ours = readdirSync(folder).filter(isOurs);
+  const bytes = ours.map((file) => removeFile(join(folder, file)));
+  return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
+}
+
+function isOurs(file: string): boolean {
+  return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(file)) || parseName(file) !== undefined;
+}
+
+function survey(folder: string, files: readonly string[]): Kept[] {
+  const kept = files.flatMap((file): Kept[] => {
+    const part = parseName(file);
+    const hash = part?.hash ?? ANSWER.exec(file)?.[1];
+    const stats = hash === undefined ? undefined : statFile(join(folder, file));
+    return stats === undefined ? [] : [{ file, hash: hash as string, part, bytes: stats.size, used: stats.mtimeMs }];
+  });
+  const byHash = new Map(kept.map((entry) => [entry.hash, entry]));
+  for (const entry of kept.toSorted((a, b) => (b.part?.index ?? 0) - (a.part?.index ?? 0))) {
+    const parent = byHash.get(entry.part?.parent ?? '');
+    if (parent !== undefined) {
+      parent.used = Math.max(parent.used, entry.used);
+    }
+  }
+  return kept;
+}
+
+/** What killed writers, lost parents and removed entries leave behind. */
+function sweep(folder: string, files: readonly string[], kept: readonly Kept[], maxAgeMs: number, now: number): number {
+  const hashes = new Set(kept.map(({ hash }) => hash));
+  const orphans = kept.filter(
+    ({ part, used }) => part !== undefined && part.index > 0 && !hashes.has(part.parent) && now - used > GRACE_MS,
+  );
+  const lost = files.filter((file) => {
+    const age = now - (statFile(join(folder, file))?.mtimeMs ?? now);
+    const [, used] = USES.exec(file) ?? [];
+    return (
+      (TEMPORARY.test(file) && age > GRACE_MS) ||
+      (REMEMBERED.test(file) && age > maxAgeMs) ||
+      (used !== undefined && !hashes.has(used))
+    );
+  });
+  return [...orphans.map(({ file }) => file), ...lost].reduce((sum, file) => sum + removeFile(join(folder, file)), 0);
+}

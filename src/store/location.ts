@@ -1,0 +1,84 @@
+// Where saved prompts and answers lie, and who may be there. `<cache-dir>/kvgen/{prompts,answers}` belong to this
+// user alone: what others own, can write to, or have put a link in the place of, is refused. Changes no
+// permissions, since the folder may be somebody's own. Knows nothing of what is stored.
+
+import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { errorCode, errorMessage, KvgenError } from '../errors.js';
+
+export type StoreKind = 'prompts' | 'answers';
+
+/** The folder that holds both kinds. @throws KvgenError for a user without a cache directory */
+export async function storeRoot(cacheDir: string | undefined): Promise<string> {
+  if (cacheDir !== undefined) {
+    return join(resolve(cacheDir), 'kvgen');
+  }
+  // Loaded late: it asks for the home directory at once, and throws where there is none.
+  const { default: envPaths } = await import('env-paths');
+  const { cache } = envPaths('kvgen', { suffix: '' });
+  if (!isAbsolute(cache)) {
+    throw new KvgenError('no cache directory for this user; name one with --cache-dir');
+  }
+  return join(dirname(cache), 'kvgen');
+}
+
+/**
+ * Opens one kind's folder.
+ * @param make make it where it does not exist yet
+ * @returns its path; undefined where it does not exist
+ * @throws KvgenError when it cannot be made, or is not private
+ */
+export function openStore(root: string, kind: StoreKind, make: boolean): string | undefined {
+  const folder = join(root, kind);
+  if (make) {
+    makePrivate(root, folder);
+  }
+  const parent = lstatSync(root, { throwIfNoEntry: false });
+  const own = lstatSync(folder, { throwIfNoEntry: false });
+  if (parent === undefined || own === undefined) {
+    return undefined;
+  }
+  check(root, parent, 0o022, 'written to');
+  check(folder, own, 0o077, 'read');
+  return folder;
+}
+
+function makePrivate(root: string, folder: string): void {
+  try {
+    mkdirSync(dirname(root), { recursive: true, mode: 0o700 });
+    for (const dir of [root, folder]) {
+      makeOne(dir);
+    }
+  } catch (error) {
+    throw new KvgenError(`${folder}: cannot be made (${errorCode(error) ?? errorMessage(error)}); try --cache-dir`);
+  }
+}
+
+function makeOne(dir: string): void {
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') {
+      throw error;
+    }
+  }
+}
+
+/** @param forbidden permissions that no one else may have */
+function check(dir: string, stats: Stats, forbidden: number, verb: string): void {
+  const uid = process.geteuid?.();
+  if (!stats.isDirectory()) {
+    throw new KvgenError(
+      `${dir}: expected a directory, found ${stats.isSymbolicLink() ? 'a link' : 'a file'}; remove it`,
+    );
+  }
+  if (uid === undefined) {
+    return; // Windows: a user's own directories are private by inheritance
+  }
+  if (stats.uid !== uid) {
+    throw new KvgenError(`${dir}: belongs to user ${stats.uid}, expected ${uid}; choose another --cache-dir`);
+  }
+  if ((stats.mode & forbidden) !== 0) {
+    throw new KvgenError(`${dir}: can be ${verb} by others; chmod 700 it, or choose another --cache-dir`);
+  }
+}

@@ -1,0 +1,83 @@
+// The names of saved prompts, which are their index. A prompt is cut into blocks of 32 ids; each is named by a hash of
+// the block before it and its own ids, so a common beginning is stored once and found by name. What is left over, and
+// the last logits, are the prompt's end. The low byte of each id is part of the name as well: which stored prompt is
+// the nearest, and how far it agrees, shows without opening a file.
+
+import { createHash } from 'node:crypto';
+
+export const BLOCK_IDS = 32;
+
+const NAME = /^(block|end)-(\d{4,7})-([0-9a-f]{32})-([0-9a-f]{32})-((?:[0-9a-f]{2}){0,32})\.safetensors$/;
+
+export type PartKind = 'block' | 'end';
+
+export interface PartName {
+  readonly file: string;
+  readonly kind: PartKind;
+  /** Blocks before it. */
+  readonly index: number;
+  /** The hash of the block before it, or of the model. */
+  readonly parent: string;
+  readonly hash: string;
+  /** The low byte of each id, in hexadecimal. */
+  readonly sketch: string;
+}
+
+/** What the first block of every prompt of a model has as its parent. */
+export function rootHash(fingerprint: string): string {
+  return hash(`model ${fingerprint}`);
+}
+
+export function partName(kind: PartKind, index: number, parent: string, ids: readonly number[]): PartName {
+  const own = hash(`${kind} ${parent} ${ids.join()}`);
+  const sketch = Buffer.from(ids.map((id) => id & 0xff)).toString('hex');
+  const file = `${kind}-${String(index).padStart(4, '0')}-${parent}-${own}-${sketch}.safetensors`;
+  return { file, kind, index, parent, hash: own, sketch };
+}
+
+/** undefined: a file of somebody else. */
+export function parseName(file: string): PartName | undefined {
+  const [, kind, index, parent, own, sketch] = NAME.exec(file) ?? [];
+  return own === undefined
+    ? undefined
+    : {
+        file,
+        kind: kind as PartKind,
+        index: Number(index),
+        parent: parent as string,
+        hash: own,
+        sketch: sketch as string,
+      };
+}
+
+/** All the names of a prompt: its whole blocks, then its end. */
+export function partNames(fingerprint: string, ids: readonly number[]): PartName[] {
+  const names: PartName[] = [];
+  let parent = rootHash(fingerprint);
+  for (let from = 0; ; from += BLOCK_IDS) {
+    const part = ids.slice(from, from + BLOCK_IDS);
+    const kind = part.length === BLOCK_IDS ? 'block' : 'end';
+    const name = partName(kind, from / BLOCK_IDS, parent, part);
+    names.push(name);
+    if (kind === 'end') {
+      return names;
+    }
+    parent = name.hash;
+  }
+}
+
+/** How many ids a part has by its name. */
+export function idCount({ sketch }: PartName): number {
+  return sketch.length / 2;
+}
+
+/** How many of `ids` a part begins with, as far as the low bytes tell. */
+export function agreement({ sketch }: PartName, ids: readonly number[]): number {
+  const bytes = Buffer.from(sketch, 'hex');
+  const differs = bytes.findIndex((byte, i) => i >= ids.length || byte !== ((ids[i] as number) & 0xff));
+  return differs < 0 ? bytes.length : differs;
+}
+
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+}

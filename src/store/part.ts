@@ -1,0 +1,214 @@
+// One file of a saved prompt: ids, keys and values of up to 32 positions, at a prompt's end the last logits too. The
+// layout is safetensors, float32. A CRC-32 over all of the file lies at a fixed place of its header; a file that is not
+// whole, or of another format, is not read. Knows nothing of tensors or of where files lie.
+// Reference: the format section of huggingface/safetensors' README.
+
+import { crc32 } from './crc32.js';
+
+/** To be raised whenever files, or the numbers that the forward pass gives, change: older files are then left unread. */
+export const FORMAT = 'kvgen-prompt-1';
+
+/** Keys and values of some positions, one pair a layer, [nHead, length, headDim] each. */
+export interface KvRows {
+  readonly length: number;
+  readonly layers: readonly { readonly k: Float32Array; readonly v: Float32Array }[];
+}
+
+export interface PartMeta {
+  readonly fingerprint: string;
+  /** The model's name, as it was given. */
+  readonly model: string;
+  /** ISO 8601. */
+  readonly created: string;
+  /** What prefill took for these ids, in milliseconds. */
+  readonly prefillMs: number;
+  /** At a prompt's end: its first words. */
+  readonly words: string;
+}
+
+export interface Part {
+  readonly ids: readonly number[];
+  readonly rows: KvRows;
+  readonly logits: Float32Array | null;
+  readonly meta: PartMeta;
+}
+
+const CRC_PREFIX = '{"__metadata__":{"crc32":"';
+const CRC_AT = 8 + CRC_PREFIX.length;
+const NO_CRC = '00000000';
+
+interface Entry {
+  readonly dtype: 'F32' | 'I32';
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+}
+
+interface Header extends Record<string, unknown> {
+  readonly __metadata__: Readonly<Record<string, string>>;
+}
+
+interface NamedArray {
+  readonly name: string;
+  readonly dtype: Entry['dtype'];
+  readonly shape: readonly number[];
+  readonly values: Float32Array | Int32Array;
+}
+
+export function encodePart(part: Part, nHead: number): Uint8Array<ArrayBuffer> {
+  const arrays = namedArrays(part, nHead);
+  let end = 0;
+  const entries = arrays.map(({ name, dtype, shape, values }): [string, Entry] => {
+    const begin = end;
+    end += values.byteLength;
+    return [name, { dtype, shape, data_offsets: [begin, end] }];
+  });
+  const bytes = withHeader({ __metadata__: metadata(part.meta), ...Object.fromEntries(entries) }, end);
+  let at = bytes.length - end;
+  for (const { values } of arrays) {
+    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
+    at += values.byteLength;
+  }
+  bytes.set(Buffer.from(checksum(bytes)), CRC_AT);
+  return bytes;
+}
+
+/** @throws Error saying what is wrong with the bytes */
+export function decodePart(bytes: Uint8Array<ArrayBuffer>): Part {
+  const { header, dataStart } = readHeader(bytes);
+  const array = (name: string): Float32Array | undefined => {
+    const entry = header[name] as Entry | undefined;
+    return entry === undefined
+      ? undefined
+      : new Float32Array(bytes.buffer, dataStart + entry.data_offsets[0], elements(entry));
+  };
+  const ids = header.ids as Entry | undefined;
+  if (ids === undefined) {
+    throw new Error('it has no ids');
+  }
+  return {
+    ids: [...new Int32Array(bytes.buffer, dataStart + ids.data_offsets[0], elements(ids))],
+    rows: { length: elements(ids), layers: layers(array) },
+    logits: array('logits') ?? null,
+    meta: readMetadata(header.__metadata__),
+  };
+}
+
+/** What a header says of its file, for a list: the data is not read, so its CRC-32 is not checked. */
+export function decodeMeta(header: string): PartMeta | undefined {
+  try {
+    const { __metadata__: found } = JSON.parse(header) as Header;
+    return found.format === FORMAT ? readMetadata(found) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Positions [from, to) of keys or values, [nHead, length, headDim] each. */
+export function sliceRows({ length, layers }: KvRows, from: number, to: number, nHead: number): KvRows {
+  const slice = (values: Float32Array) => {
+    const headDim = values.length / nHead / Math.max(1, length);
+    const sliced = new Float32Array(nHead * (to - from) * headDim);
+    for (let head = 0; head < nHead; head++) {
+      const start = head * length * headDim;
+      sliced.set(values.subarray(start + from * headDim, start + to * headDim), head * (to - from) * headDim);
+    }
+    return sliced;
+  };
+  return { length: to - from, layers: layers.map(({ k, v }) => ({ k: slice(k), v: slice(v) })) };
+}
+
+/** The positions of all `parts`, one after the other. */
+export function joinRows(parts: readonly KvRows[], nHead: number): KvRows {
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const join = (layer: number, side: 'k' | 'v') => {
+    const size = parts.reduce((sum, { layers }) => sum + (layers[layer]?.[side].length ?? 0), 0);
+    const joined = new Float32Array(size);
+    const rowsOfHead = size / nHead;
+    let at = 0;
+    for (const { layers } of parts) {
+      const values = layers[layer]?.[side] as Float32Array;
+      const n = values.length / nHead;
+      for (let head = 0; head < nHead; head++) {
+        joined.set(values.subarray(head * n, (head + 1) * n), head * rowsOfHead + at);
+      }
+      at += n;
+    }
+    return joined;
+  };
+  return { length, layers: (parts[0]?.layers ?? []).map((_, layer) => ({ k: join(layer, 'k'), v: join(layer, 'v') })) };
+}
+
+function namedArrays({ ids, rows, logits }: Part, nHead: number): NamedArray[] {
+  const rowShape = (values: Float32Array) => {
+    const headDim = rows.length === 0 ? 0 : values.length / nHead / rows.length;
+    return [nHead, rows.length, headDim];
+  };
+  const keysAndValues = rows.layers.flatMap(({ k, v }, layer): NamedArray[] => [
+    { name: `h.${layer}.k`, dtype: 'F32', shape: rowShape(k), values: k },
+    { name: `h.${layer}.v`, dtype: 'F32', shape: rowShape(v), values: v },
+  ]);
+  const last: NamedArray[] =
+    logits === null ? [] : [{ name: 'logits', dtype: 'F32', shape: [logits.length], values: logits }];
+  return [{ name: 'ids', dtype: 'I32', shape: [ids.length], values: Int32Array.from(ids) }, ...keysAndValues, ...last];
+}
+
+/** The whole file with its data still empty; spaces behind the header put the data at a multiple of 8. */
+function withHeader(header: object, dataBytes: number): Uint8Array<ArrayBuffer> {
+  const text = Buffer.from(JSON.stringify(header));
+  const length = Math.ceil(text.length / 8) * 8;
+  const bytes = new Uint8Array(8 + length + dataBytes);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, 8);
+  bytes.fill(0x20, 8 + text.length, 8 + length);
+  return bytes;
+}
+
+function metadata({ fingerprint, model, created, prefillMs, words }: PartMeta): Record<string, string> {
+  return { crc32: NO_CRC, format: FORMAT, fingerprint, model, created, prefill_ms: prefillMs.toFixed(3), words };
+}
+
+function readMetadata(metadata: Readonly<Record<string, string>>): PartMeta {
+  const { fingerprint = '', model = '', created = '', prefill_ms: prefillMs, words = '' } = metadata;
+  return { fingerprint, model, created, prefillMs: Number(prefillMs), words };
+}
+
+function readHeader(bytes: Uint8Array<ArrayBuffer>): { header: Header; dataStart: number } {
+  const length = bytes.length < 8 ? 0n : new DataView(bytes.buffer).getBigUint64(0, true);
+  const dataStart = 8 + Number(length);
+  if (dataStart > bytes.length || dataStart < CRC_AT + NO_CRC.length) {
+    throw new Error(`it is truncated, or no safetensors file (${bytes.length} bytes)`);
+  }
+  const found = Buffer.from(bytes.subarray(CRC_AT, CRC_AT + NO_CRC.length)).toString('latin1');
+  if (found !== checksum(bytes)) {
+    throw new Error(`its CRC-32 should be ${checksum(bytes)}, found ${JSON.stringify(found)}`);
+  }
+  const header: Header = JSON.parse(Buffer.from(bytes.subarray(8, dataStart)).toString());
+  if (header.__metadata__.format !== FORMAT) {
+    throw new Error(`expected format ${FORMAT}, found ${header.__metadata__.format}`);
+  }
+  return { header, dataStart };
+}
+
+/** Over all of the file but the place where it is written. */
+function checksum(bytes: Uint8Array): string {
+  const before = crc32(bytes.subarray(0, CRC_AT));
+  return crc32(bytes.subarray(CRC_AT + NO_CRC.length), before)
+    .toString(16)
+    .padStart(8, '0');
+}
+
+function elements({ data_offsets: [begin, end] }: Entry): number {
+  return (end - begin) / 4;
+}
+
+function layers(array: (name: string) => Float32Array | undefined): KvRows['layers'] {
+  const found: { k: Float32Array; v: Float32Array }[] = [];
+  for (;;) {
+    const k = array(`h.${found.length}.k`);
+    const v = array(`h.${found.length}.v`);
+    if (k === undefined || v === undefined) {
+      return found;
+    }
+    found.push({ k, v });
+  }
+}
