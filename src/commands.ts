@@ -1,7 +1,15 @@
 // The commands: one row each, with its words, options and examples, and where its code is. The code is loaded
 // when the command is called.
 
-import { BENCH_OPTIONS, COLOR, DOCTOR_OPTIONS, GENERATE_OPTIONS, type OptionRow, TOKENIZE_OPTIONS } from './options.js';
+import {
+  BENCH_OPTIONS,
+  CACHE_OPTIONS,
+  COLOR,
+  DOCTOR_OPTIONS,
+  GENERATE_OPTIONS,
+  type OptionRow,
+  TOKENIZE_OPTIONS,
+} from './options.js';
 import type { Terminal } from './terminal.js';
 
 export interface Invocation {
@@ -59,6 +67,7 @@ const GENERATE: CommandRow = {
   notes: `
 Commands (kvgen <command> --help):
   bench        measure prefill and decode, with and without the cache
+  cache        the saved prompts and answers: ls, show, rm, clear, prune, path
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
   setup        install the native engine
@@ -67,7 +76,7 @@ Commands (kvgen <command> --help):
 
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
-Environment: KVGEN_MODEL, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+Environment: KVGEN_MODEL, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
   load: async () => (await import('./commands/generate.js')).generateCommand,
 };
 
@@ -94,6 +103,24 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
     examples: ['kvgen tokenize "Once upon a time"'],
     notes: '',
     load: async () => (await import('./commands/tokenize.js')).tokenizeCommand,
+  },
+  {
+    name: 'cache',
+    description: 'The prompts and answers that --prompt-cache and --answer-cache have saved.',
+    usage: '<ls|show|rm|clear|prune|path> [options] [id...]',
+    maxWords: 1000,
+    options: CACHE_OPTIONS,
+    examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear'],
+    notes: `
+ls       what is saved; HITS and SAVED count the runs that reused it, or a part of it
+show     one of them, with its files
+rm       remove some; what other prompts share stays
+clear    remove all, and say how many bytes that was
+prune    remove what is too old or too much
+path     where it is
+
+Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30).`,
+    load: async () => (await import('./commands/cache.js')).cacheCommand,
   },
   {
     name: 'models',

@@ -21,8 +21,34 @@ export interface GenerateOptions {
   /** At the end of the context: stop, or keep the head and a recent tail and prefill them anew. */
   readonly onFull: 'stop' | 'reprefill';
   readonly signal?: AbortSignal | undefined;
+  /** Keeps the prompt's keys and values for other runs; used where `cache` is true. */
+  readonly promptCache?: PromptCache | undefined;
   /** After each prefill chunk: ids run so far, and ids in all. */
   readonly onPrefill?: (done: number, total: number) => void;
+}
+
+/** Keys and values of prompts that were run before: asked before prefill, and told after it. */
+export interface PromptCache {
+  /** What is known of a beginning of these ids. */
+  restore(promptIds: readonly number[]): Restored | null;
+  /** Called once the prompt has been run; not where all of it was known. */
+  keep(prefilled: Prefilled): void;
+}
+
+export interface Restored {
+  /** Holds a beginning of the prompt; the caller's to dispose. */
+  readonly cache: KvCache;
+  /** What follows the prompt, if `cache` holds all of it. */
+  readonly logits: Float32Array | null;
+}
+
+export interface Prefilled {
+  readonly promptIds: readonly number[];
+  /** Holds the prompt; borrowed. */
+  readonly cache: KvCache;
+  readonly logits: Float32Array;
+  /** What it took to run the ids that were not known, in milliseconds. */
+  readonly computeMs: number;
 }
 
 /** What a run measured. Times in milliseconds; null: that point was not reached. */
@@ -31,6 +57,8 @@ export interface GenerateStats {
   /** From the start of the process to the start of prefill. */
   loadMs: number;
   promptMs: number | null;
+  /** Tokens at the beginning of the prompt that were not run, since their keys and values were known. */
+  reusedTokens: number;
   /** From the start of prefill to the first token. */
   firstTokenMs: number | null;
   /** From the first to the last token. */
@@ -46,6 +74,7 @@ export function newStats(): GenerateStats {
     generationTokens: 0,
     loadMs: 0,
     promptMs: null,
+    reusedTokens: 0,
     firstTokenMs: null,
     decodeMs: null,
     cachePositions: 0,
@@ -106,7 +135,7 @@ class Run {
   readonly #promptLength: number;
   readonly #start = performance.now();
   /** The one place that decides between cached and uncached: null is a pass over all ids, with no past. */
-  readonly #cache: KvCache | null;
+  #cache: KvCache | null;
   /** What the model sees: all ids, or head and tail of them after a reprefill. */
   #window: number[];
 
@@ -126,10 +155,14 @@ class Run {
   }
 
   async prefill(): Promise<Float32Array | null> {
-    this.#prepare('prefill', this.ids.length);
-    const logits = await this.#prefillWindow();
+    const known = this.#restore();
+    const start = performance.now();
+    this.#prepare('prefill', this.ids.length - this.#stats.reusedTokens);
+    const logits = known ?? (await this.#prefillWindow());
     if (logits !== null) {
-      this.#stats.promptMs = performance.now() - this.#start;
+      const now = performance.now();
+      this.#stats.promptMs = now - this.#start;
+      this.#keep(known, logits, now - start);
     }
     return logits;
   }
@@ -164,6 +197,25 @@ class Run {
     this.#cache?.dispose();
   }
 
+  /** Takes over what is known of the prompt. @returns the logits that follow it, if all of it is */
+  #restore(): Float32Array | null {
+    const restored = this.#cache === null ? undefined : this.#options.promptCache?.restore(this.ids);
+    if (restored === undefined || restored === null) {
+      return null;
+    }
+    this.#cache?.dispose();
+    this.#cache = restored.cache;
+    this.#stats.reusedTokens = restored.cache.length;
+    this.#measureCache();
+    return restored.logits;
+  }
+
+  #keep(known: Float32Array | null, logits: Float32Array, computeMs: number): void {
+    if (known === null && this.#cache !== null) {
+      this.#options.promptCache?.keep({ promptIds: this.ids, cache: this.#cache, logits, computeMs });
+    }
+  }
+
   #prepare(phase: 'prefill' | 'decode', tokens: number): void {
     if (this.#cache !== null) {
       this.#engine.prepare?.(phase, tokens);
@@ -180,9 +232,10 @@ class Run {
   }
 
   async #prefillWindow(): Promise<Float32Array | null> {
-    const chunks = this.#cache === null ? [this.#window] : prefillChunks(this.#window);
+    const reused = this.#cache?.length ?? 0;
+    const chunks = this.#cache === null ? [this.#window] : prefillChunks(this.#window.slice(reused));
     let logits: Float32Array | null = null;
-    let done = 0;
+    let done = reused;
     for (const chunk of chunks) {
       await setImmediate();
       if (this.#options.signal?.aborted) {

@@ -37,6 +37,12 @@ export interface GenerateArgs {
   readonly repeatLastN: number;
   readonly logitBias: ReadonlyMap<number, number>;
   readonly seed?: number;
+  /** undefined: as the environment says; see `wantsPromptCache`. */
+  readonly promptCache?: boolean;
+  readonly answerCache: boolean;
+  readonly cacheDir?: string;
+  readonly writeCache: boolean;
+  readonly verifyCache: boolean;
   readonly backend: 'auto' | 'node' | 'wasm' | 'cpu';
   readonly engine: 'auto' | 'eager' | 'graph';
   readonly threads?: number;
@@ -45,6 +51,13 @@ export interface GenerateArgs {
   readonly stream: boolean;
   readonly verbose: boolean;
   readonly quiet: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+}
+
+/** What `kvgen cache` was asked for. */
+export interface CacheArgs {
+  readonly cacheDir?: string;
+  readonly json: boolean;
   readonly color: 'auto' | 'always' | 'never';
 }
 
@@ -124,6 +137,14 @@ const THREADS: OptionRow = {
 };
 const VERBOSE: OptionRow = { flags: '--verbose', description: 'statistics and notes on stderr', fallback: false };
 const QUIET: OptionRow = { flags: '-q, --quiet', description: 'errors only on stderr', fallback: false };
+
+const CACHE_DIR: OptionRow = {
+  flags: '--cache-dir <path>',
+  description:
+    "where saved prompts and answers lie, in a folder kvgen of their own (default: the user's cache directory)",
+  env: 'KVGEN_CACHE_DIR',
+  parse: text('--cache-dir'),
+};
 
 export const TOKENIZE_OPTIONS: readonly OptionRow[] = [MODEL, FILE];
 export const DOCTOR_OPTIONS: readonly OptionRow[] = [MODEL, COLOR];
@@ -212,6 +233,23 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     parse: logitBias,
   },
   SEED,
+  {
+    flags: '--prompt-cache',
+    description: "keep the prompt's keys and values on disk for the next run (default: off; KVGEN_PROMPT_CACHE=1: on)",
+  },
+  { flags: '--no-prompt-cache', description: 'neither read nor keep them, whatever the environment says' },
+  {
+    flags: '--answer-cache',
+    description: 'reuse a whole answer when everything that decides it is the same',
+    fallback: false,
+  },
+  CACHE_DIR,
+  { flags: '--no-write-cache', description: 'read saved prompts and answers, write nothing (default: write)' },
+  {
+    flags: '--verify-cache',
+    description: 'compare the logits with those of an uncached pass, step by step',
+    fallback: false,
+  },
   BACKEND,
   ENGINE,
   THREADS,
@@ -220,6 +258,12 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   { flags: '--no-stream', description: 'print the text at the end (default: as it arrives)' },
   VERBOSE,
   QUIET,
+  COLOR,
+];
+
+export const CACHE_OPTIONS: readonly OptionRow[] = [
+  CACHE_DIR,
+  { flags: '--json', description: 'print JSON', fallback: false },
   COLOR,
 ];
 
@@ -273,6 +317,8 @@ export const BENCH_OPTIONS: readonly OptionRow[] = [
 export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
   const conflicts: [boolean, string][] = [
     [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
+    [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
+    [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
     [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
     [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
@@ -282,6 +328,18 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
   if (conflict !== undefined) {
     throw new UsageError(conflict[1]);
   }
+}
+
+/**
+ * Are prompts kept? `--no-cache` overrides the environment.
+ * @throws UsageError when the environment says neither yes nor no
+ */
+export function wantsPromptCache({ cache, promptCache }: GenerateArgs, env: NodeJS.ProcessEnv): boolean {
+  const { KVGEN_PROMPT_CACHE: value = '' } = env;
+  if (!['', '0', '1'].includes(value)) {
+    throw new UsageError(`KVGEN_PROMPT_CACHE must be 0 or 1, got ${quote(value)}`);
+  }
+  return cache && (promptCache ?? value === '1');
 }
 
 function text(option: string): (value: string) => string {

@@ -14,7 +14,11 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   { name: 'sampling', files: /^sampling\//, uses: ['errors, config'] },
   { name: 'tensors', files: /^(backend|model|cache|engine)\//, uses: ['errors, config', 'sampling'] },
   { name: 'store', files: /^store\//, uses: ['errors, config'] },
-  { name: 'generation', files: /^generate\.ts$/, uses: ['errors, config', 'sampling', 'tensors', 'store'] },
+  {
+    name: 'generation',
+    files: /^(generate|prompt-cache|verify)\.ts$/,
+    uses: ['errors, config', 'sampling', 'tensors', 'store'],
+  },
   {
     name: 'completion',
     files: /^complete\.ts$/,

@@ -13,9 +13,9 @@ export async function completionCommand({ words, terminal }: Invocation): Promis
   return EXIT.ok;
 }
 
-/** What `completion` itself takes, from its usage: `<bash|zsh>`. */
+/** The words that a command takes first, from its usage: `<bash|zsh>`. */
 function shells(row: CommandRow): string[] {
-  return row.usage.match(/^<([\w|]+)>$/)?.[1]?.split('|') ?? [];
+  return row.usage.match(/^<([\w|]+)>/)?.[1]?.split('|') ?? [];
 }
 
 /** Long and short forms, as typed. */

@@ -1,6 +1,7 @@
 // What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
 
 import type { GenerateRun } from './generate.js';
+import { promptCacheJson, verifyJson } from './report-cache.js';
 
 /** The line after the text: tokens, speed, what the cache holds, the seed. */
 export function statisticsLine(run: GenerateRun): string {
@@ -11,9 +12,10 @@ export function statisticsLine(run: GenerateRun): string {
       ?.toFixed(0)
       .concat(' tok/s'),
     stats.firstTokenMs === null ? undefined : `first token ${stats.firstTokenMs.toFixed(0)} ms`,
-    `prompt ${count(run.promptIds.length, 'token')} (0 reused)`,
+    `prompt ${count(run.promptIds.length, 'token')} (${stats.reusedTokens} reused)`,
     run.cache ? `cache ${count(stats.cachePositions, 'position')}, ${megabytes(stats.cacheBytes)}` : 'cache off',
     `seed ${run.seed}`,
+    run.answerCached ? 'answer from the cache' : undefined,
   ];
   return parts.filter((part) => part !== undefined).join(' · ');
 }
@@ -38,9 +40,16 @@ export function reportJson(run: GenerateRun): string {
     prompt_ms: round(stats.promptMs),
     first_token_ms: round(stats.firstTokenMs),
     decode_ms: round(stats.decodeMs),
-    prompt_tps: round(rate(run.promptIds.length, stats.promptMs)),
+    prompt_tps: round(rate(run.promptIds.length - stats.reusedTokens, stats.promptMs)),
     generation_tps: round(rate(stats.generationTokens - 1, stats.decodeMs)),
-    cache: { enabled: run.cache, positions: stats.cachePositions, bytes: stats.cacheBytes },
+    cache: {
+      enabled: run.cache,
+      positions: stats.cachePositions,
+      bytes: stats.cacheBytes,
+      prompt: promptCacheJson(run),
+    },
+    answer_cached: run.answerCached,
+    ...(run.verify === null ? {} : { verify: verifyJson(run.verify) }),
     num_tensors: stats.numTensors,
     peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
   });

@@ -86,7 +86,7 @@ function checkEngine({ name, tfjsNodeDir }: Backend, { engine }: OpenOptions): v
 }
 
 /** @throws KvgenError when the model has no such id, or no position for it */
-export function checkIds(ids: readonly number[], { config }: Engine): void {
+export function checkIds(ids: readonly number[], { config }: Pick<Engine, 'config'>): void {
   if (ids.length === 0 || ids.length > config.nPositions) {
     throw new KvgenError(`expected 1 … ${config.nPositions} token ids, found ${ids.length}`);
   }

@@ -53,6 +53,14 @@ export function clear(folder: string): Removed {
   return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
 }
 
+/** Everything that is ours in one folder, in bytes. */
+export function bytesIn(folder: string): number {
+  const sizes = readdirSync(folder)
+    .filter(isOurs)
+    .map((file) => statFile(join(folder, file))?.size ?? 0);
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
 function isOurs(file: string): boolean {
   return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(file)) || parseName(file) !== undefined;
 }

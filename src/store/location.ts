@@ -24,34 +24,45 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
 
 /**
  * Opens one kind's folder.
- * @param make make it where it does not exist yet
- * @returns its path; undefined where it does not exist
- * @throws KvgenError when it cannot be made, or is not private
+ * @param make make it where it does not exist yet; told by `onNote` when that fails
+ * @returns its path; undefined where there is none
+ * @throws KvgenError when it is not private
  */
-export function openStore(root: string, kind: StoreKind, make: boolean): string | undefined {
+export function openStore(
+  root: string,
+  kind: StoreKind,
+  make: boolean,
+  onNote: (line: string) => void,
+): string | undefined {
   const folder = join(root, kind);
-  if (make) {
-    makePrivate(root, folder);
-  }
-  const parent = lstatSync(root, { throwIfNoEntry: false });
-  const own = lstatSync(folder, { throwIfNoEntry: false });
-  if (parent === undefined || own === undefined) {
+  try {
+    if (make) {
+      makePrivate(root, folder);
+    }
+    const parent = lstatSync(root, { throwIfNoEntry: false });
+    const own = lstatSync(folder, { throwIfNoEntry: false });
+    if (parent === undefined || own === undefined) {
+      return undefined;
+    }
+    check(root, parent, 0o022, 'written to');
+    check(folder, own, 0o077, 'read');
+    return folder;
+  } catch (error) {
+    if (error instanceof KvgenError) {
+      throw error;
+    }
+    onNote(
+      `${folder}: cannot be ${make ? 'made' : 'read'} (${errorCode(error) ?? errorMessage(error)}); nothing is kept`,
+    );
     return undefined;
   }
-  check(root, parent, 0o022, 'written to');
-  check(folder, own, 0o077, 'read');
-  return folder;
 }
 
 function makePrivate(root: string, folder: string): void {
-  try {
-    mkdirSync(dirname(root), { recursive: true, mode: 0o700 });
-    for (const dir of [root, folder]) {
-      makeOne(dir);
-    }
-  } catch (error) {
-    throw new KvgenError(`${folder}: cannot be made (${errorCode(error) ?? errorMessage(error)}); try --cache-dir`);
-  }
+  mkdirSync(dirname(root), { recursive: true, mode: 0o700 });
+  makeOne(root);
+  check(root, lstatSync(root), 0o022, 'written to');
+  makeOne(folder);
 }
 
 function makeOne(dir: string): void {

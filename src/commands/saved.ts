@@ -1,0 +1,70 @@
+// What generate may find on disk: opens the stores that were asked for, and says which model the prompts belong to.
+
+import { KvgenError } from '../errors.js';
+import type { FoundModel } from '../model/find.js';
+import { type GenerateArgs, wantsPromptCache } from '../options.js';
+import { AnswerStore } from '../store/answers.js';
+import { fileState, fingerprint } from '../store/fingerprint.js';
+import { type Limits, readLimits } from '../store/limits.js';
+import { openStore, type StoreKind, storeRoot } from '../store/location.js';
+import { PromptStore } from '../store/prompts.js';
+import type { Terminal } from '../terminal.js';
+
+export interface Saved {
+  readonly fingerprint: string;
+  /** null: not asked for. */
+  readonly answers: AnswerStore | null;
+  /** null: not asked for. */
+  prompts(nHead: number): PromptStore | null;
+  /** Are the model's files what they were when the fingerprint was taken? */
+  unchanged(): Promise<boolean>;
+}
+
+/** Exit 2 for what the environment says wrong, whether it is needed or not. */
+export function checkCacheEnvironment(args: GenerateArgs): void {
+  readLimits(process.env);
+  wantsPromptCache(args, process.env);
+}
+
+/** @returns null where neither cache was asked for */
+export async function openSaved(args: GenerateArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
+  const wanted = { prompts: wantsPromptCache(args, process.env), answers: args.answerCache };
+  if (!wanted.prompts && !wanted.answers) {
+    return null;
+  }
+  const root = await storeRoot(args.cacheDir);
+  const onNote = (line: string) => terminal.note(line);
+  const open = (kind: StoreKind) => (wanted[kind] ? openStore(root, kind, args.writeCache, onNote) : undefined);
+  const [promptFolder, answerFolder] = [open('prompts'), open('answers')];
+  const { fingerprint: hash, state } = await fingerprint(found.dir, {
+    folder: promptFolder ?? answerFolder,
+    write: args.writeCache,
+    onProgress: () => terminal.progress(`hashing ${found.name}`),
+  });
+  const common = { write: args.writeCache, limits: readLimits(process.env) satisfies Limits };
+  return {
+    fingerprint: hash,
+    answers: wanted.answers
+      ? new AnswerStore({ ...common, folder: answerFolder, onNote: verbose(args, terminal) })
+      : null,
+    prompts: (nHead) => {
+      const model = { fingerprint: hash, model: found.name, nHead };
+      const options = { ...common, ...model, folder: promptFolder, onNote: verbose(args, terminal) };
+      return wanted.prompts ? new PromptStore(options) : null;
+    },
+    unchanged: async () => (await fileState(found.dir)).state === state,
+  };
+}
+
+/** @throws KvgenError when the model was replaced while it was being loaded */
+export async function checkUnchanged(saved: Saved | null, { dir }: FoundModel): Promise<void> {
+  if (saved !== null && !(await saved.unchanged())) {
+    throw new KvgenError(
+      `${dir}: changed while it was being loaded, so what is saved does not belong to it; run again`,
+    );
+  }
+}
+
+function verbose({ verbose }: GenerateArgs, terminal: Terminal): (line: string) => void {
+  return (line) => (verbose ? terminal.note(line) : undefined);
+}

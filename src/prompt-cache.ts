@@ -1,0 +1,60 @@
+// The prompt cache: joins the store, which knows files, and the KV cache, which knows tensors. What a run found is
+// reported here. Knows nothing of text, and nothing of where the files lie.
+
+import { exportRows, importRows } from './cache/rows.js';
+import type { Prefilled, PromptCache, Restored } from './generate.js';
+import type { Found, PromptStore } from './store/prompts.js';
+
+export interface PromptCacheReport {
+  readonly result: 'hit' | 'partial' | 'miss';
+  /** Prefill of the reused tokens when they were stored, less the time that loading them took now. */
+  readonly savedMs: number;
+  readonly missReason: string | null;
+  readonly firstDifference: Found['firstDifference'];
+}
+
+export class SavedPrompts implements PromptCache {
+  /** What `restore` found; null before. */
+  report: PromptCacheReport | null = null;
+  readonly #store: PromptStore;
+  readonly #nHead: number;
+  readonly #words: string;
+  #found: Found | null = null;
+
+  /** @param words the prompt's first words, for whoever lists what is stored */
+  constructor(store: PromptStore, nHead: number, words: string) {
+    this.#store = store;
+    this.#nHead = nHead;
+    this.#words = words;
+  }
+
+  restore(promptIds: readonly number[]): Restored | null {
+    const start = performance.now();
+    const found = this.#store.find(promptIds);
+    const cache = importRows(found.rows, this.#nHead);
+    const savedMs = found.reused === 0 ? 0 : found.prefillMs - (performance.now() - start);
+    this.#found = found;
+    this.#store.used(found, savedMs);
+    const result = found.logits !== null ? 'hit' : found.reused > 0 ? 'partial' : 'miss';
+    this.report = { result, savedMs, missReason: found.missReason, firstDifference: found.firstDifference };
+    return found.reused === 0 ? null : { cache, logits: found.logits };
+  }
+
+  keep({ promptIds, cache, logits, computeMs }: Prefilled): void {
+    const reused = this.#found?.reused ?? 0;
+    const knownMs = reused === 0 ? 0 : (this.#found?.prefillMs ?? 0) / reused;
+    const newMs = computeMs / Math.max(1, promptIds.length - reused);
+    this.#store.keep({
+      ids: promptIds,
+      logits,
+      words: this.#words,
+      rowsFrom: (from) => exportRows(cache, from, promptIds.length),
+      prefillMs: (from, to) =>
+        knownMs * overlap(from, to, 0, reused) + newMs * overlap(from, to, reused, promptIds.length),
+    });
+  }
+}
+
+function overlap(from: number, to: number, begin: number, end: number): number {
+  return Math.max(0, Math.min(to, end) - Math.max(from, begin));
+}
