@@ -3,6 +3,7 @@
 
 import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
+import { tidyNumbers } from '../backend/tidy.js';
 import type { Past } from '../model/gpt2.js';
 import { KvCache } from './kv-cache.js';
 
@@ -41,7 +42,7 @@ export function importRows({ length, layers }: KvRows, nHead: number): KvCache {
 
 /** Keys or values of one layer, from the segments that hold them. */
 function readSide(past: Past, side: 'k' | 'v', from: number, to: number): Float32Array {
-  return tf.tidy(() => {
+  return tidyNumbers(() => {
     let start = 0;
     const pieces = past.flatMap((segment) => {
       const rows = segment[side].shape[2];
