@@ -1,0 +1,93 @@
+// Saved answers: found for exactly their question, damaged ones never.
+
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../../src/errors.js';
+import { AnswerStore, type StoredAnswer } from '../../src/store/answers.js';
+import { readLimits } from '../../src/store/limits.js';
+import { listAnswers } from '../../src/store/list.js';
+import { tempDirs } from '../support/temp-dir.js';
+
+const newDir = tempDirs();
+const meta = { model: 'm', created: '2026-01-01T00:00:00.000Z', words: 'Once', tokens: 5, ms: 12.5 };
+const stored = (question: string): StoredAnswer => ({
+  question,
+  answer: { text: `to ${question}`, ids: [1, 2] },
+  meta,
+});
+
+function open(folder: string, write = true) {
+  const notes: string[] = [];
+  const onNote = (line: string) => notes.push(line);
+  return { store: new AnswerStore({ folder, write, limits: readLimits({}), onNote }), notes };
+}
+
+describe('answers', () => {
+  it('are found for their question alone, and the use is counted', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(stored('why?'));
+    expect(store.find('why?')).toEqual({ text: 'to why?', ids: [1, 2] });
+    expect(store.find('why ?')).toBeUndefined();
+    expect(statSync(join(folder, readdirSync(folder)[0] as string)).mode & 0o777).toBe(0o600);
+    expect(listAnswers(folder)).toMatchObject([{ kind: 'answer', words: 'Once', tokens: 5, hits: 1, savedMs: 12.5 }]);
+  });
+
+  it('each byte flipped and each truncation: none, one line, and removed', () => {
+    const folder = newDir();
+    open(folder).store.keep(stored('q'));
+    const path = join(folder, readdirSync(folder)[0] as string);
+    const bytes = readFileSync(path);
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = Buffer.from(bytes);
+      flipped[at] = (flipped[at] as number) ^ (1 << (at % 8));
+      for (const broken of [flipped, bytes.subarray(0, at)]) {
+        writeFileSync(path, broken);
+        const { store, notes } = open(folder);
+        expect(store.find('q'), `byte ${at}`).toBeUndefined();
+        expect([notes.length, existsSync(path)]).toEqual([1, false]);
+      }
+    }
+  });
+
+  it('of another question under the same name: none', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(stored('one'));
+    const [one] = readdirSync(folder) as [string];
+    store.keep(stored('two'));
+    const two = readdirSync(folder).find((file) => file !== one) as string;
+    writeFileSync(join(folder, one), readFileSync(join(folder, two)));
+    expect(store.find('one')).toBeUndefined();
+  });
+
+  it('write: false writes and removes nothing', () => {
+    const folder = newDir();
+    open(folder).store.keep(stored('q'));
+    const [file] = readdirSync(folder) as [string];
+    const { store } = open(folder, false);
+    expect(store.find('q')).toBeDefined();
+    store.keep(stored('new'));
+    writeFileSync(join(folder, file), 'x');
+    expect(store.find('q')).toBeUndefined();
+    expect(readdirSync(folder)).toEqual([file]);
+  });
+});
+
+describe('limits', () => {
+  it('have defaults and come from the environment', () => {
+    expect(readLimits({})).toEqual({ maxBytes: 2147483648, maxAgeMs: 30 * 86_400_000 });
+    const env = { KVGEN_CACHE_MAX_BYTES: '1000', KVGEN_CACHE_MAX_AGE_DAYS: '0.5' };
+    expect(readLimits(env)).toEqual({ maxBytes: 1000, maxAgeMs: 43_200_000 });
+    expect(readLimits({ KVGEN_CACHE_MAX_BYTES: '' }).maxBytes).toBe(2147483648);
+  });
+
+  it.each([
+    ['KVGEN_CACHE_MAX_BYTES', '2G', 'a whole number of bytes'],
+    ['KVGEN_CACHE_MAX_BYTES', '-1', 'a whole number of bytes'],
+    ['KVGEN_CACHE_MAX_AGE_DAYS', 'x', 'a number of days'],
+  ])('%s=%s is refused', (name, value, what) => {
+    expect(() => readLimits({ [name]: value })).toThrow(new UsageError(`${name} must be ${what}, got "${value}"`));
+  });
+});

@@ -1,0 +1,123 @@
+// What a model is: other weights, config or tokenizer are another model; the same ones in another place are not.
+
+import { appendFileSync, cpSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { crc32, crc32ByTable } from '../../src/store/crc32.js';
+import { fileState, fingerprint } from '../../src/store/fingerprint.js';
+import { tempDirs } from '../support/temp-dir.js';
+
+const newDir = tempDirs();
+const LATER = 60_000;
+
+function model(): string {
+  const dir = newDir();
+  for (const file of ['config.json', 'model.safetensors', 'tokenizer.json', 'README.md']) {
+    writeFileSync(join(dir, file), `contents of ${file}`);
+  }
+  return dir;
+}
+
+/** As if the files had not been touched for a minute. */
+function later(): void {
+  vi.useFakeTimers({ now: Date.now() + LATER, toFake: ['Date'] });
+}
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const of = (dir: string, folder?: string, write = true) => fingerprint(dir, { folder, write });
+
+describe('a fingerprint', () => {
+  it('is that of the contents, wherever they lie', async () => {
+    const [dir, copy] = [model(), newDir()];
+    cpSync(dir, copy, { recursive: true });
+    const first = await of(dir);
+    expect(first.fingerprint).toMatch(/^[0-9a-f]{64}$/);
+    expect((await of(copy)).fingerprint).toBe(first.fingerprint);
+    expect((await of(copy)).state).not.toBe(first.state);
+  });
+
+  it.each(['config.json', 'model.safetensors', 'tokenizer.json'])('is another with another %s', async (file) => {
+    const dir = model();
+    const before = await of(dir);
+    const text = readFileSync(join(dir, file), 'utf8');
+    writeFileSync(join(dir, file), text.replace('contents', 'Contents'));
+    const after = await of(dir);
+    expect(after.fingerprint).not.toBe(before.fingerprint);
+    expect(after.state).not.toBe(before.state);
+  });
+
+  it('is the same with another README', async () => {
+    const dir = model();
+    const before = await of(dir);
+    appendFileSync(join(dir, 'README.md'), '!');
+    expect(await of(dir)).toEqual(before);
+  });
+});
+
+describe('remembered', () => {
+  it('once the files have settled; then nothing is hashed', async () => {
+    const [dir, folder] = [model(), newDir()];
+    const fresh = await of(dir, folder);
+    expect(readdirSync(folder)).toEqual([]); // the files are too new: they might change and keep their times
+    later();
+    expect(await of(dir, folder)).toEqual(fresh);
+    expect(readdirSync(folder)).toHaveLength(1);
+    const onProgress = vi.fn();
+    expect(await fingerprint(dir, { folder, write: true, onProgress })).toEqual(fresh);
+    expect(onProgress).not.toHaveBeenCalled();
+  });
+
+  it('weights that are retrained in the same folder are hashed anew, also at the same size and mtime', async () => {
+    const [dir, folder] = [model(), newDir()];
+    const weights = join(dir, 'model.safetensors');
+    utimesSync(weights, 1e9, 1e9);
+    later();
+    const before = await of(dir, folder);
+    writeFileSync(weights, readFileSync(weights, 'utf8').replace('of', 'OF'));
+    utimesSync(weights, 1e9, 1e9); // ctime tells
+    expect((await of(dir, folder)).fingerprint).not.toBe(before.fingerprint);
+  });
+
+  it('not with write: false, nor with a clock that goes backwards', async () => {
+    const [dir, folder] = [model(), newDir()];
+    vi.useFakeTimers({ now: Date.now() - LATER, toFake: ['Date'] });
+    await of(dir, folder);
+    vi.useRealTimers();
+    later();
+    await of(dir, folder, false);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it('damaged in any byte: computed again', async () => {
+    const [dir, folder] = [model(), newDir()];
+    later();
+    const right = await of(dir, folder);
+    const path = join(folder, readdirSync(folder)[0] as string);
+    const bytes = readFileSync(path);
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = Buffer.from(bytes);
+      flipped[at] = (flipped[at] as number) ^ 1;
+      writeFileSync(path, flipped);
+      expect(await of(dir, folder)).toEqual(right);
+    }
+    writeFileSync(path, '');
+    expect(await of(dir, folder)).toEqual(right);
+  });
+});
+
+it('fileState changes when a file comes or goes', async () => {
+  const dir = model();
+  const { state } = await fileState(dir);
+  writeFileSync(join(dir, 'merges.txt'), '');
+  expect((await fileState(dir)).state).not.toBe(state);
+});
+
+it('CRC-32 by table is Node’s own', () => {
+  expect(crc32ByTable(Buffer.from('123456789'))).toBe(0xcbf43926);
+  const bytes = Buffer.from(Array.from({ length: 1000 }, (_, i) => (i * 37) % 256));
+  expect(crc32ByTable(bytes)).toBe(crc32(bytes));
+  expect(crc32ByTable(bytes.subarray(300), crc32ByTable(bytes.subarray(0, 300)))).toBe(crc32(bytes));
+});

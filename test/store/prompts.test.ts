@@ -1,0 +1,397 @@
+// Saved prompts: the longest stored beginning is found, everything else is a miss, and nothing is ever wrong.
+
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { crc32 } from '../../src/store/crc32.js';
+import { bytesIn, evict } from '../../src/store/eviction.js';
+import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
+import { type Found, PromptStore, type PromptStoreOptions } from '../../src/store/prompts.js';
+import { tempDirs } from '../support/temp-dir.js';
+import { computed, N_HEAD, wrongWith } from './computed.js';
+
+const newDir = tempDirs();
+const A = 'a'.repeat(64);
+const B = 'b'.repeat(64);
+const DAY = 24 * 60 * 60 * 1000;
+const UNBOUND = { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: 30 * DAY };
+const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
+
+function open(folder: string, options: Partial<PromptStoreOptions> = {}) {
+  const notes: string[] = [];
+  const onNote = (line: string) => notes.push(line);
+  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, model: 'm', nHead: N_HEAD, onNote };
+  return { store: new PromptStore({ ...defaults, ...options }), notes };
+}
+
+function expectRight(ids: readonly number[], found: Found): Found {
+  expect(wrongWith(ids, found)).toBeUndefined();
+  return found;
+}
+
+const parts = (folder: string): PartName[] => readdirSync(folder).flatMap((file) => parseName(file) ?? []);
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe('look-up', () => {
+  it('finds nothing in an empty store, and says so', () => {
+    const found = open(newDir()).store.find([1, 2, 3]);
+    expect(found).toMatchObject({ reused: 0, logits: null, missReason: 'nothing is stored yet', last: null });
+    expect(open('/nonexistent').store.find([1]).reused).toBe(0);
+  });
+
+  it.each([1, 2, 31, 32, 33, 64, 70, 100])('a prompt of %i ids comes back whole, with its logits', (length) => {
+    const { store, notes } = open(newDir());
+    const ids = range(length, 5);
+    store.keep(computed(ids));
+    const found = expectRight(ids, store.find(ids));
+    expect(found).toMatchObject({ reused: length, missReason: null, firstDifference: null });
+    expect(found.logits).not.toBeNull();
+    expect(found.prefillMs).toBeCloseTo(length, 2);
+    expect(notes).toEqual([]);
+  });
+
+  it('a prompt that goes on reuses all of the stored one; one that ends earlier runs its last id', () => {
+    const { store } = open(newDir());
+    store.keep(computed(range(70)));
+    const longer = range(90);
+    expect(expectRight(longer, store.find(longer))).toMatchObject({ reused: 70, firstDifference: null });
+    for (const length of [1, 2, 40, 64, 69]) {
+      const shorter = range(length);
+      expect(expectRight(shorter, store.find(shorter))).toMatchObject({ reused: length - 1, logits: null });
+    }
+  });
+
+  it('says where it parts from the nearest stored prompt', () => {
+    const { store } = open(newDir());
+    store.keep(computed(range(70)));
+    store.keep(computed([...range(20), 7, 7, 7]));
+    const ids = [...range(50), 999, ...range(10)];
+    const found = expectRight(ids, store.find(ids));
+    expect(found).toMatchObject({ reused: 50, firstDifference: { index: 50, stored: 50, new: 999 } });
+    const other = store.find([300, 1]);
+    expect(other).toMatchObject({ reused: 0, missReason: 'no stored prompt begins like this one' });
+    expect(other.firstDifference).toEqual({ index: 0, stored: 0, new: 300 });
+  });
+
+  it('compares ids, since names hold their low bytes only', () => {
+    const { store } = open(newDir());
+    store.keep(computed([1, 2, 3, 4]));
+    const ids = [1, 2, 3 + 256, 4];
+    expect(expectRight(ids, store.find(ids))).toMatchObject({
+      reused: 2,
+      firstDifference: { index: 2, stored: 3, new: 259 },
+    });
+  });
+
+  it('knows nothing of another model', () => {
+    const folder = newDir();
+    open(folder).store.keep(computed(range(40)));
+    const found = open(folder, { fingerprint: B }).store.find(range(40));
+    expect(found).toMatchObject({
+      reused: 0,
+      missReason: 'nothing is stored for these weights, config and tokenizer',
+      firstDifference: null,
+    });
+  });
+
+  it('does not take a file of another model, or of another prompt, for what its name says', () => {
+    const folder = newDir();
+    const wrongs = [open(folder, { fingerprint: B }).store, open(folder).store];
+    wrongs[0]?.keep(computed([9, 9, 9]));
+    const foreign = readdirSync(folder)[0] as string;
+    const name = (partNames(A, [9, 9, 9])[0] as PartName).file;
+    renameSync(join(folder, foreign), join(folder, name));
+    const { store, notes } = open(folder);
+    expect(store.find([9, 9, 9])).toMatchObject({ reused: 0, missReason: 'the stored file is damaged or gone' });
+    expect(notes.join()).toContain('it is not what its name says; removed');
+    store.keep(computed([1, 1, 1]));
+    renameSync(join(folder, (partNames(A, [1, 1, 1])[0] as PartName).file), join(folder, name));
+    expect(store.find([9, 9, 9]).reused).toBe(0);
+  });
+
+  it('stores a common beginning once', () => {
+    const [one, ten] = [newDir(), newDir()];
+    open(one).store.keep(computed(range(900)));
+    for (const i of range(10)) {
+      open(ten).store.keep(computed([...range(800), ...range(100, 1000 * (i + 1))]));
+    }
+    expect(bytesIn(ten)).toBeLessThan(0.3 * 10 * bytesIn(one));
+  });
+
+  it('property: reused and computed make up the prompt, the longest beginning is reused, nothing is wrong', () => {
+    const prompt = fc
+      .tuple(
+        fc.integer({ min: 0, max: 110 }),
+        fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 40 }),
+      )
+      .map(([shared, own]) => [...range(shared), ...own]);
+    fc.assert(
+      fc.property(fc.array(prompt, { minLength: 1, maxLength: 8 }), prompt, (stored, ids) => {
+        const folder = newDir();
+        const { store, notes } = open(folder);
+        for (const one of stored) {
+          store.keep(computed(one));
+        }
+        const found = expectRight(ids, store.find(ids));
+        const exact = stored.some((one) => one.join() === ids.join());
+        const common = stored
+          .map((one) => one.findIndex((id, i) => id !== ids[i]))
+          .map((n, i) => (n < 0 ? (stored[i]?.length ?? 0) : n));
+        const longest = Math.min(Math.max(...common), ids.length - (exact ? 0 : 1));
+        expect(found.reused).toBe(longest);
+        expect(notes).toEqual([]);
+        rmSync(folder, { recursive: true });
+      }),
+      { numRuns: 60, seed: 1 },
+    );
+  });
+});
+
+describe('damage', () => {
+  const ids = [3, 1, 4];
+
+  function stored() {
+    const folder = newDir();
+    open(folder).store.keep(computed(ids));
+    const path = join(folder, readdirSync(folder)[0] as string);
+    return { folder, path, bytes: readFileSync(path) };
+  }
+
+  it('each byte flipped in turn is a miss with one line, and is removed', () => {
+    const { folder, path, bytes } = stored();
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = Buffer.from(bytes);
+      flipped[at] = (flipped[at] as number) ^ (1 << (at % 8));
+      writeFileSync(path, flipped);
+      const { store, notes } = open(folder);
+      expect(store.find(ids), `byte ${at}`).toMatchObject({ reused: 0, logits: null });
+      expect(notes, `byte ${at}`).toHaveLength(1);
+      expect(existsSync(path)).toBe(false);
+    }
+  });
+
+  it('each length of truncation is a miss, and so is a file that goes on', () => {
+    const { folder, path, bytes } = stored();
+    for (let length = 0; length < bytes.length; length++) {
+      writeFileSync(path, bytes.subarray(0, length));
+      expect(open(folder).store.find(ids), `${length} bytes`).toMatchObject({ reused: 0, logits: null });
+      expect(existsSync(path)).toBe(false);
+    }
+    writeFileSync(path, Buffer.concat([bytes, Buffer.from([0])]));
+    expect(open(folder).store.find(ids).reused).toBe(0);
+  });
+
+  it('a whole file in a format of another version is a miss, and is removed', () => {
+    const { folder, path, bytes } = stored();
+    const other = Buffer.from(bytes.toString('latin1').replace('kvgen-prompt-1', 'kvgen-prompt-0'), 'latin1');
+    const at = other.indexOf('"crc32":"') + 9;
+    const sum = crc32(other.subarray(at + 8), crc32(other.subarray(0, at)));
+    other.write(sum.toString(16).padStart(8, '0'), at);
+    writeFileSync(path, other);
+    const { store, notes } = open(folder);
+    expect(store.find(ids).reused).toBe(0);
+    expect(notes).toEqual([expect.stringContaining('expected format kvgen-prompt-1, found kvgen-prompt-0; removed')]);
+  });
+
+  it('in the middle of a chain: what is before it is used, and it is stored anew', () => {
+    const folder = newDir();
+    const long = range(100);
+    open(folder).store.keep(computed(long));
+    const middle = parts(folder).find(({ index }) => index === 1) as PartName;
+    writeFileSync(join(folder, middle.file), 'x');
+    const { store } = open(folder);
+    expect(expectRight(long, store.find(long)).reused).toBe(32);
+    store.keep(computed(long));
+    expect(expectRight(long, store.find(long)).reused).toBe(100);
+  });
+
+  it('--no-write-cache removes and changes nothing', () => {
+    const { folder, path } = stored();
+    writeFileSync(path, 'x');
+    const before = statSync(path).mtimeMs;
+    const { store, notes } = open(folder, { write: false });
+    store.find(ids);
+    store.keep(computed([5, 5]));
+    expect(notes.join()).not.toContain('removed');
+    expect([readdirSync(folder).length, statSync(path).mtimeMs]).toEqual([1, before]);
+  });
+
+  it('follows no link, and waits for no pipe', () => {
+    const { folder, path } = stored();
+    const aside = join(newDir(), 'aside');
+    renameSync(path, aside);
+    symlinkSync(aside, path);
+    expect(open(folder).store.find(ids).reused).toBe(0);
+    expect(existsSync(aside)).toBe(true);
+    rmSync(path);
+    if (spawnSync('mkfifo', [path]).status === 0) {
+      expect(open(folder).store.find(ids).reused).toBe(0);
+    }
+  });
+});
+
+describe('room', () => {
+  const size = (folder: string) => bytesIn(folder);
+
+  it('removes the least recently used, from the end of a chain', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 0, max: 6 }), fc.integer({ min: 1, max: 100 }), fc.nat(1000)), {
+          minLength: 1,
+          maxLength: 8,
+        }),
+        fc.nat(100),
+        (prompts, percent) => {
+          const folder = newDir();
+          for (const [shared, own, seconds] of prompts) {
+            const before = new Set(readdirSync(folder));
+            open(folder).store.keep(computed([...range(16 * shared), ...range(own, 500)]));
+            for (const file of readdirSync(folder).filter((file) => !before.has(file))) {
+              utimesSync(join(folder, file), 1e9 + seconds, 1e9 + seconds);
+            }
+          }
+          const maxBytes = Math.floor((size(folder) * percent) / 100);
+          evict(folder, { maxBytes, maxAgeMs: 1e15 });
+          expect(size(folder)).toBeLessThanOrEqual(maxBytes);
+          const hashes = new Set(parts(folder).map(({ hash }) => hash));
+          expect(parts(folder).filter(({ index, parent }) => index > 0 && !hashes.has(parent))).toEqual([]);
+          rmSync(folder, { recursive: true });
+        },
+      ),
+      { numRuns: 40, seed: 2 },
+    );
+  });
+
+  it('a prompt that was used lately stays, an older one goes', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(computed([1, 1]));
+    store.keep(computed([2, 2]));
+    for (const { file } of parts(folder)) {
+      utimesSync(join(folder, file), 1e9, 1e9);
+    }
+    store.find([1, 1]);
+    evict(folder, { maxBytes: size(folder) - 1, maxAgeMs: 1e15 });
+    expect([store.find([1, 1]).reused, store.find([2, 2]).reused]).toEqual([2, 0]);
+  });
+
+  it('what is too old goes; a clock that goes backwards removes nothing', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(computed(range(40)));
+    evict(folder, UNBOUND, Date.now() - 400 * DAY);
+    expect(store.find(range(40)).reused).toBe(40);
+    vi.useFakeTimers({ now: Date.now() - 400 * DAY, toFake: ['Date'] });
+    store.keep(computed([7, 7]));
+    expect([store.find(range(40)).reused, store.find([7, 7]).reused]).toEqual([40, 2]);
+    vi.useRealTimers();
+    evict(folder, UNBOUND, Date.now() + 31 * DAY);
+    expect(parts(folder)).toEqual([]);
+  });
+
+  it('a prompt larger than the bound is not kept, and one line says so', () => {
+    const folder = newDir();
+    const { store, notes } = open(folder, { limits: { ...UNBOUND, maxBytes: 1000 } });
+    store.keep(computed(range(100)));
+    expect(readdirSync(folder)).toEqual([]);
+    expect(notes).toEqual([expect.stringContaining('more than KVGEN_CACHE_MAX_BYTES=1000')]);
+  });
+
+  it('sweeps up after killed writers and lost parents, and touches nothing else', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(computed(range(70)));
+    const mine = ['notes.txt', 'block-0000.safetensors', '.tmp-1-short'];
+    const lost = ['.tmp-77-0123456789abcdef', `${'0'.repeat(32)}.uses`];
+    for (const file of [...mine, ...lost]) writeFileSync(join(folder, file), 'x');
+    mkdirSync(join(folder, `${'1'.repeat(32)}.uses`));
+    rmSync(join(folder, (parts(folder).find(({ index }) => index === 0) as PartName).file));
+    for (const file of readdirSync(folder))
+      utimesSync(join(folder, file), Date.now() / 1000 - 7200, Date.now() / 1000 - 7200);
+    evict(folder, UNBOUND);
+    evict(folder, UNBOUND);
+    expect(readdirSync(folder).sort()).toEqual([`${'1'.repeat(32)}.uses`, ...mine].sort());
+  });
+});
+
+describe('where nothing can be written', () => {
+  const asNobody = (run: () => void) => {
+    const root = process.geteuid?.() === 0;
+    if (root) process.seteuid?.(65534);
+    try {
+      run();
+    } finally {
+      if (root) process.seteuid?.(0);
+    }
+  };
+
+  it('a read-only directory is read, and one line says that nothing is kept', () => {
+    const folder = newDir();
+    open(folder).store.keep(computed([1, 2]));
+    const before = readdirSync(folder);
+    for (const file of before) chmodSync(join(folder, file), 0o444);
+    chmodSync(folder, 0o555);
+    try {
+      asNobody(() => {
+        const { store, notes } = open(folder);
+        expect(store.find([1, 2]).reused).toBe(2);
+        store.keep(computed([3, 4]));
+        expect(notes).toEqual([expect.stringContaining('the prompt is not kept')]);
+      });
+    } finally {
+      chmodSync(folder, 0o755);
+    }
+    expect(readdirSync(folder)).toEqual(before);
+  });
+
+  const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
+  // A file system of 64 kB in a namespace of its own, which is gone with the shell.
+  const script = 'mount -t tmpfs -o size=64k tmpfs "$1" && "$2" "$3" "$1" 5 40; code=$?; ls -A "$1"; exit $code';
+  const full = (folder: string) =>
+    spawnSync('unshare', ['-rm', 'sh', '-c', script, 'sh', folder, process.execPath, WORKER], { encoding: 'utf8' });
+  const canMount = spawnSync('unshare', ['-rm', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
+
+  it.skipIf(!canMount)('a full disk: not kept, never wrong, nothing half-written', () => {
+    const { status, stdout, stderr } = full(newDir());
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/the prompt is not kept: .*ENOSPC/);
+    expect(stdout).not.toContain('.tmp-');
+  });
+
+  it('a file that may not grow, as on a full disk: not kept, nothing half-written', () => {
+    const folder = newDir();
+    const limited = 'trap "" XFSZ; ulimit -f 4; exec "$@"'; // 4 blocks of 512 bytes or of 1 kB
+    const { status, stderr } = spawnSync('sh', ['-c', limited, 'sh', process.execPath, WORKER, folder, '5', '40'], {
+      encoding: 'utf8',
+    });
+    expect([status, stderr]).toEqual([0, expect.stringContaining('EFBIG')]);
+    expect(readdirSync(folder).filter((file) => file.startsWith('.tmp-'))).toEqual([]);
+  });
+});
+
+it('BLOCK_IDS is what the files have', () => {
+  const names = partNames(A, range(70));
+  expect(names.map(({ kind, sketch }) => [kind, sketch.length / 2])).toEqual([
+    ['block', BLOCK_IDS],
+    ['block', 32],
+    ['end', 6],
+  ]);
+});
