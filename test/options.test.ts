@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { UsageError } from '../src/errors.js';
-import { checkGenerateArgs, GENERATE_OPTIONS, type GenerateArgs, type OptionRow } from '../src/options.js';
+import {
+  checkGenerateArgs,
+  GENERATE_OPTIONS,
+  type GenerateArgs,
+  type OptionRow,
+  wantsPromptCache,
+} from '../src/options.js';
 
 function row(option: string): OptionRow {
   const found = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(option));
@@ -12,6 +18,8 @@ function row(option: string): OptionRow {
 
 const parse = (option: string, value: string, previous: unknown = row(option).fallback) =>
   row(option).parse?.(value, previous);
+
+const fallbacks = { cache: true, quiet: false, verbose: false } as GenerateArgs;
 
 describe('values', () => {
   it.each<[string, string, unknown]>([
@@ -111,7 +119,6 @@ describe('values out of range are refused with name, range and value', () => {
 });
 
 describe('conflicts', () => {
-  const fallbacks = { quiet: false, verbose: false } as GenerateArgs;
   it.each<[Partial<GenerateArgs>, string | undefined, string]>([
     [{ quiet: true, verbose: true }, undefined, '--quiet cannot go with --verbose'],
     [{ file: 'x' }, 'prompt', '--file cannot go with a prompt'],
@@ -129,6 +136,25 @@ describe('conflicts', () => {
     [{ promptIds: [] }, undefined],
   ])('none: %j and prompt %j', (args, prompt) => {
     expect(() => checkGenerateArgs({ ...fallbacks, ...args }, prompt)).not.toThrow();
+  });
+});
+
+describe('KVGEN_PROMPT_CACHE', () => {
+  it.each<[Partial<GenerateArgs>, string | undefined, boolean]>([
+    [{}, undefined, false],
+    [{}, '', false],
+    [{}, '0', false],
+    [{}, '1', true],
+    [{ promptCache: true }, '0', true],
+    [{ promptCache: false }, '1', false],
+    [{ cache: false }, '1', false],
+  ])('%j with %j: %s', (args, value, expected) => {
+    expect(wantsPromptCache({ ...fallbacks, ...args }, { KVGEN_PROMPT_CACHE: value })).toBe(expected);
+  });
+
+  it('is 0 or 1', () => {
+    const message = 'KVGEN_PROMPT_CACHE must be 0 or 1, got yes';
+    expect(() => wantsPromptCache(fallbacks, { KVGEN_PROMPT_CACHE: 'yes' })).toThrow(new UsageError(message));
   });
 });
 

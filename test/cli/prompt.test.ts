@@ -88,7 +88,6 @@ describe('words', () => {
     [['--', 'one', 'two'], 'quote the prompt'],
     [['score'], "'score' does not exist in this version"],
     [['batch', 'file.jsonl'], "'batch' does not exist in this version"],
-    [['cache', 'ls'], "'cache' does not exist in this version"],
     [['-n', '3', 'doctor'], "'doctor' is a command and comes first; as a prompt: kvgen -- doctor"],
     [['generate', 'models'], "'models' is a command and comes first"],
     [['models', 'extra'], 'expected at most 0 arguments, got 1: `kvgen models --help`'],

@@ -44,8 +44,16 @@ function environment({ env = {}, onlyEnv }: SpawnOptions): NodeJS.ProcessEnv {
   if (onlyEnv !== undefined) {
     return onlyEnv;
   }
-  const cleared = { KVGEN_MODEL: undefined, KVGEN_DEBUG: undefined, NO_COLOR: undefined, FORCE_COLOR: undefined };
-  const merged = { ...process.env, ...cleared, CI: undefined, TERM: 'xterm', ...env };
+  const cleared = { NO_COLOR: undefined, FORCE_COLOR: undefined };
+  const ours = Object.keys(process.env).filter((name) => name.startsWith('KVGEN_'));
+  const merged = {
+    ...process.env,
+    ...Object.fromEntries(ours.map((name) => [name, undefined])),
+    ...cleared,
+    CI: undefined,
+    TERM: 'xterm',
+    ...env,
+  };
   return Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== undefined));
 }
 

@@ -1,0 +1,262 @@
+// What lasts: saved prompts and answers as the command shows them, and `kvgen cache`.
+
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { tempDirs } from '../support/temp-dir.js';
+import { BYTES } from './folders.js';
+import { kvgen, kvgenJson } from './run.js';
+
+const newDir = tempDirs();
+const PROMPT = 'once upon a time there was a fox whom'; // 36 tokens, of 40 positions; a block is 33 letters
+const noise = ['-m', BYTES, '--backend', 'cpu', '--ignore-eos', '-n', '3'];
+const greedy = [...noise, '--temp', '0'];
+
+describe('--prompt-cache', () => {
+  it('the second run reuses the prompt and says so, and the text is the same', async () => {
+    const args = ['--prompt-cache', '--cache-dir', newDir(), '--verbose', ...greedy];
+    const [first, second] = [await kvgen([...args, PROMPT]), await kvgen([...args, PROMPT])];
+    expect([first.code, second.code, second.stdout]).toEqual([0, 0, first.stdout]);
+    expect(first.stderr).toMatch(/prompt 36 tokens \(0 reused\).*\nprompt cache: nothing is stored yet\n$/);
+    expect(second.stderr).toMatch(/prompt 36 tokens \(36 reused\).*\n$/);
+    const other = await kvgen([...args, `${PROMPT.slice(0, 34)}ash`]);
+    expect(other.stderr).toMatch(
+      /prompt 36 tokens \(33 reused\).*\nprompt cache: the first 33 tokens were stored; the nearest one differs at token 33: stored "h" \(\d+\), now "a" \(\d+\)\n$/,
+    );
+  });
+
+  it('in --json: hit, partial, miss and off', async () => {
+    const env = { KVGEN_PROMPT_CACHE: '1', KVGEN_CACHE_DIR: newDir() };
+    const prompt = async (args: string[]) => (await kvgenJson([...greedy, ...args], { env })).json.cache.prompt;
+    const none = { saved_ms: 0, first_difference: null };
+    expect(await prompt([PROMPT])).toEqual({
+      ...none,
+      result: 'miss',
+      reused_tokens: 0,
+      computed_tokens: 36,
+      miss_reason: 'nothing is stored yet',
+    });
+    const hit = { result: 'hit', reused_tokens: 36, computed_tokens: 0, miss_reason: null, first_difference: null };
+    expect(await prompt([PROMPT])).toEqual({ ...hit, saved_ms: expect.any(Number) });
+    expect(await prompt(['once more'])).toMatchObject({
+      result: 'partial',
+      reused_tokens: 5,
+      computed_tokens: 4,
+      first_difference: { index: 5, stored: 'u', new: 'm' },
+    });
+    expect(await prompt(['x'])).toMatchObject({
+      result: 'miss',
+      miss_reason: expect.any(String),
+      first_difference: { index: 0, stored: 'o', new: 'x' },
+    });
+    const off = { ...none, result: 'off', reused_tokens: 0, computed_tokens: 36, saved_ms: null, miss_reason: null };
+    expect(await prompt(['--no-prompt-cache', PROMPT])).toEqual(off);
+    expect(await prompt(['--no-cache', PROMPT])).toEqual(off);
+  });
+
+  it('--no-write-cache writes nothing, and reads what is there', async () => {
+    const dir = newDir();
+    const args = ['--prompt-cache', '--cache-dir', dir, ...greedy, PROMPT];
+    await kvgen(['--no-write-cache', ...args]);
+    expect(readdirSync(dir)).toEqual([]);
+    await kvgen(args);
+    const before = readdirSync(join(dir, 'kvgen'), { recursive: true });
+    const { json } = await kvgenJson(['--no-write-cache', ...args]);
+    expect(json.cache.prompt.result).toBe('hit');
+    expect(readdirSync(join(dir, 'kvgen'), { recursive: true })).toEqual(before);
+  });
+
+  it('a damaged file: the same text, and one line with --verbose', async () => {
+    const dir = newDir();
+    const args = ['--prompt-cache', '--cache-dir', dir, ...greedy, PROMPT];
+    const { stdout } = await kvgen(args);
+    const folder = join(dir, 'kvgen', 'prompts');
+    const path = join(folder, readdirSync(folder).find((file) => file.startsWith('block')) as string);
+    writeFileSync(path, readFileSync(path).subarray(0, 1000));
+    const again = await kvgen(['--verbose', ...args]);
+    expect(again.stdout).toBe(stdout);
+    expect(again.stderr.match(/^kvgen: .*block-0000.*; removed$/gm)).toHaveLength(1);
+  });
+
+  it('a store that others can write to is refused; one that cannot be made is not', async () => {
+    const dir = newDir();
+    const args = ['--prompt-cache', '--cache-dir', dir, ...greedy, PROMPT];
+    const { stdout } = await kvgen(args);
+    chmodSync(join(dir, 'kvgen', 'prompts'), 0o777);
+    const refused = await kvgen(args);
+    expect([refused.code, refused.stdout]).toEqual([1, '']);
+    expect(refused.stderr).toMatch(/^kvgen: .*prompts: can be read by others; chmod 700 it, .*\n$/);
+    const file = join(dir, 'file');
+    writeFileSync(file, '');
+    const unmade = await kvgen(['--prompt-cache', '--cache-dir', file, ...greedy, PROMPT]);
+    expect([unmade.code, unmade.stdout]).toEqual([0, stdout]);
+    expect(unmade.stderr).toMatch(/^kvgen: .*cannot be made \(\w+\); nothing is kept\n$/);
+  });
+
+  it('keeps nothing unless it is asked for', async () => {
+    const env = { KVGEN_CACHE_DIR: newDir() };
+    await kvgen([...greedy, PROMPT], { env });
+    expect(readdirSync(env.KVGEN_CACHE_DIR)).toEqual([]);
+  });
+});
+
+describe('--answer-cache', () => {
+  it('gives the same text and events again, without a model', async () => {
+    const args = ['--answer-cache', '--cache-dir', newDir(), '--seed', '5', ...noise, PROMPT];
+    const [first, second] = [await kvgenJson(args), await kvgenJson(args)];
+    expect([first.json.answer_cached, second.json.answer_cached]).toEqual([false, true]);
+    for (const field of [
+      'text',
+      'ids',
+      'finish_reason',
+      'seed',
+      'prompt',
+      'prompt_ids',
+      'generation_tokens',
+      'engine',
+    ]) {
+      expect(second.json[field], field).toEqual(first.json[field]);
+    }
+    expect(second.json).toMatchObject({
+      prompt_ms: null,
+      first_token_ms: null,
+      decode_ms: null,
+      prompt_tps: null,
+      generation_tps: null,
+      num_tensors: null,
+    });
+    expect((await kvgen(args)).stdout).toBe(`${first.json.text}\n`);
+  });
+
+  it('is asked anew when anything that decides the answer is another', async () => {
+    const common = ['--answer-cache', '--cache-dir', newDir(), ...noise, '--seed', '5'];
+    await kvgen([...common, PROMPT]);
+    const others = [
+      ['--seed', '6', PROMPT],
+      ['-n', '2', PROMPT],
+      ['--top-k', '3', PROMPT],
+      ['--stop', 'q', PROMPT],
+      ['--no-cache', PROMPT],
+      ['--logit-bias', '3=1', PROMPT],
+      ['--backend', 'wasm', PROMPT],
+      [PROMPT.slice(1)],
+    ];
+    const again = await Promise.all(others.map((other) => kvgenJson([...common, ...other])));
+    expect(again.map(({ json }) => json.answer_cached)).toEqual(others.map(() => false));
+    expect((await kvgenJson(['--verbose', '--no-stream', ...common, PROMPT])).json.answer_cached).toBe(true);
+  });
+
+  it('does not apply without a fixed seed, and says so in one line', async () => {
+    const dir = newDir();
+    const { code, stderr, json } = await kvgenJson(['--answer-cache', '--cache-dir', dir, ...noise, PROMPT]);
+    expect([code, json.answer_cached]).toEqual([0, false]);
+    expect(stderr).toMatch(/^kvgen: --answer-cache does not apply: .*--seed.*\n$/);
+    expect(readdirSync(join(dir, 'kvgen', 'answers'))).not.toContainEqual(expect.stringMatching(/json$/));
+  });
+});
+
+describe('--verify-cache', () => {
+  it.each(['cpu', 'auto'])('shows that cached is uncached, from memory and from disk (%s)', async (backend) => {
+    const args = ['--verify-cache', '--prompt-cache', '--cache-dir', newDir(), ...greedy, '--backend', backend, PROMPT];
+    for (const result of ['miss', 'hit']) {
+      const { code, stderr, json } = await kvgenJson(args);
+      expect([code, json.cache.prompt.result]).toEqual([0, result]);
+      expect(json.verify).toMatchObject({ steps: 3, first_difference: null });
+      expect(json.verify.max_abs_diff).toBeLessThan(1e-3);
+      expect(stderr).toMatch(/^kvgen: cached against uncached, 3 steps: largest difference .*same at every step$/m);
+    }
+  });
+});
+
+describe('what cannot go together', () => {
+  it.each([
+    [['--no-cache', '--prompt-cache'], '--no-cache cannot go with --prompt-cache'],
+    [['--no-cache', '--verify-cache'], '--no-cache cannot go with --verify-cache'],
+    [['--cache-dir', ''], '--cache-dir must not be empty'],
+    [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, got nothing'],
+    [['cache', 'list'], 'got list'],
+    [['cache', 'ls', 'x'], 'cache ls: expected nothing more'],
+    [['cache', 'rm'], 'cache rm: expected an id'],
+  ])('%j: exit 2', async (args, message) => {
+    const { code, stdout, stderr } = await kvgen(args[0] === 'cache' ? args : [...args, 'x']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^kvgen: .*\n$/);
+    expect(stderr).toContain(message);
+  });
+
+  it.each([{ KVGEN_PROMPT_CACHE: 'yes' }, { KVGEN_CACHE_MAX_BYTES: '2G' }, { KVGEN_CACHE_MAX_AGE_DAYS: '-1' }])(
+    '%j: exit 2',
+    async (env) => {
+      const { code, stderr } = await kvgen(['x'], { env });
+      expect([code, stderr]).toEqual([2, expect.stringContaining(`kvgen: ${Object.keys(env)[0]} must be `)]);
+    },
+  );
+});
+
+describe('kvgen cache', () => {
+  const filled = async () => {
+    const dir = newDir();
+    const at = ['--cache-dir', dir];
+    for (const prompt of [PROMPT, PROMPT, `${PROMPT.slice(0, 33)}!`]) {
+      await kvgen(['--prompt-cache', ...at, ...greedy, prompt]);
+    }
+    await kvgen(['--answer-cache', ...at, ...greedy, 'a\u001bb']);
+    return { at, folder: join(dir, 'kvgen', 'prompts'), root: join(dir, 'kvgen') };
+  };
+  const json = async (args: string[]) => JSON.parse((await kvgen(['cache', ...args, '--json'])).stdout);
+
+  it('lists, shows, removes and clears', async () => {
+    const { at, folder, root } = await filled();
+    const { entries, bytes, path } = await json(['ls', ...at]);
+    expect(path).toBe(root);
+    expect(entries).toMatchObject([
+      { kind: 'prompt', model: 'padded-vocab', tokens: 33, words: `${PROMPT.slice(0, 33)}!`, hits: 1 },
+      { kind: 'prompt', model: 'padded-vocab', tokens: 36, words: PROMPT, hits: 2 },
+      { kind: 'answer', model: 'padded-vocab', tokens: 6, words: 'a\\u001bb', hits: 0 },
+    ]);
+    const [short, long, answer] = entries;
+    expect(long.shared_bytes).toBe(short.shared_bytes);
+    expect(long.shared_bytes).toBeGreaterThan(0);
+    const table = (await kvgen(['cache', 'ls', ...at])).stdout.split('\n');
+    expect(table[0]).toMatch(/^ID +KIND +WHEN +MODEL +TOKENS +BYTES +HITS +SAVED +FIRST WORDS$/);
+    expect(table[2]).toMatch(new RegExp(`^${long.id} +prompt .* 36 .*${PROMPT}$`));
+
+    const shown = await json(['show', long.id.slice(0, 8), ...at]);
+    expect(shown.files).toHaveLength(2);
+    expect((await kvgen(['cache', 'show', answer.id, ...at])).stdout).toMatch(/^words: a\\u001bb$/m);
+
+    const removed = await json(['rm', long.id, ...at]);
+    expect(removed.removed_files).toBe(1); // the block is the other prompt's too
+    expect(removed.removed_bytes).toBeGreaterThanOrEqual(long.bytes - long.shared_bytes);
+    expect((await json(['ls', ...at])).entries.map(({ id }: { id: string }) => id)).toEqual([short.id, answer.id]);
+
+    writeFileSync(join(folder, 'mine.txt'), 'mine');
+    const cleared = await kvgen(['cache', 'clear', ...at]);
+    expect(cleared.stdout).toBe(
+      `removed ${/\d+/.exec(cleared.stdout)?.[0]} files, ${bytes - removed.removed_bytes} bytes\n`,
+    );
+    expect(readdirSync(root, { recursive: true }).sort()).toEqual(['answers', 'prompts', 'prompts/mine.txt']);
+    const empty = await kvgen(['cache', 'ls', ...at]);
+    expect([empty.stdout, empty.stderr]).toEqual(['', `kvgen: nothing is saved in ${root}\n`]);
+  });
+
+  it('prunes to the bound, and to the age', async () => {
+    const { at, root } = await filled();
+    const prune = (env: Record<string, string>) => kvgen(['cache', 'prune', ...at], { env });
+    expect((await prune({})).stdout).toBe('removed 0 files, 0 bytes\n');
+    expect((await prune({ KVGEN_CACHE_MAX_BYTES: '0' })).stdout).toMatch(/^removed 4 files, \d+ bytes\n$/);
+    expect((await json(['ls', ...at])).entries).toEqual([]);
+    expect(statSync(root).mode & 0o777).toBe(0o700);
+  });
+
+  it('path: where it is, whether it exists or not', async () => {
+    const dir = join(newDir(), 'new');
+    expect((await kvgen(['cache', 'path', '--cache-dir', dir])).stdout).toBe(`${join(dir, 'kvgen')}\n`);
+    expect(existsSync(dir)).toBe(false);
+  });
+
+  it('an id that is none: exit 1', async () => {
+    const { code, stderr } = await kvgen(['cache', 'rm', 'abc', '--cache-dir', newDir()]);
+    expect([code, stderr]).toEqual([1, 'kvgen: cache: abc: no such entry; `kvgen cache ls` lists them\n']);
+  });
+});
