@@ -237,7 +237,7 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     flags: '--prompt-cache',
     description: "keep the prompt's keys and values on disk for the next run (default: off; KVGEN_PROMPT_CACHE=1: on)",
   },
-  { flags: '--no-prompt-cache', description: 'neither read nor keep them, whatever the environment says' },
+  { flags: '--no-prompt-cache', description: 'neither read nor keep them (default: as KVGEN_PROMPT_CACHE says)' },
   {
     flags: '--answer-cache',
     description: 'reuse a whole answer when everything that decides it is the same',

@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { KvCache } from './cache/kv-cache.js';
 import type { Engine } from './engine/engine.js';
-import type { Sampler } from './sampling/sampler.js';
+import { argmax, type Sampler } from './sampling/sampler.js';
 
 export interface VerifyReport {
   readonly steps: number;
@@ -127,8 +127,4 @@ class Comparison {
       ok: this.#widest <= 2 * max && max <= TOLERANCE * this.#largest,
     };
   }
-}
-
-function argmax(values: Float32Array): number {
-  return values.reduce((best, x, id) => (x > (values[best] as number) ? id : best), 0);
 }

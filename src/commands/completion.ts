@@ -34,7 +34,7 @@ function bashScript(): string {
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
-    -f|--file) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -f|--file|--cache-dir) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     -m|--model) COMPREPLY=($(compgen -W "stories" -- "$cur") $(compgen -d -- "$cur")); return ;;
 ${values.join('\n')}
   esac

@@ -168,10 +168,8 @@ describe('--verify-cache', () => {
   });
 });
 
-describe('what cannot go together', () => {
+describe('what is wrong from the start', () => {
   it.each([
-    [['--no-cache', '--prompt-cache'], '--no-cache cannot go with --prompt-cache'],
-    [['--no-cache', '--verify-cache'], '--no-cache cannot go with --verify-cache'],
     [['--cache-dir', ''], '--cache-dir must not be empty'],
     [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, got nothing'],
     [['cache', 'list'], 'got list'],

@@ -53,11 +53,17 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('tok')).toEqual(['tokenize']);
     expect(complete('--temp').sort()).toEqual(['--temp', '--temperature']);
     expect(complete('-n', '5', '--ec')).toEqual(['--echo']);
-    expect(complete('generate', '--no-').sort()).toEqual(['--no-cache', '--no-stream']);
+    expect(complete('generate', '--no-').sort()).toEqual([
+      '--no-cache',
+      '--no-prompt-cache',
+      '--no-stream',
+      '--no-write-cache',
+    ]);
   });
 
   it("offers a command's own words", () => {
     expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']));
+    expect(complete('cache', 'p')).toEqual(['prune', 'path']);
     expect(complete('models', '--c')).toEqual(['--color']);
     expect(complete('tokenize', '--e')).toEqual([]);
   });

@@ -67,7 +67,7 @@ describe('--json of a cached run', () => {
   it('is the same text without the cache, whose numbers are then false, 0, 0', async () => {
     const uncached = await kvgenJson(['--no-cache', ...SAMPLED]);
     expect(uncached.json).toMatchObject({ ids: json.ids, text: json.text, engine: 'eager' });
-    expect(uncached.json.cache).toEqual({ enabled: false, positions: 0, bytes: 0 });
+    expect(uncached.json.cache).toMatchObject({ enabled: false, positions: 0, bytes: 0 });
     expect(uncached.json.num_tensors[0]).toBe(uncached.json.num_tensors[1]);
   });
 });

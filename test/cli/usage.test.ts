@@ -53,6 +53,8 @@ const CONFLICTS: Row[] = [
   [['-f', 'file', '-'], '--file cannot go with a prompt'],
   [['--prompt-ids', '1', 'x'], '--prompt-ids cannot go with a prompt'],
   [['--prompt-ids', '1', '-f', 'file'], '--prompt-ids cannot go with --file'],
+  [['--no-cache', '--prompt-cache', 'x'], '--no-cache cannot go with --prompt-cache'],
+  [['--no-cache', '--verify-cache', 'x'], '--no-cache cannot go with --verify-cache'],
   [['tokenize', '-f', 'file', 'x'], '--file cannot go with a text'],
 ];
 
@@ -61,9 +63,7 @@ const UNKNOWN: Row[] = [
     (option): Row => [[option, '1'], `unknown option '${option}'; \`kvgen --help\``],
   ),
   // They come later, and are not accepted and ignored until then.
-  ...['--prompt-cache', '--answer-cache', '--verify-cache', '--samples', '--jsonl', '--logprobs'].map(
-    (option): Row => [[option, '1'], `unknown option '${option}'`],
-  ),
+  ...['--samples', '--jsonl', '--logprobs'].map((option): Row => [[option, '1'], `unknown option '${option}'`]),
   [['tokenize', '--json', 'x'], "unknown option '--json'; `kvgen tokenize --help`"],
   [['-n'], "option '-n, --max-tokens <n>' argument missing"],
   [['completion', 'tcsh'], 'expected bash or zsh, got tcsh'],
@@ -188,10 +188,13 @@ describe('--version and --help', () => {
     expect(help.stdout).toContain("children's stories");
   });
 
-  it.each(['generate', 'tokenize', 'models', 'setup', 'doctor', 'completion'])('%s has its own', async (name) => {
-    const { code, stdout, stderr } = await kvgen([name, '-h']);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    expect(stdout).toContain(`Usage: kvgen ${name === 'generate' ? '[options]' : name}`);
-    expect(stdout).toMatch(/^ {2}\$ kvgen/);
-  });
+  it.each(['generate', 'cache', 'tokenize', 'models', 'setup', 'doctor', 'completion'])(
+    '%s has its own',
+    async (name) => {
+      const { code, stdout, stderr } = await kvgen([name, '-h']);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout).toContain(`Usage: kvgen ${name === 'generate' ? '[options]' : name}`);
+      expect(stdout).toMatch(/^ {2}\$ kvgen/);
+    },
+  );
 });
