@@ -10,7 +10,7 @@ import { status } from '../native/status.js';
 import { type GenerateArgs, wantsPromptCache } from '../options.js';
 import type { AnswerStore } from '../store/answers.js';
 import { printable } from '../terminal.js';
-import type { GenerateRun } from './generate.js';
+import type { GenerateRun } from './run.js';
 
 /** What TensorFlow reads from the environment and that may change how it rounds. */
 const ENVIRONMENT = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS', 'OMP_NUM_THREADS', 'TF_ENABLE_ONEDNN_OPTS'];

@@ -3,48 +3,27 @@
 import { randomInt } from 'node:crypto';
 import { type Backend, loadBackend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
-import { type CompletionToken, complete } from '../complete.js';
+import { complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
 import { EXIT, KvgenError, UsageError } from '../errors.js';
-import { type FinishReason, type GenerateStats, newStats } from '../generate.js';
+import { newStats } from '../generate.js';
 import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import { checkIds, type Model, openModel } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs } from '../options.js';
 import { encodePrompt, fitPrompt, readPrompt } from '../prompt.js';
-import { type PromptCacheReport, SavedPrompts } from '../prompt-cache.js';
+import { SavedPrompts } from '../prompt-cache.js';
 import { makeSampler } from '../sampling/sampler.js';
 import { Detokenizer } from '../text/detokenizer.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
 import { type Answer, askQuestion, firstWords, keepAnswer, type Machine, machineFor, replay } from './answers.js';
-import { reportJson, statisticsLine } from './report.js';
+import { emit } from './emit.js';
 import { missLine, verifyLine } from './report-cache.js';
+import type { GenerateRun } from './run.js';
 import { checkCacheEnvironment, checkUnchanged, openSaved, type Saved } from './saved.js';
 
 const MAX_RANDOM_SEED = 2 ** 32;
-
-/** All that a run was made of, for the statistics and the JSON form. */
-export interface GenerateRun {
-  readonly model: string;
-  readonly backend: Machine;
-  /** Known at the end: a graph engine is eager until it has captured. */
-  engine: string;
-  readonly prompt: string;
-  readonly promptIds: readonly number[];
-  readonly seed: number;
-  readonly cache: boolean;
-  readonly stats: GenerateStats;
-  readonly tokens: CompletionToken[];
-  finishReason: FinishReason;
-  readonly answerCached: boolean;
-  /** null: not asked for. */
-  promptCache: PromptCacheReport | null;
-  /** null: not asked for. */
-  verify: VerifyReport | null;
-  /** A token as text, "" without a tokenizer. */
-  readonly tokenText: (id: number) => string;
-}
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
   const { words, literal, options, terminal, signal, usage } = invocation;
@@ -250,39 +229,6 @@ async function writeAnswer(asked: Asked, prompt: Prompt, answer: Answer): Promis
   await emit(asked, run, replay(answer), async () => {});
 }
 
-/**
- * Writes a text in the form that was asked for, as it comes.
- * @param finish called after the text, before the JSON form and the statistics
- */
-async function emit(
-  { args, terminal }: Asked,
-  run: GenerateRun,
-  tokens: AsyncGenerator<CompletionToken, FinishReason>,
-  finish: () => Promise<void>,
-): Promise<void> {
-  const streaming = args.stream && !args.json;
-  if (args.echo && !args.json) {
-    terminal.progressDone();
-    await terminal.write(run.prompt);
-  }
-  for (let next = await tokens.next(); ; next = await tokens.next()) {
-    terminal.progressDone();
-    if (next.done === true) {
-      run.finishReason = next.value;
-      break;
-    }
-    run.tokens.push(next.value);
-    await (streaming ? terminal.write(next.value.text) : undefined);
-  }
-  const begun = run.finishReason !== 'abort' || run.tokens.length > 0 || args.echo;
-  if (!args.json && begun) {
-    await terminal.write(`${streaming ? '' : joined(run)}\n`);
-  }
-  await finish();
-  await (args.json ? terminal.write(`${reportJson(run)}\n`) : undefined);
-  terminal.statistics(statisticsLine(run));
-}
-
 async function verify(verifier: CacheVerifier | null, { terminal, signal }: Opened): Promise<VerifyReport | null> {
   const onStep = (done: number, total: number) => terminal.progress(`uncached ${done}/${total}`);
   const report = (await verifier?.compare(onStep, signal)) ?? null;
@@ -330,8 +276,4 @@ function decode(tokenizer: Tokenizer | null, ids: readonly number[]): string {
   }
   const detokenizer = new Detokenizer(tokenizer);
   return ids.map((id) => detokenizer.add(id)).join('') + detokenizer.finish();
-}
-
-function joined(run: GenerateRun): string {
-  return run.tokens.map(({ text }) => text).join('');
 }

@@ -2,7 +2,7 @@
 
 import type { PromptCacheReport } from '../prompt-cache.js';
 import type { VerifyReport } from '../verify.js';
-import type { GenerateRun } from './generate.js';
+import type { GenerateRun } from './run.js';
 
 /** `cache.prompt` of --json. */
 export function promptCacheJson({ promptCache, promptIds, stats, tokenText }: GenerateRun): object {

@@ -1,7 +1,7 @@
 // What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
 
-import type { GenerateRun } from './generate.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
+import type { GenerateRun } from './run.js';
 
 /** The line after the text: tokens, speed, what the cache holds, the seed. */
 export function statisticsLine(run: GenerateRun): string {

@@ -1,5 +1,6 @@
 // What generate may find on disk: opens the stores that were asked for, and says which model the prompts belong to.
 
+import { alignedFloat32 } from '../backend/aligned.js';
 import { KvgenError } from '../errors.js';
 import type { FoundModel } from '../model/find.js';
 import { type GenerateArgs, wantsPromptCache } from '../options.js';
@@ -49,7 +50,13 @@ export async function openSaved(args: GenerateArgs, found: FoundModel, terminal:
       : null,
     prompts: (nHead) => {
       const model = { fingerprint: hash, model: found.name, nHead };
-      const options = { ...common, ...model, folder: promptFolder, onNote: verbose(args, terminal) };
+      const options = {
+        ...common,
+        ...model,
+        folder: promptFolder,
+        allocate: alignedFloat32,
+        onNote: verbose(args, terminal),
+      };
       return wanted.prompts ? new PromptStore(options) : null;
     },
     unchanged: async () => (await fileState(found.dir)).state === state,

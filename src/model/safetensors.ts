@@ -3,6 +3,7 @@
 // Knows nothing of models or TF.js. Reference: the format section of huggingface/safetensors' README.
 
 import { type FileHandle, open } from 'node:fs/promises';
+import { alignedFloat32 } from '../backend/aligned.js';
 import { errorMessage, KvgenError } from '../errors.js';
 
 const BYTES_PER_VALUE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
@@ -159,14 +160,6 @@ function isCount(value: unknown): value is number {
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every(isCount);
-}
-
-/**
- * TensorFlow takes memory over without a copy where it is aligned to 64 bytes. Large allocations of the C library
- * begin 16 bytes into a page, so 48 bytes further on they are; elsewhere it only costs the copy.
- */
-function alignedFloat32(length: number): Float32Array<ArrayBuffer> {
-  return new Float32Array(new ArrayBuffer(4 * length + 64), 48, length);
 }
 
 /** bfloat16 is the upper half of a float32. */

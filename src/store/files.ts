@@ -44,10 +44,15 @@ export function writeWhole(folder: string, name: string, bytes: Uint8Array): voi
 }
 
 /**
- * The bytes of a regular file, in memory of their own; undefined when there is none that can be read.
+ * The bytes of a regular file; undefined when there is none that can be read.
  * @param atMost of a longer file only the beginning is read
+ * @param allocate gives the memory for so many bytes
  */
-export function readWhole(path: string, atMost = Number.POSITIVE_INFINITY): Uint8Array<ArrayBuffer> | undefined {
+export function readWhole(
+  path: string,
+  atMost = Number.POSITIVE_INFINITY,
+  allocate = (size: number) => new Uint8Array(size),
+): Uint8Array<ArrayBuffer> | undefined {
   let file: number;
   try {
     file = openSync(path, READ);
@@ -56,7 +61,7 @@ export function readWhole(path: string, atMost = Number.POSITIVE_INFINITY): Uint
   }
   try {
     const stats = fstatSync(file);
-    return stats.isFile() ? readBytes(file, Math.min(stats.size, atMost)) : undefined;
+    return stats.isFile() ? readBytes(file, allocate(Math.min(stats.size, atMost))) : undefined;
   } catch {
     return undefined;
   } finally {
@@ -64,13 +69,13 @@ export function readWhole(path: string, atMost = Number.POSITIVE_INFINITY): Uint
   }
 }
 
-function readBytes(file: number, size: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(size);
+/** Fills `bytes`; gives fewer where the file has become shorter. */
+function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   let done = 0;
-  for (let read = -1; done < size && read !== 0; done += read) {
-    read = readSync(file, bytes, done, size - done, done);
+  for (let read = -1; done < bytes.length && read !== 0; done += read) {
+    read = readSync(file, bytes, done, bytes.length - done, done);
   }
-  return done === size ? bytes : bytes.slice(0, done);
+  return bytes.subarray(0, done);
 }
 
 /** Adds a short line; several processes may do so at once. */

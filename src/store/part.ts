@@ -4,15 +4,10 @@
 // Reference: the format section of huggingface/safetensors' README.
 
 import { crc32 } from './crc32.js';
+import type { KvRows } from './rows.js';
 
 /** To be raised whenever files, or the numbers that the forward pass gives, change: older files are then left unread. */
 export const FORMAT = 'kvgen-prompt-1';
-
-/** Keys and values of some positions, one pair a layer, [nHead, length, headDim] each. */
-export interface KvRows {
-  readonly length: number;
-  readonly layers: readonly { readonly k: Float32Array; readonly v: Float32Array }[];
-}
 
 export interface PartMeta {
   readonly fingerprint: string;
@@ -72,7 +67,10 @@ export function encodePart(part: Part, nHead: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** @throws Error saying what is wrong with the bytes */
+/**
+ * @param bytes at the beginning of their buffer; rows and logits are views of it
+ * @throws Error saying what is wrong with the bytes
+ */
 export function decodePart(bytes: Uint8Array<ArrayBuffer>): Part {
   const { header, dataStart } = readHeader(bytes);
   const array = (name: string): Float32Array | undefined => {
@@ -101,41 +99,6 @@ export function decodeMeta(header: string): PartMeta | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Positions [from, to) of keys or values, [nHead, length, headDim] each. */
-export function sliceRows({ length, layers }: KvRows, from: number, to: number, nHead: number): KvRows {
-  const slice = (values: Float32Array) => {
-    const headDim = values.length / nHead / Math.max(1, length);
-    const sliced = new Float32Array(nHead * (to - from) * headDim);
-    for (let head = 0; head < nHead; head++) {
-      const start = head * length * headDim;
-      sliced.set(values.subarray(start + from * headDim, start + to * headDim), head * (to - from) * headDim);
-    }
-    return sliced;
-  };
-  return { length: to - from, layers: layers.map(({ k, v }) => ({ k: slice(k), v: slice(v) })) };
-}
-
-/** The positions of all `parts`, one after the other. */
-export function joinRows(parts: readonly KvRows[], nHead: number): KvRows {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const join = (layer: number, side: 'k' | 'v') => {
-    const size = parts.reduce((sum, { layers }) => sum + (layers[layer]?.[side].length ?? 0), 0);
-    const joined = new Float32Array(size);
-    const rowsOfHead = size / nHead;
-    let at = 0;
-    for (const { layers } of parts) {
-      const values = layers[layer]?.[side] as Float32Array;
-      const n = values.length / nHead;
-      for (let head = 0; head < nHead; head++) {
-        joined.set(values.subarray(head * n, (head + 1) * n), head * rowsOfHead + at);
-      }
-      at += n;
-    }
-    return joined;
-  };
-  return { length, layers: (parts[0]?.layers ?? []).map((_, layer) => ({ k: join(layer, 'k'), v: join(layer, 'v') })) };
 }
 
 function namedArrays({ ids, rows, logits }: Part, nHead: number): NamedArray[] {

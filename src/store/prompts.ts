@@ -10,7 +10,8 @@ import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
 import type { Limits } from './limits.js';
 import { type Plan, planLookup } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
-import { decodePart, encodePart, joinRows, type KvRows, type Part, sliceRows } from './part.js';
+import { decodePart, encodePart, type Part, type PartMeta } from './part.js';
+import { type Allocate, type KvRows, RowsCollector, sliceRows } from './rows.js';
 import { recordUse } from './uses.js';
 
 export interface PromptStoreOptions {
@@ -22,6 +23,8 @@ export interface PromptStoreOptions {
   /** The model's name, for whoever lists what is stored. */
   readonly model: string;
   readonly nHead: number;
+  /** Gives the memory for what is found, where its user wants it laid out in some way. */
+  readonly allocate?: Allocate;
   /** Told what was damaged, or could not be written. */
   readonly onNote: (line: string) => void;
 }
@@ -53,15 +56,20 @@ export interface Computed {
   readonly prefillMs: (from: number, to: number) => number;
 }
 
-/** A file that was read, and how many of its ids are the prompt's. */
+/** What is left of a file once its rows are with the others. */
 interface Loaded {
   readonly name: PartName;
-  readonly part: Part;
+  readonly ids: readonly number[];
+  readonly meta: PartMeta;
+  readonly logits: Float32Array | null;
+  /** How many of its ids are the prompt's. */
   readonly agreed: number;
 }
 
 export class PromptStore {
   readonly #options: PromptStoreOptions;
+  /** Files are read one after the other into the same memory, which stays in the processor's cache. */
+  #scratch = new Uint8Array();
 
   constructor(options: PromptStoreOptions) {
     this.#options = options;
@@ -70,18 +78,21 @@ export class PromptStore {
   /** Never fails: what cannot be read is a miss. */
   find(ids: readonly number[]): Found {
     const plan = planLookup(this.#list(), this.#options.fingerprint, ids);
-    const loaded = this.#load(plan, ids);
+    const { nHead, allocate = (length) => new Float32Array(length) } = this.#options;
+    const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
+    const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id is run to get its logits
+    const rows = new RowsCollector(room, nHead, allocate);
+    const loaded = this.#load(plan, ids, rows);
     const agreed = loaded.reduce((sum, { agreed }) => sum + agreed, 0);
     const damaged = loaded.length < plan.parts.length;
-    const whole = plan.whole && !damaged && agreed === ids.length;
-    const logits = whole ? (loaded.at(-1)?.part.logits ?? null) : null;
-    const reused = logits === null ? Math.min(agreed, ids.length - 1) : agreed; // the last id must be run to get its logits
+    const logits = plan.whole && agreed === ids.length && !damaged ? (loaded.at(-1)?.logits ?? null) : null;
+    const reused = logits === null ? Math.min(agreed, ids.length - 1) : agreed;
     return {
       reused,
-      rows: this.#rows(loaded, reused),
+      rows: rows.finish(reused),
       logits,
       prefillMs: loaded.reduce(
-        (sum, { part, agreed }) => sum + (part.meta.prefillMs * agreed) / Math.max(1, part.ids.length),
+        (sum, { meta, ids, agreed }) => sum + (meta.prefillMs * agreed) / Math.max(1, ids.length),
         0,
       ),
       missReason: reused > 0 ? null : missReason(plan, damaged, ids.length),
@@ -122,8 +133,8 @@ export class PromptStore {
     }
   }
 
-  /** Reads files as long as they agree. */
-  #load(plan: Plan, ids: readonly number[]): Loaded[] {
+  /** Reads files as long as they agree, and collects their rows. */
+  #load(plan: Plan, ids: readonly number[], rows: RowsCollector): Loaded[] {
     const loaded: Loaded[] = [];
     for (const { name, take } of plan.parts) {
       const part = this.#read(name);
@@ -132,7 +143,8 @@ export class PromptStore {
       }
       const from = name.index * BLOCK_IDS;
       const agreed = agreedIds(part.ids, ids.slice(from, from + take));
-      loaded.push({ name, part, agreed });
+      rows.add(part.rows, agreed);
+      loaded.push({ name, ids: part.ids, meta: part.meta, logits: part.logits?.slice() ?? null, agreed });
       if (agreed < part.ids.length) {
         break;
       }
@@ -140,11 +152,11 @@ export class PromptStore {
     return loaded;
   }
 
-  /** A file that is whole and of this model; else undefined, and it is removed. */
+  /** A file that is whole and of this model, in `#scratch` until the next one; else undefined, and it is removed. */
   #read(name: PartName): Part | undefined {
     const { folder, write, fingerprint, onNote } = this.#options;
     const path = join(folder as string, name.file);
-    const bytes = readWhole(path);
+    const bytes = readWhole(path, undefined, (size) => this.#memory(size));
     if (bytes === undefined) {
       return undefined; // gone since it was listed
     }
@@ -166,13 +178,11 @@ export class PromptStore {
     }
   }
 
-  #rows(loaded: readonly Loaded[], length: number): KvRows {
-    const { nHead } = this.#options;
-    const parts = loaded.map(({ name, part }) => {
-      const take = Math.min(part.ids.length, length - name.index * BLOCK_IDS);
-      return take === part.ids.length ? part.rows : sliceRows(part.rows, 0, Math.max(0, take), nHead);
-    });
-    return length === 0 ? { length: 0, layers: [] } : joinRows(parts, nHead);
+  #memory(size: number): Uint8Array<ArrayBuffer> {
+    if (this.#scratch.length < size) {
+      this.#scratch = new Uint8Array(size);
+    }
+    return this.#scratch.subarray(0, size);
   }
 
   #firstDifference(
@@ -185,41 +195,44 @@ export class PromptStore {
     if (nearest === undefined || index >= ids.length) {
       return null;
     }
-    const part = loaded.find(({ name }) => name === nearest)?.part ?? this.#read(nearest);
-    const stored = part?.ids[index - nearest.index * BLOCK_IDS];
+    const { ids: known } = loaded.find(({ name }) => name === nearest) ?? this.#read(nearest) ?? { ids: [] };
+    const stored = known[index - nearest.index * BLOCK_IDS];
     return stored === undefined ? null : { index, stored, new: ids[index] as number };
   }
 
+  /** The blocks first: whoever finds an end finds what it builds on. */
   #write(folder: string, computed: Computed): void {
-    const { fingerprint, model, nHead, limits } = this.#options;
+    const { fingerprint, nHead, limits } = this.#options;
     const missing = partNames(fingerprint, computed.ids).filter(
       ({ file }) => statFile(join(folder, file)) === undefined,
     );
-    const from = (missing[0]?.index ?? 0) * BLOCK_IDS;
-    const rows = missing.length === 0 ? null : computed.rowsFrom(from);
-    const created = new Date().toISOString();
-    for (const name of rows === null ? [] : missing) {
-      const begin = name.index * BLOCK_IDS;
-      const end = begin + idCount(name);
-      const isEnd = name.kind === 'end';
-      const part: Part = {
-        ids: computed.ids.slice(begin, end),
-        rows: sliceRows(rows as KvRows, begin - from, end - from, nHead),
-        logits: isEnd ? computed.logits : null,
-        meta: {
-          fingerprint,
-          model,
-          created,
-          prefillMs: computed.prefillMs(begin, end),
-          words: isEnd ? computed.words : '',
-        },
-      };
-      const bytes = encodePart(part, nHead);
+    if (missing.length === 0) {
+      return;
+    }
+    const from = (missing[0] as PartName).index * BLOCK_IDS;
+    const rows = computed.rowsFrom(from);
+    for (const name of missing) {
+      const bytes = encodePart(this.#part(name, computed, rows, from), nHead);
       if (bytes.length * missing.length > limits.maxBytes) {
         throw new Error(`it takes more than KVGEN_CACHE_MAX_BYTES=${limits.maxBytes}`);
       }
       writeWhole(folder, name.file, bytes);
     }
+  }
+
+  /** @param rows positions of the prompt from `from` on */
+  #part(name: PartName, computed: Computed, rows: KvRows, from: number): Part {
+    const { fingerprint, model, nHead } = this.#options;
+    const begin = name.index * BLOCK_IDS;
+    const end = begin + idCount(name);
+    const isEnd = name.kind === 'end';
+    const [created, prefillMs] = [new Date().toISOString(), computed.prefillMs(begin, end)];
+    return {
+      ids: computed.ids.slice(begin, end),
+      rows: sliceRows(rows, begin - from, end - from, nHead),
+      logits: isEnd ? computed.logits : null,
+      meta: { fingerprint, model, created, prefillMs, words: isEnd ? computed.words : '' },
+    };
   }
 }
 
