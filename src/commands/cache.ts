@@ -88,8 +88,13 @@ function row(entry: StoredEntry): string[] {
     megabytes(bytes),
     String(hits),
     saved,
-    words || '(a beginning)',
+    words || noWords(entry),
   ];
+}
+
+/** A beginning of which every prompt is gone, or a prompt that was given as ids to a model without a tokenizer. */
+function noWords({ files }: StoredEntry): string {
+  return files.at(-1)?.startsWith('block') ? '(a beginning)' : '(ids)';
 }
 
 async function show(request: Request): Promise<void> {
