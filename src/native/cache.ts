@@ -2,8 +2,9 @@
 // folder holds code that will be loaded: it is used only if it is a real directory of this user that
 // nobody else can write to, and each file is hashed before it is used. Knows nothing of tfjs-node's folder.
 
-import { chmod, lstat, mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, lstat, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeDirectories } from '../directories.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { TFJS_NODE } from './pins.js';
 import { findCorrupt, type NativeRecord, readRecord } from './record.js';
@@ -16,7 +17,7 @@ export interface Cached {
 
 /** Makes the cache folder, or checks the one that is there; an error says why it cannot be used. */
 export async function openCache(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  makeDirectories(folder, 0o700);
   const stats = await lstat(folder);
   if (!stats.isDirectory()) throw new Error(`${folder}: expected a directory`);
   const uid = process.getuid?.();

@@ -4,6 +4,7 @@
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { makeDirectories } from '../directories.js';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 
 export type StoreKind = 'prompts' | 'answers';
@@ -59,7 +60,7 @@ export function openStore(
 }
 
 function makePrivate(root: string, folder: string): void {
-  mkdirSync(dirname(root), { recursive: true, mode: 0o700 });
+  makeDirectories(dirname(root), 0o700);
   makeOne(root);
   check(root, lstatSync(root), 0o022, 'written to');
   makeOne(folder);

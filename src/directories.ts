@@ -1,0 +1,21 @@
+// Makes a directory and those above it. Node's own way (mkdir with `recursive`) tries for ever where a file system
+// answers "no such file" for a directory whose parent exists, as /proc does. Knows nothing of what goes in.
+
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode } from './errors.js';
+
+/** @throws the system's error */
+export function makeDirectories(dir: string, mode: number): void {
+  if (existsSync(dir)) {
+    return;
+  }
+  makeDirectories(dirname(dir), mode);
+  try {
+    mkdirSync(dir, { mode });
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') {
+      throw error;
+    }
+  }
+}
