@@ -83,6 +83,15 @@ def test_adapts_a_model(folder, whole):
     assert (folder / "adapted/merges.txt").exists() and (folder / "adapted/tokenizer.json").exists()
 
 
+def test_averages_checkpoints(folder, whole):
+    run(folder, "--init", folder / "whole", "--out", folder / "other", "--steps", "5", "--decay", "5", "--batch", "2")
+    files = [folder / "whole/checkpoint.pt", folder / "other/checkpoint.pt"]
+    run(folder, "--init", folder / "whole", "--average", *files, "--out", folder / "mean")
+    other, mean = (load_file(folder / name / "model.safetensors") for name in ("other", "mean"))
+    for name, weights in mean.items():
+        assert torch.allclose(weights.float(), (whole[name].float() + other[name].float()) / 2, atol=2e-3), name
+
+
 def test_held_out_documents_are_never_packed(folder):
     documents = train.read_documents(folder / "stories.txt")
     kept, out = train.split_held_out(documents, {sha(s) for s in HELD_OUT})

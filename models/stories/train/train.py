@@ -370,6 +370,13 @@ class Run:
                 self.save("before-decay.pt")  # from here a longer run can go on at the full rate
 
 
+def average(model, files):
+    """The mean of the weights of several checkpoints: it generalizes better than any one of them."""
+    states = [torch.load(path, weights_only=True)["model"] for path in files]
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    return model
+
+
 # ---- command line ---------------------------------------------------------------------------
 
 
@@ -385,6 +392,7 @@ def parse_args():
     p.add_argument("texts", nargs="+", help="text files, documents ending with a line <|endoftext|>")
     p.add_argument("--held-out", help="file of SHA-256 of documents to evaluate on, never to train on")
     p.add_argument("--evaluate", metavar="FOLDER", help="only print the held-out loss of this model")
+    p.add_argument("--average", metavar="FILE", nargs="+", help="only write the mean of these checkpoints")
     p.add_argument("--init", metavar="FOLDER", help="start from this model, not from random weights")
     p.add_argument("--config", metavar="FOLDER", help="take the shape from here if there is no --init")
     p.add_argument("--tokenizer", metavar="FOLDER", help="default: that of the model")
@@ -422,11 +430,14 @@ def main():
     listed = set(Path(args.held_out).read_text().split()) if args.held_out else set()
     pairs = [split_held_out(read_documents(path), listed) for path in args.texts]
     held_out = [text for _, out in pairs for text in out]
-    if args.evaluate:
-        nats, bits, count = evaluate(load_model(args.evaluate), tokenizer, held_out)
+    if args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)
+    if args.average:
+        save_model(average(load_model(start), args.average), args.out, tokenizer_folder)
+    if args.average or args.evaluate:
+        nats, bits, count = evaluate(load_model(args.evaluate or args.out), tokenizer, held_out)
         print(f"{nats:.4f} nats per token, {bits:.4f} bits per byte ({len(held_out)} documents, {count} tokens)")
         return
-    Path(args.out).mkdir(parents=True, exist_ok=True)
     texts = [pack(encode(tokenizer, train), config["n_positions"]) for train, _ in pairs]
     args.mix = args.mix or [len(tokens) for tokens, _, _ in texts]
     print("rows of each text:", [len(tokens) for tokens, _, _ in texts], "held out:", len(held_out), flush=True)
