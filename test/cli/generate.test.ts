@@ -7,8 +7,8 @@ import { hasPython, kvgen, kvgenJson, kvgenOnTerminal, visible } from './run.js'
 const PROMPT = 'Once upon a time';
 const GREEDY = ['--temp', '0', '-n', '40', PROMPT];
 const GOLDEN =
-  ', there was a little girl named Lily. She loved to play with her toys and make things with them. One day, ' +
-  'she found a big, shiny thing in her room. She was very happy';
+  ', there was a little girl named Lily. She loved to play with her toys and eat yummy food. One day, ' +
+  "Lily's mom told her that they were going to have a party. Lily was";
 const noise = ['-m', BYTES, '--backend', 'cpu', '--ignore-eos'];
 
 describe('stdout is the text and one newline', () => {
