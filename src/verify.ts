@@ -54,6 +54,10 @@ export class CacheVerifier {
       newCache: () => engine.newCache(),
       prepare: (phase, tokens) => engine.prepare?.(phase, tokens),
       forward: (ids, cache) => this.#forward(ids, cache),
+      forwardRows: (rows, cache) => {
+        this.#see(rows.ids[0] as readonly number[], cache);
+        return engine.forwardRows(rows, cache);
+      },
       numTensors: () => engine.numTensors(),
       dispose: () => engine.dispose(),
     };
@@ -86,8 +90,12 @@ export class CacheVerifier {
   }
 
   #forward(ids: readonly number[], cache: KvCache | null): Float32Array {
-    this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...ids];
+    this.#see(ids, cache);
     return this.#engine.forward(ids, cache);
+  }
+
+  #see(ids: readonly number[], cache: KvCache | null): void {
+    this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...ids];
   }
 }
 

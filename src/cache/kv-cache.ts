@@ -3,7 +3,7 @@
 // TF.js cannot write in place, so appending is copying. To copy little, each layer has two segments: new rows
 // are appended to a short tail, and the tail to the long body only when it is full.
 
-import type { Tensor4D } from '@tensorflow/tfjs-core';
+import type { Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
 import type { KeyValue, Past } from '../model/gpt2.js';
 
@@ -18,11 +18,24 @@ interface Layer {
 /** Keys and values of the tokens run so far, `[B, nHead, length, headDim]` a layer, in two segments. */
 export class KvCache {
   #layers: readonly Layer[] | null = null;
+  /** Rows at the beginning of the body that are no tokens, for each sequence; empty: none for any. */
+  #padding: readonly number[] = [];
 
-  /** Tokens already cached: the position of the next one. */
+  /** Tokens already cached, of the longest sequence: the position of its next one. */
   get length(): number {
     const [layer] = this.#layers ?? [];
     return layer === undefined ? 0 : rows(layer.body) + rows(layer.tail);
+  }
+
+  /** Tokens already cached of each sequence; none before the first. */
+  get lengths(): readonly number[] {
+    return this.padding.map((rows) => this.length - rows);
+  }
+
+  /** Rows before the first token of each sequence, at which nobody may look: all in the body. */
+  get padding(): readonly number[] {
+    const B = this.#layers?.[0]?.tail.k.shape[0] ?? 0;
+    return Array.from({ length: B }, (_, b) => this.#padding[b] ?? 0);
   }
 
   /** Bytes of the positions in use: 2 · nLayer · B · nEmbd · 4 · length. */
@@ -74,19 +87,77 @@ export class KvCache {
   /** A second cache with the same tokens; costs no copy. Either may be appended to or disposed alone. */
   fork(): KvCache {
     const fork = new KvCache();
+    fork.#padding = this.#padding;
     fork.#layers = this.#layers?.map(({ body, tail }) => ({ body: cloned(body), tail: cloned(tail) })) ?? null;
     return fork;
+  }
+
+  /**
+   * A cache of several sequences, which end together: the shorter ones begin later.
+   * @param sources where they are, borrowed; each may be taken any number of times
+   */
+  static gather(sources: readonly Sequences[]): KvCache {
+    const lengths = sources.flatMap(({ cache, rows }) => rows.map((b) => cache.lengths[b] as number));
+    const longest = Math.max(...lengths);
+    const gathered = new KvCache();
+    gathered.#padding = lengths.map((length) => longest - length);
+    const layers = Array.from({ length: sources[0]?.cache.layers?.length ?? 0 }, (_, layer) => layer);
+    gathered.#layers = layers.map((layer) =>
+      tidied(() => {
+        const side = (name: 'k' | 'v') =>
+          tf.concat(
+            sources.map((source) => pick(source, layer, name, longest)),
+            0,
+          );
+        const body = { k: side('k'), v: side('v') }; // [B, nHead, longest, headDim]
+        return { body, tail: empty(body) };
+      }),
+    );
+    return gathered;
   }
 
   /** Frees everything; the cache is then empty and may be used again. */
   dispose(): void {
     tf.dispose(this.#tensors());
     this.#layers = null;
+    this.#padding = [];
   }
 
   #tensors(): Tensor4D[] {
     return (this.#layers ?? []).flatMap(({ body, tail }) => [body.k, body.v, tail.k, tail.v]);
   }
+}
+
+/** Some sequences of a cache, by their places in it. */
+export interface Sequences {
+  readonly cache: KvCache;
+  readonly rows: readonly number[];
+}
+
+/** Keys or values of these sequences in one layer, at the end of `length` rows. */
+function pick({ cache, rows }: Sequences, layer: number, side: 'k' | 'v', length: number): Tensor4D {
+  const past = cache.layers?.[layer] ?? [];
+  const segments = past.map((segment) => segment[side]).filter(({ size }) => size > 0);
+  const all = tf.gather<Tensor4D>(segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat(segments, 2), [
+    ...rows,
+  ]);
+  const missing = length - all.shape[2];
+  return missing < 0
+    ? tf.slice(all, [0, 0, -missing, 0], [-1, -1, length, -1]) // [rows, nHead, length, headDim]
+    : tf.pad(all, [
+        [0, 0],
+        [0, 0],
+        [missing, 0],
+        [0, 0],
+      ]);
+}
+
+/** Frees all that making a layer took, but for the layer. */
+function tidied(make: () => Layer): Layer {
+  return tf.tidy(() => {
+    const { body, tail } = make();
+    return { body: kept(body), tail: kept(tail) } as unknown as TensorContainer;
+  }) as unknown as Layer;
 }
 
 function rows({ k }: KeyValue): number {

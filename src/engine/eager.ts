@@ -7,8 +7,8 @@ import { tidyNumbers } from '../backend/tidy.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { forward, type Gpt2Weights, type Past } from '../model/gpt2.js';
-import type { Engine, ForwardPart } from './engine.js';
-import { forwardInputs } from './inputs.js';
+import { type Engine, type ForwardPart, lastRow } from './engine.js';
+import { forwardInputs, type Rows } from './inputs.js';
 
 export class EagerEngine implements Engine {
   readonly name = 'eager';
@@ -26,16 +26,11 @@ export class EagerEngine implements Engine {
   }
 
   forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
-    return tidyNumbers(() => {
-      const inputs = forwardInputs(ids, cache);
-      onPart?.('feed');
-      const { logits, presents } = forward(this.config, this.weights, inputs, past(cache));
-      onPart?.('graph');
-      cache?.append(presents);
-      const values = logits.dataSync<'float32'>();
-      onPart?.('read');
-      return values;
-    });
+    return this.#run(lastRow(ids), cache, onPart);
+  }
+
+  forwardRows(rows: Rows, cache: KvCache | null): Float32Array {
+    return this.#run(rows, cache);
   }
 
   numTensors(): number {
@@ -44,6 +39,19 @@ export class EagerEngine implements Engine {
 
   dispose(): void {
     tf.dispose(this.weights as unknown as TensorContainer);
+  }
+
+  #run(rows: Rows, cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
+    return tidyNumbers(() => {
+      const inputs = forwardInputs(rows, cache);
+      onPart?.('feed');
+      const { logits, presents } = forward(this.config, this.weights, inputs, past(cache));
+      onPart?.('graph');
+      cache?.append(presents);
+      const values = logits.dataSync<'float32'>();
+      onPart?.('read');
+      return values;
+    });
   }
 }
 

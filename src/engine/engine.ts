@@ -4,6 +4,7 @@
 
 import type { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
+import type { Rows } from './inputs.js';
 
 /** What a forward pass is made of: inputs to tensors, the model, logits and the cache brought forward. */
 export type ForwardPart = 'feed' | 'graph' | 'read';
@@ -16,9 +17,9 @@ export interface Engine {
   newCache(): KvCache;
   /**
    * Says what is coming, so that an engine can decide whether to capture first.
-   * @param phase prefill of so many tokens, or decode of at most so many steps
+   * @param phase prefill of so many tokens, decode of at most so many steps, or of that for several sequences together
    */
-  prepare?(phase: 'prefill' | 'decode', tokens: number): void;
+  prepare?(phase: 'prefill' | 'decode' | 'batch', tokens: number): void;
   /**
    * Runs `ids` through the model and returns the logits of the last one.
    * @param ids at least one, each below `vocabSize`
@@ -27,8 +28,20 @@ export interface Engine {
    * @returns [vocabSize], never to be written to (the memory may be shared with TensorFlow)
    */
   forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array;
+  /**
+   * Runs ids of several sequences, or asks for the logits of several ids.
+   * @param rows as many ids for each of the sequences that `cache` holds
+   * @param cache the tokens before them; null: there are none, and nothing is kept
+   * @returns [wanted, vocabSize] in one array, never to be written to
+   */
+  forwardRows(rows: Rows, cache: KvCache | null): Float32Array;
   /** TF.js tensors alive now: constant from token to token. */
   numTensors(): number;
   /** Frees the weights. Safe to call twice. */
   dispose(): void;
+}
+
+/** One sequence, and the logits of its last id. */
+export function lastRow(ids: readonly number[]): Rows {
+  return { ids: [ids], wanted: [ids.length - 1] };
 }

@@ -1,5 +1,6 @@
-// The captured engine: the forward pass recorded once and replayed as one TensorFlow graph call, for decode
-// steps and prefill chunks alike. Until it has captured, and whenever that fails, it is the eager engine.
+// The captured engine: the forward pass recorded and replayed as one TensorFlow graph call. One recording serves one
+// sequence, decode steps and prefill chunks alike; another the steps of any number of sequences together.
+// Until it has captured, and whenever that fails, it is the eager engine.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
@@ -19,8 +20,8 @@ import {
 import { argmax } from '../sampling/sampler.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
-import type { Engine, ForwardPart } from './engine.js';
-import { forwardInputs } from './inputs.js';
+import { type Engine, type ForwardPart, lastRow } from './engine.js';
+import { forwardInputs, paddingBias, type Rows } from './inputs.js';
 
 /** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
 const MIN_STEPS = 24;
@@ -28,8 +29,29 @@ const MIN_STEPS = 24;
 const MIN_PREFILL_WORK = 3e10;
 /** The largest difference to eager, as a share of the largest logit. */
 const TOLERANCE = 1e-4;
-/** Inputs before the past: ids, positions, bias, last. */
-const INPUTS = 4;
+/** What the two recordings are made of and checked with; their values do not matter, only that they differ. */
+const EXAMPLES: Record<Form, readonly [Example, Example]> = {
+  sequence: [
+    { ids: [[0]], body: 1, tail: 1 },
+    { ids: [[1, 2]], body: 3, tail: 2 },
+  ],
+  step: [
+    { ids: [[0], [1]], body: 2, tail: 1 },
+    { ids: [[1], [2], [0]], body: 3, tail: 2 },
+  ],
+};
+/** Inputs before the past: ids, positions, bias, last, and of steps the padding. */
+const INPUTS: Record<Form, number> = { sequence: 4, step: 5 };
+
+/** One sequence, of any number of ids; or one id of each of several sequences. */
+type Form = 'sequence' | 'step';
+
+/** Ids, and how many rows of past there are before them. */
+interface Example {
+  readonly ids: readonly (readonly number[])[];
+  readonly body: number;
+  readonly tail: number;
+}
 
 export interface GraphOptions extends CaptureOptions {
   /** Capture whether it pays or not. */
@@ -43,7 +65,7 @@ export class GraphEngine implements Engine {
   readonly #eager: EagerEngine;
   readonly #options: GraphOptions;
   readonly #parameters: readonly Tensor[];
-  #captured: Captured | null = null;
+  readonly #captured: Record<Form, Captured | null> = { sequence: null, step: null };
   #failed = false;
 
   /** @param weights the engine owns them from here on */
@@ -55,28 +77,63 @@ export class GraphEngine implements Engine {
   }
 
   get name(): 'eager' | 'graph' {
-    return this.#captured === null ? 'eager' : 'graph';
+    return this.#captured.sequence === null && this.#captured.step === null ? 'eager' : 'graph';
   }
 
   newCache(): KvCache {
     return new KvCache();
   }
 
-  prepare(phase: 'prefill' | 'decode', tokens: number): void {
+  prepare(phase: 'prefill' | 'decode' | 'batch', tokens: number): void {
+    const form: Form = phase === 'batch' ? 'step' : 'sequence';
     const size = this.#parameters.reduce((sum, tensor) => sum + tensor.size, 0);
-    const pays = phase === 'decode' ? tokens >= MIN_STEPS : tokens * size >= MIN_PREFILL_WORK;
-    if (this.#captured === null && !this.#failed && (pays || this.#options.always)) {
-      this.#capture();
+    const pays = phase === 'prefill' ? tokens * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
+    if (this.#captured[form] === null && !this.#failed && (pays || this.#options.always)) {
+      this.#capture(form);
     }
   }
 
   forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
-    if (this.#captured === null || cache === null) {
-      return this.#eager.forward(ids, cache, onPart);
+    const { sequence } = this.#captured;
+    return sequence === null || cache === null
+      ? this.#eager.forward(ids, cache, onPart)
+      : this.#replay(sequence, 'sequence', lastRow(ids), cache, onPart);
+  }
+
+  forwardRows(rows: Rows, cache: KvCache | null): Float32Array {
+    const { sequence, step } = this.#captured;
+    if (cache === null) {
+      return this.#eager.forwardRows(rows, cache);
     }
-    const captured = this.#captured;
+    if (rows.ids.length === 1 && sequence !== null && cache.padding.every((padded) => padded === 0)) {
+      return this.#replay(sequence, 'sequence', rows, cache);
+    }
+    const isStep = rows.ids.every((row) => row.length === 1) && cache.length > 0;
+    return isStep && step !== null ? this.#replay(step, 'step', rows, cache) : this.#eager.forwardRows(rows, cache);
+  }
+
+  numTensors(): number {
+    return this.#eager.numTensors();
+  }
+
+  dispose(): void {
+    for (const form of ['sequence', 'step'] as const) {
+      this.#captured[form]?.dispose();
+      this.#captured[form] = null;
+    }
+    this.#failed = true;
+    this.#eager.dispose();
+  }
+
+  #replay(
+    captured: Captured,
+    form: Form,
+    rows: Rows,
+    cache: KvCache,
+    onPart?: (part: ForwardPart) => void,
+  ): Float32Array {
     return tidyNumbers(() => {
-      const inputs = flatten(forwardInputs(ids, cache), cache.layers ?? emptyPast(this.config));
+      const inputs = flatten(form, forwardInputs(rows, cache), cache.layers ?? emptyPast(this.config));
       onPart?.('feed');
       const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]];
       onPart?.('graph');
@@ -87,28 +144,18 @@ export class GraphEngine implements Engine {
     });
   }
 
-  numTensors(): number {
-    return this.#eager.numTensors();
-  }
-
-  dispose(): void {
-    this.#captured?.dispose();
-    this.#captured = null;
-    this.#failed = true;
-    this.#eager.dispose();
-  }
-
-  /** Records at one token with a past of 1 + 1, and keeps it only if it agrees with eager elsewhere. */
-  #capture(): void {
+  /** Records one example, and keeps the recording only if it agrees with eager at the other. */
+  #capture(form: Form): void {
+    const [recorded, other] = EXAMPLES[form];
     try {
-      this.#captured = tf.tidy(() => {
+      this.#captured[form] = tf.tidy(() => {
         const captured = capture(
-          (inputs) => this.#run(inputs),
-          this.#example([0], 1, 1),
+          (inputs) => this.#run(form, inputs),
+          this.#example(form, recorded),
           this.#parameters,
           this.#options,
         );
-        this.#check(captured, this.#example([1, 2], 3, 2));
+        this.#check(captured, form, this.#example(form, other));
         return captured as unknown as TensorContainer;
       }) as unknown as Captured;
     } catch (error) {
@@ -118,16 +165,18 @@ export class GraphEngine implements Engine {
   }
 
   /** The forward pass with all its tensors in one list, as capture wants it. */
-  #run(inputs: readonly Tensor[]): Tensor[] {
+  #run(form: Form, inputs: readonly Tensor[]): Tensor[] {
     const [ids, positions, bias, last] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D];
-    const segments = pairs(inputs.slice(INPUTS) as Tensor4D[]);
+    const padding = form === 'step' ? (inputs[4] as Tensor4D) : null;
+    const segments = pairs(inputs.slice(INPUTS[form]) as Tensor4D[]);
     const past = Array.from({ length: this.config.nLayer }, (_, i) => segments.slice(2 * i, 2 * i + 2));
-    const { logits, presents } = forward(this.config, this.#eager.weights, { ids, positions, bias, last }, past);
+    const all: ForwardInputs = { ids, positions, bias, padding, last };
+    const { logits, presents } = forward(this.config, this.#eager.weights, all, past);
     return [logits, ...presents.flatMap(({ k, v }) => [k, v])];
   }
 
-  #check(captured: Captured, inputs: readonly Tensor[]): void {
-    const expected = (this.#run(inputs)[0] as Tensor).dataSync<'float32'>();
+  #check(captured: Captured, form: Form, inputs: readonly Tensor[]): void {
+    const expected = (this.#run(form, inputs)[0] as Tensor).dataSync<'float32'>();
     const found = (captured.run(inputs)[0] as Tensor).dataSync<'float32'>();
     const largest = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
     const difference = expected.reduce((max, x, i) => Math.max(max, Math.abs(x - (found[i] as number))), 0);
@@ -137,35 +186,47 @@ export class GraphEngine implements Engine {
     }
   }
 
-  /** Inputs with a made-up past: their values do not matter, only that they differ from place to place. */
-  #example(ids: readonly number[], body: number, tail: number): Tensor[] {
+  /** Inputs with a made-up past, in which the first of several sequences begins a row late. */
+  #example(form: Form, { ids, body, tail }: Example): Tensor[] {
     const { nLayer, nHead, headDim, nPositions, vocabSize } = this.config;
-    const T = ids.length;
-    const waves = (S: number): Tensor4D => tf.reshape(tf.sin(tf.range(0, nHead * S * headDim)), [1, nHead, S, headDim]);
+    const [B, T] = [ids.length, (ids[0] as readonly number[]).length];
+    const waves = (S: number): Tensor4D =>
+      tf.reshape(tf.sin(tf.range(0, B * nHead * S * headDim)), [B, nHead, S, headDim]);
     const segment = (S: number): KeyValue => ({ k: waves(S), v: waves(S) });
+    const int32 = (rows: number[]) => tf.tensor2d(Int32Array.from(rows), [B, T], 'int32');
     const inputs: ForwardInputs = {
-      ids: tf.tensor2d(
-        Int32Array.from(ids, (id) => id % vocabSize),
-        [1, T],
-        'int32',
-      ),
-      positions: tf.tensor2d(
-        Int32Array.from(ids, (_, i) => (body + tail + i) % nPositions),
-        [1, T],
-        'int32',
-      ),
+      ids: int32(ids.flatMap((row) => row.map((id) => id % vocabSize))),
+      positions: int32(ids.flatMap((row) => row.map((_, t) => (body + tail + t) % nPositions))),
       bias: causalBias(T, tail + T),
-      last: tf.tensor1d(Int32Array.of(T - 1), 'int32'),
+      padding:
+        form === 'step'
+          ? paddingBias(
+              ids.map((_, b) => Number(b === 0)),
+              body,
+            )
+          : null,
+      last: tf.tensor1d(
+        Int32Array.from(ids, (_, b) => b * T + T - 1),
+        'int32',
+      ),
     };
     return flatten(
+      form,
       inputs,
       Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
     );
   }
 }
 
-function flatten({ ids, positions, bias, last }: ForwardInputs, past: readonly Past[]): Tensor[] {
-  return [ids, positions, bias, last, ...past.flatMap((segments) => segments.flatMap(({ k, v }) => [k, v]))];
+function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {
+  const { ids, positions, bias, padding, last } = inputs;
+  const extra = form === 'step' ? [padding ?? noPadding(past)] : [];
+  return [ids, positions, bias, last, ...extra, ...past.flatMap((segments) => segments.flatMap(({ k, v }) => [k, v]))];
+}
+
+/** The recording of steps always adds the padding. */
+function noPadding(past: readonly Past[]): Tensor4D {
+  return tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]);
 }
 
 function pairs(tensors: readonly Tensor4D[]): KeyValue[] {

@@ -1,23 +1,42 @@
 // Token ids into the tensors that a forward pass takes. Positions come from the cache's length, never from a
 // counter of their own.
 
+import type { Tensor4D } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
 import type { KvCache } from '../cache/kv-cache.js';
-import { causalBias, type ForwardInputs } from '../model/gpt2.js';
+import { causalBias, type ForwardInputs, HIDDEN } from '../model/gpt2.js';
 
-/** The inputs for `ids` behind what `cache` holds. The caller disposes them. */
-export function forwardInputs(ids: readonly number[], cache: KvCache | null): ForwardInputs {
-  const T = ids.length;
-  const start = cache?.length ?? 0;
+/** T ids of each of B sequences, and the rows of [B·T] whose logits are asked for. */
+export interface Rows {
+  readonly ids: readonly (readonly number[])[];
+  readonly wanted: readonly number[];
+}
+
+/** The inputs for `ids` behind what `cache` holds of each sequence. The caller disposes them. */
+export function forwardInputs({ ids, wanted }: Rows, cache: KvCache | null): ForwardInputs {
+  const B = ids.length;
+  const T = (ids[0] as readonly number[]).length;
+  const starts = cache?.lengths ?? [];
   const newest = cache?.layers?.[0]?.at(-1)?.k.shape[2] ?? 0;
+  const int32 = (rows: number[]) => tf.tensor2d(Int32Array.from(rows), [B, T], 'int32');
   return {
-    ids: tf.tensor2d(Int32Array.from(ids), [1, T], 'int32'),
-    positions: tf.tensor2d(
-      Int32Array.from(ids, (_, i) => start + i),
-      [1, T],
-      'int32',
-    ),
+    ids: int32(ids.flat()),
+    positions: int32(ids.flatMap((row, b) => row.map((_, t) => (starts[b] ?? 0) + t))),
     bias: causalBias(T, newest + T), // [T, S]
-    last: tf.tensor1d(Int32Array.of(T - 1), 'int32'),
+    padding: cache === null || cache.padding.every((rows) => rows === 0) ? null : bodyPadding(cache),
+    last: tf.tensor1d(Int32Array.from(wanted), 'int32'),
   };
+}
+
+function bodyPadding({ padding, layers }: KvCache): Tensor4D {
+  return paddingBias(padding, layers?.[0]?.[0]?.k.shape[2] ?? 0);
+}
+
+/** For a segment of S rows of sequences of unequal length: hides what is before the first token of each. */
+export function paddingBias(padding: readonly number[], S: number): Tensor4D {
+  const values = new Float32Array(padding.length * S);
+  for (const [b, rows] of padding.entries()) {
+    values.fill(HIDDEN, b * S, b * S + rows);
+  }
+  return tf.tensor4d(values, [padding.length, 1, 1, S]); // [B, 1, 1, S]
 }

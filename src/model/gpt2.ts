@@ -53,14 +53,19 @@ export interface ForwardInputs {
   readonly ids: Tensor2D; // [B, T] int32, each below V
   readonly positions: Tensor2D; // [B, T] int32, each below nPositions
   readonly bias: Tensor2D; // [T, S], added to the scores of the newest segment; see causalBias
-  readonly last: Tensor1D; // [B] int32, the rows of [B·T, C] whose logits are asked for
+  /** [B, 1, 1, S], added to the scores of the segment before it, where sequences are of unequal length; else null. */
+  readonly padding: Tensor4D | null;
+  readonly last: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are asked for
 }
+
+/** Added to a score that must not count: its weight is then 0. */
+export const HIDDEN = -1e9;
 
 /** One layer's past: segments in the order of their tokens, or none; each may be empty. */
 export type Past = readonly KeyValue[];
 
 export interface ForwardResult {
-  readonly logits: Tensor2D; // [B, V]
+  readonly logits: Tensor2D; // [N, V]
   readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past, and the new tokens
 }
 
@@ -72,21 +77,21 @@ export interface ForwardResult {
 export function forward(
   config: Gpt2Config,
   weights: Gpt2Weights,
-  { ids, positions, bias, last }: ForwardInputs,
+  { ids, positions, bias, padding, last }: ForwardInputs,
   past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
-    const [B] = ids.shape;
+    const [B, T] = ids.shape;
     const embedded = tf.add(tf.gather(weights.wte, ids), tf.gather(weights.wpe, positions)); // [B, T, C]
     let x: Tensor2D = tf.reshape(embedded, [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.h.map((block, layer) => {
-      const step = transformerBlock({ config, block, layer, B, past: past?.[layer] ?? [], bias }, x);
+      const step = transformerBlock({ config, block, layer, B, T, past: past?.[layer] ?? [], bias, padding }, x);
       x = step.x;
       return { k: step.k, v: step.v };
     });
     // Only the rows that are asked for meet the vocabulary matrix.
-    const normed = layerNorm(tf.gather(x, last), weights.ln_f, config.layerNormEpsilon); // [B, C]
-    return { logits: tf.matMul<Tensor2D>(normed, weights.lm_head, false, true), presents }; // [B, V]
+    const normed = layerNorm(tf.gather(x, last), weights.ln_f, config.layerNormEpsilon); // [N, C]
+    return { logits: tf.matMul<Tensor2D>(normed, weights.lm_head, false, true), presents }; // [N, V]
   });
 }
 
@@ -98,7 +103,7 @@ export function causalBias(T: number, S: number): Tensor2D {
   return tf.tidy(() => {
     const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
     const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
-    return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), -1e9); // [T, S]
+    return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), HIDDEN); // [T, S]
   });
 }
 
@@ -108,8 +113,10 @@ interface LayerInputs {
   readonly block: Block;
   readonly layer: number;
   readonly B: number;
+  readonly T: number;
   readonly past: Past;
   readonly bias: Tensor2D; // [T, S]
+  readonly padding: Tensor4D | null; // [B, 1, 1, S]
 }
 
 /** x + attention, then + MLP. Its own tidy, so that one layer's scores are gone before the next layer's. */
@@ -125,16 +132,18 @@ function transformerBlock(inputs: LayerInputs, x: Tensor2D): KeyValue & { x: Ten
 }
 
 /** Causal multi-head self-attention of the new tokens over past and new tokens. */
-function attention({ config, block, layer, B, past, bias }: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D } {
+function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D } {
+  const { config, block, layer, past, bias, padding } = inputs;
   const [q, newK, newV] = tf.split<Tensor2D>(linear(x, block.attn.c_attn), 3, 1) as [Tensor2D, Tensor2D, Tensor2D]; // 3 × [B·T, C]
   const last = past.at(-1);
-  const k = appendRows(last?.k, splitHeads(newK, B, config)); // [B, nHead, S, headDim]
-  const v = appendRows(last?.v, splitHeads(newV, B, config)); // [B, nHead, S, headDim]
-  const scaled = tf.mul<Tensor4D>(splitHeads(q, B, config), scoreScale(config, layer)); // [B, nHead, T, headDim]
+  const k = appendRows(last?.k, splitHeads(newK, inputs)); // [B, nHead, S, headDim]
+  const v = appendRows(last?.v, splitHeads(newV, inputs)); // [B, nHead, S, headDim]
+  const scaled = tf.mul<Tensor4D>(splitHeads(q, inputs), scoreScale(config, layer)); // [B, nHead, T, headDim]
   const older = past.slice(0, -1);
   const scores = [...older, { k }].map((segment) => tf.matMul<Tensor4D>(scaled, segment.k, false, true)); // [B, nHead, T, S]
   const newest = scores.pop() as Tensor4D;
-  scores.push(tf.add<Tensor4D>(newest, bias));
+  const padded = padding === null ? undefined : scores.pop();
+  scores.push(...(padded === undefined ? [] : [tf.add<Tensor4D>(padded, padding as Tensor4D)]), tf.add(newest, bias));
   const mixed = mergeHeads(mixValues(scores, [...older.map((segment) => segment.v), v]), config.nEmbd); // [B·T, C]
   return { a: linear(mixed, block.attn.c_proj), k, v };
 }
@@ -151,8 +160,10 @@ function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Te
   return tf.div(mixed, total); // [B, nHead, T, headDim]
 }
 
-function splitHeads(x: Tensor2D, B: number, { nHead, headDim }: Gpt2Config): Tensor4D {
-  return tf.transpose(tf.reshape(x, [B, -1, nHead, headDim]), [0, 2, 1, 3]); // [B, nHead, T, headDim]
+/** A recording holds B, and so serves any length; or T where it is 1, and so serves any number of sequences. */
+function splitHeads(x: Tensor2D, { B, T, config: { nHead, headDim } }: LayerInputs): Tensor4D {
+  const [b, t] = B > 1 && T === 1 ? [-1, 1] : [B, -1];
+  return tf.transpose(tf.reshape(x, [b, t, nHead, headDim]), [0, 2, 1, 3]); // [B, nHead, T, headDim]
 }
 
 function mergeHeads(x: Tensor4D, C: number): Tensor2D {

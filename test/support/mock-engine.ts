@@ -4,6 +4,7 @@
 import type { KvCache } from '../../src/cache/kv-cache.js';
 import { parseConfig } from '../../src/config.js';
 import type { Engine } from '../../src/engine/engine.js';
+import type { Rows } from '../../src/engine/inputs.js';
 
 export interface ForwardCall {
   /** The ids handed over in this pass. */
@@ -82,6 +83,16 @@ export class MockEngine implements Engine {
     this.calls.push({ ids: [...ids], past: mock === null ? null : [...mock.ids] });
     if (mock !== null) mock.ids = seen;
     return Float32Array.from(this.#next(seen));
+  }
+
+  forwardRows({ ids, wanted }: Rows, cache: KvCache | null): Float32Array {
+    const [row] = ids as [readonly number[]];
+    const before = (cache as unknown as MockCache | null)?.ids ?? [];
+    const last = this.forward(row, cache);
+    const rows = wanted.map((t) =>
+      t === row.length - 1 ? last : Float32Array.from(this.#next([...before, ...row.slice(0, t + 1)])),
+    );
+    return Float32Array.from(rows.flatMap((logits) => [...logits]));
   }
 
   numTensors(): number {
