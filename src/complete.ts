@@ -3,15 +3,21 @@
 
 import type { Engine } from './engine/engine.js';
 import { type FinishReason, type GenerateOptions, type GenerateStats, generate } from './generate.js';
+import { rowLogprobs, type TokenLogprob } from './sampling/logprobs.js';
 import type { Sampler } from './sampling/sampler.js';
-import { Detokenizer } from './text/detokenizer.js';
-import { StopMatcher } from './text/stop.js';
+import { TokenStream } from './text/token-stream.js';
 import type { Tokenizer } from './text/tokenizer.js';
 
-export interface CompletionToken {
+/** Log-probabilities only where they were asked for. */
+export interface CompletionToken extends Partial<TokenLogprob> {
   readonly id: number;
   /** What this token released: text of unfinished characters and possible stop strings waits. */
   readonly text: string;
+}
+
+export interface CompleteOptions extends GenerateOptions {
+  /** Log-probability of each token, and the so many likeliest; undefined: neither. */
+  readonly logprobs?: number | undefined;
 }
 
 /**
@@ -26,30 +32,21 @@ export async function* complete(
   tokenizer: Pick<Tokenizer, 'bytes'> | null,
   promptIds: readonly number[],
   stops: readonly string[],
-  options: GenerateOptions,
+  options: CompleteOptions,
   stats: GenerateStats,
 ): AsyncGenerator<CompletionToken, FinishReason> {
-  const text = new TextStream(tokenizer, stops);
-  const ids = generate(engine, sampler, promptIds, options, stats);
-  let waiting: CompletionToken | null = null;
+  const stream = new TokenStream<Omit<CompletionToken, 'text'>>(tokenizer, stops);
+  const noted = new LogprobSampler(sampler, options.logprobs);
+  const ids = generate(engine, noted.sampler, promptIds, options, stats);
   try {
     for (;;) {
       const next = await ids.next();
       if (next.done === true) {
-        if (waiting !== null) {
-          yield { id: waiting.id, text: waiting.text + text.finish() };
-        }
-        return text.stopped ? 'stop' : next.value;
+        yield* stream.end();
+        return stream.stopped ? 'stop' : next.value;
       }
-      if (waiting !== null) {
-        yield waiting;
-      }
-      const token: CompletionToken = { id: next.value, text: text.add(next.value) };
-      waiting = text.holding ? token : null;
-      if (!text.holding) {
-        yield token;
-      }
-      if (text.stopped) {
+      yield* stream.add({ id: next.value, ...noted.last });
+      if (stream.stopped) {
         return 'stop';
       }
     }
@@ -58,35 +55,17 @@ export async function* complete(
   }
 }
 
-/** Ids to text: the streaming detokenizer, then the stop strings. */
-class TextStream {
-  stopped = false;
-  readonly #detokenizer: Detokenizer | null;
-  readonly #matcher: StopMatcher;
+/** A sampler, and what the logits that it last saw say of the id that it chose. */
+export class LogprobSampler {
+  last: TokenLogprob | undefined;
+  readonly sampler: Sampler;
 
-  constructor(tokenizer: Pick<Tokenizer, 'bytes'> | null, stops: readonly string[]) {
-    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
-    this.#matcher = new StopMatcher(stops);
-  }
-
-  /** Is text waiting for what comes next? */
-  get holding(): boolean {
-    return !this.stopped && ((this.#detokenizer?.holding ?? false) || this.#matcher.holding);
-  }
-
-  add(id: number): string {
-    return this.#match(this.#detokenizer?.add(id) ?? '');
-  }
-
-  /** What is still held when the ids end. */
-  finish(): string {
-    const text = this.#match(this.#detokenizer?.finish() ?? '');
-    return this.stopped ? text : text + this.#matcher.finish();
-  }
-
-  #match(piece: string): string {
-    const { text, stopped } = this.#matcher.push(piece);
-    this.stopped ||= stopped;
-    return text;
+  constructor(sampler: Sampler, k: number | undefined) {
+    const noting: Sampler = (logits, ids) => {
+      const id = sampler(logits, ids);
+      this.last = rowLogprobs(logits, id, k ?? 0);
+      return id;
+    };
+    this.sampler = k === undefined ? sampler : noting;
   }
 }

@@ -3,8 +3,9 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { KvCache } from './cache/kv-cache.js';
-import type { Engine } from './engine/engine.js';
-import { prefillChunks } from './engine/prefill.js';
+import { type Engine, lastRow } from './engine/engine.js';
+import type { Rows } from './engine/inputs.js';
+import { everyRow, prefillChunks } from './engine/prefill.js';
 import type { Sampler } from './sampling/sampler.js';
 
 export type FinishReason = 'stop' | 'length' | 'context' | 'abort';
@@ -23,6 +24,8 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal | undefined;
   /** Keeps the prompt's keys and values for other runs; used where `cache` is true. */
   readonly promptCache?: PromptCache | undefined;
+  /** Told the logits that follow each id of the prompt, in order; the prompt is then run whole. */
+  readonly onPromptLogits?: ((logits: Float32Array) => void) | undefined;
   /** After each prefill chunk: ids run so far, and ids in all. */
   readonly onPrefill?: (done: number, total: number) => void;
 }
@@ -158,7 +161,7 @@ class Run {
     const known = this.#restore();
     const start = performance.now();
     this.#prepare('prefill', this.ids.length - this.#stats.reusedTokens);
-    const logits = known ?? (await this.#prefillWindow());
+    const logits = known ?? (await this.#prefillWindow(this.#options.onPromptLogits));
     if (logits !== null) {
       const now = performance.now();
       this.#stats.promptMs = now - this.#start;
@@ -199,7 +202,9 @@ class Run {
 
   /** Takes over what is known of the prompt. @returns the logits that follow it, if all of it is */
   #restore(): Float32Array | null {
-    const restored = this.#cache === null ? undefined : this.#options.promptCache?.restore(this.ids);
+    const { promptCache, onPromptLogits } = this.#options;
+    const isAsked = this.#cache !== null && onPromptLogits === undefined;
+    const restored = isAsked ? promptCache?.restore(this.ids) : undefined;
     if (restored === undefined || restored === null) {
       return null;
     }
@@ -231,22 +236,31 @@ class Run {
     return this.#prefillWindow();
   }
 
-  async #prefillWindow(): Promise<Float32Array | null> {
-    const reused = this.#cache?.length ?? 0;
-    const chunks = this.#cache === null ? [this.#window] : prefillChunks(this.#window.slice(reused));
+  async #prefillWindow(onLogits?: (logits: Float32Array) => void): Promise<Float32Array | null> {
+    const ids = this.#window.slice(this.#cache?.length ?? 0);
+    const { vocabSize } = this.#engine.config;
     let logits: Float32Array | null = null;
-    let done = reused;
-    for (const chunk of chunks) {
+    for (const rows of this.#passes(ids, onLogits !== undefined)) {
       await setImmediate();
       if (this.#options.signal?.aborted) {
         return null;
       }
-      logits = this.#engine.forward(chunk, this.#cache);
-      done += chunk.length;
+      const values = this.#engine.forwardRows(rows, this.#cache);
+      for (let i = 0; i < rows.wanted.length; i++) {
+        logits = values.subarray(i * vocabSize, (i + 1) * vocabSize);
+        onLogits?.(logits);
+      }
       this.#measureCache();
-      this.#options.onPrefill?.(done, this.#window.length);
+      this.#options.onPrefill?.(this.#cache?.length ?? this.#window.length, this.#window.length);
     }
     return logits;
+  }
+
+  #passes(ids: readonly number[], every: boolean): Rows[] {
+    if (every) {
+      return everyRow(ids, this.#cache !== null);
+    }
+    return this.#cache === null ? [lastRow(ids)] : prefillChunks(ids).map(lastRow);
   }
 
   #measureCache(): void {

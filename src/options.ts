@@ -48,6 +48,8 @@ export interface GenerateArgs {
   readonly threads?: number;
   readonly echo: boolean;
   readonly json: boolean;
+  readonly jsonl: boolean;
+  readonly logprobs?: number;
   readonly stream: boolean;
   readonly verbose: boolean;
   readonly quiet: boolean;
@@ -255,6 +257,17 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   THREADS,
   { flags: '--echo', description: 'print the prompt first', fallback: false },
   { flags: '--json', description: 'print one JSON object at the end instead of the text', fallback: false },
+  {
+    flags: '--jsonl',
+    description: 'print a JSON object for each token as it comes, and one at the end',
+    fallback: false,
+  },
+  {
+    flags: '--logprobs <k>',
+    description:
+      "log-probabilities in --json and --jsonl, with the k likeliest; --echo: the prompt's too (default: none)",
+    parse: integer('--logprobs', 0, 1000),
+  },
   { flags: '--no-stream', description: 'print the text at the end (default: as it arrives)' },
   VERBOSE,
   QUIET,
@@ -319,6 +332,8 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
     [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
+    [args.json && args.jsonl, '--json cannot go with --jsonl'],
+    [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
     [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
     [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
@@ -340,6 +355,11 @@ export function wantsPromptCache({ cache, promptCache }: GenerateArgs, env: Node
     throw new UsageError(`KVGEN_PROMPT_CACHE must be 0 or 1, got ${quote(value)}`);
   }
   return cache && (promptCache ?? value === '1');
+}
+
+/** How many of the likeliest tokens go with each; undefined: no log-probabilities are computed. */
+export function wantedLogprobs({ logprobs, jsonl }: GenerateArgs): number | undefined {
+  return logprobs ?? (jsonl ? 0 : undefined);
 }
 
 function text(option: string): (value: string) => string {

@@ -7,7 +7,8 @@ import type { Backend } from '../backend/backend.js';
 import type { CompletionToken } from '../complete.js';
 import type { FinishReason } from '../generate.js';
 import { status } from '../native/status.js';
-import { type GenerateArgs, wantsPromptCache } from '../options.js';
+import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../options.js';
+import type { TokenLogprob } from '../sampling/logprobs.js';
 import type { AnswerStore } from '../store/answers.js';
 import { printable } from '../terminal.js';
 import type { GenerateRun } from './run.js';
@@ -19,6 +20,7 @@ const WORDS = 60;
 export interface Answer {
   readonly tokens: readonly CompletionToken[];
   readonly finishReason: FinishReason;
+  readonly promptLogprobs: readonly TokenLogprob[] | null;
   readonly seed: number;
   readonly engine: string;
   readonly positions: number;
@@ -51,7 +53,7 @@ export function askQuestion(
   if (machine.name === 'node' && tensorflow === undefined) {
     return { reason: 'which TensorFlow this is cannot be told; `kvgen setup` installs one' };
   }
-  const { model, file, truncatePrompt, json, stream, echo, verbose, quiet, color, ...rest } = args;
+  const { model, file, truncatePrompt, json, jsonl, logprobs, stream, echo, verbose, quiet, color, ...rest } = args;
   const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, logitBias, ...options } = rest;
   return {
     question: JSON.stringify({
@@ -60,6 +62,7 @@ export function askQuestion(
       options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
       logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
       seed: args.temperature > 0 ? seed : null,
+      logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],
       machine,
       environment: ENVIRONMENT.map((name) => process.env[name] ?? null),
       versions: [kvgenVersion(), machine.name === 'node' ? tensorflow : null],
@@ -69,12 +72,12 @@ export function askQuestion(
 
 /** Keeps a run that came to its end by itself. */
 export function keepAnswer(store: AnswerStore, question: string, run: GenerateRun): void {
-  const { tokens, finishReason, seed, engine, stats } = run;
+  const { tokens, finishReason, promptLogprobs, seed, engine, stats } = run;
   if (finishReason === 'abort') {
     return;
   }
   const { cachePositions: positions, cacheBytes: bytes } = stats;
-  const answer: Answer = { tokens, finishReason, seed, engine, positions, bytes };
+  const answer: Answer = { tokens, finishReason, promptLogprobs, seed, engine, positions, bytes };
   store.keep({
     question,
     answer,

@@ -5,21 +5,28 @@ import type { CompletionToken } from '../complete.js';
 import type { FinishReason } from '../generate.js';
 import type { GenerateArgs } from '../options.js';
 import type { Terminal } from '../terminal.js';
-import { reportJson, statisticsLine } from './report.js';
+import { reportFields, statisticsLine } from './report.js';
+import { tokenEvent } from './report-tokens.js';
 import type { GenerateRun } from './run.js';
+
+export interface Output {
+  readonly args: GenerateArgs;
+  readonly terminal: Terminal;
+}
 
 /**
  * @param run told what came
  * @param finish called after the text, before the JSON form and the statistics
  */
 export async function emit(
-  { args, terminal }: { readonly args: GenerateArgs; readonly terminal: Terminal },
+  output: Output,
   run: GenerateRun,
   tokens: AsyncGenerator<CompletionToken, FinishReason>,
   finish: () => Promise<void>,
 ): Promise<void> {
-  const streaming = args.stream && !args.json;
-  if (args.echo && !args.json) {
+  const { args, terminal } = output;
+  const isText = !args.json && !args.jsonl;
+  if (args.echo && isText) {
     terminal.progressDone();
     await terminal.write(run.prompt);
   }
@@ -29,18 +36,34 @@ export async function emit(
       run.finishReason = next.value;
       break;
     }
-    run.tokens.push(next.value);
-    await (streaming ? terminal.write(next.value.text) : undefined);
+    await writeToken(output, run, next.value);
   }
   const begun = run.finishReason !== 'abort' || run.tokens.length > 0 || args.echo;
-  if (!args.json && begun) {
-    await terminal.write(`${streaming ? '' : joined(run)}\n`);
+  if (isText && begun) {
+    await terminal.write(`${args.stream ? '' : joined(run)}\n`);
   }
   await finish();
-  await (args.json ? terminal.write(`${reportJson(run)}\n`) : undefined);
+  await writeReport(output, run);
   terminal.statistics(statisticsLine(run));
 }
 
-function joined(run: GenerateRun): string {
+/** A token as it comes: its event, its text, or nothing yet. */
+export async function writeToken({ args, terminal }: Output, run: GenerateRun, token: CompletionToken): Promise<void> {
+  run.tokens.push(token);
+  if (args.jsonl) {
+    await terminal.print(tokenEvent(run, token, run.tokens.length - 1));
+  } else if (args.stream && !args.json) {
+    await terminal.write(token.text);
+  }
+}
+
+/** What the JSON forms have at the end. */
+export async function writeReport({ args, terminal }: Output, run: GenerateRun): Promise<void> {
+  if (args.json || args.jsonl) {
+    await terminal.print(JSON.stringify({ ...(args.jsonl ? { type: 'done' } : {}), ...reportFields(run) }));
+  }
+}
+
+export function joined(run: GenerateRun): string {
   return run.tokens.map(({ text }) => text).join('');
 }

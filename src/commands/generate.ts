@@ -5,20 +5,20 @@ import { type Backend, loadBackend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
 import { complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
-import { EXIT, KvgenError, UsageError } from '../errors.js';
+import { EXIT, UsageError } from '../errors.js';
 import { newStats } from '../generate.js';
 import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
-import { checkIds, type Model, openModel } from '../model/model.js';
-import { checkGenerateArgs, type GenerateArgs } from '../options.js';
-import { encodePrompt, fitPrompt, readPrompt } from '../prompt.js';
+import { type Model, openModel } from '../model/model.js';
+import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
+import { readPrompt } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
-import { makeSampler } from '../sampling/sampler.js';
-import { Detokenizer } from '../text/detokenizer.js';
-import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
+import { rowLogprobs } from '../sampling/logprobs.js';
+import type { Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
 import { type Answer, askQuestion, firstWords, keepAnswer, type Machine, machineFor, replay } from './answers.js';
 import { emit } from './emit.js';
+import { decode, loopOptions, openTokenizer, type Prompt, preparePrompt, prepareSampler } from './prepare.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { GenerateRun } from './run.js';
 import { checkCacheEnvironment, checkUnchanged, openSaved, type Saved } from './saved.js';
@@ -44,7 +44,9 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
       : undefined;
   const saved = await openSaved(args, found, terminal);
   const asked = { args, found, text, saved, terminal, signal };
-  const prompt = args.answerCache ? await preparePrompt(asked, await loadConfig(found.dir)) : null;
+  const prompt = args.answerCache
+    ? fitted(asked, await loadConfig(found.dir), await openTokenizer(found.dir, args))
+    : null;
   const question = prompt === null ? null : ask(asked, prompt);
   const answer = question === null ? undefined : (saved?.answers?.find(question) as Answer | undefined);
   if (prompt !== null && answer !== undefined && !args.verifyCache) {
@@ -62,15 +64,6 @@ interface Asked extends Pick<Invocation, 'terminal' | 'signal'> {
   readonly text: string | undefined;
   /** null: neither cache was asked for. */
   readonly saved: Saved | null;
-}
-
-/** A prompt that fits the model. */
-interface Prompt {
-  readonly ids: readonly number[];
-  /** All of it, also what did not fit. */
-  readonly text: string;
-  readonly nCtx: number;
-  readonly tokenizer: Tokenizer | null;
 }
 
 interface Opened extends Asked {
@@ -113,23 +106,9 @@ async function loadAndRun(
   }
 }
 
-async function preparePrompt(asked: Asked, config: Gpt2Config): Promise<Prompt> {
-  return fitted(asked, config, await openTokenizer(asked.found.dir, asked.args));
-}
-
-/** The prompt's ids, checked against the model. @throws KvgenError when they do not fit */
+/** The prompt's ids and what they fit into. @throws KvgenError when they do not fit */
 function fitted({ args, found, text, terminal }: Asked, config: Gpt2Config, tokenizer: Tokenizer | null): Prompt {
-  const ids = args.promptIds ?? encodePrompt(text ?? '', tokenizer as Tokenizer, found.dir);
-  const nCtx = contextSize(args, config);
-  const { ids: kept, dropped } = fitPrompt(ids, nCtx, maxTokens(args), args.truncatePrompt);
-  if (dropped > 0) {
-    terminal.note(
-      `the prompt is too long: dropped ${dropped} tokens of its ${args.truncatePrompt}, kept ${kept.length}`,
-    );
-  }
-  checkIds(kept, { config });
-  checkBias(args, config);
-  return { ids: kept, text: text ?? decode(tokenizer, ids), nCtx, tokenizer };
+  return preparePrompt(args, text, { dir: found.dir, config, tokenizer, onNote: (line) => terminal.note(line) });
 }
 
 /** The question to the answer cache; says in one line where there can be none. */
@@ -146,8 +125,7 @@ async function runModel(opened: Opened): Promise<number> {
   const { args, saved, question, model, prompt, backend, terminal } = opened;
   const run = newRun(opened, prompt, backend, args.seed ?? randomInt(MAX_RANDOM_SEED), false);
   const verifier = args.verifyCache ? new CacheVerifier(model.engine, prompt.ids) : null;
-  const store = saved?.prompts(model.engine.config.nHead) ?? null;
-  const prompts = store === null ? null : new SavedPrompts(store, model.engine.config.nHead, firstWords(prompt.text));
+  const prompts = savedPrompts(opened, run);
   await emit(opened, run, tokensOf(opened, run, prompts, verifier), async () => {
     run.engine = model.engine.name;
     run.promptCache = prompts?.report ?? null;
@@ -164,6 +142,17 @@ async function runModel(opened: Opened): Promise<number> {
     run.verify.ok ? terminal.note(verifyLine(run.verify)) : terminal.error(verifyLine(run.verify));
   }
   return run.verify?.ok === false ? EXIT.failure : EXIT.ok;
+}
+
+/** null: not asked for, or of no use. */
+function savedPrompts({ saved, model, terminal, prompt }: Opened, run: GenerateRun): SavedPrompts | null {
+  const { nHead } = model.engine.config;
+  const store = saved?.prompts(nHead) ?? null;
+  if (store !== null && run.promptLogprobs !== null) {
+    terminal.note("--prompt-cache does not apply: the prompt's log-probabilities need all of it");
+    return null;
+  }
+  return store === null ? null : new SavedPrompts(store, nHead, firstWords(prompt.text));
 }
 
 function newRun(
@@ -187,6 +176,10 @@ function newRun(
     answerCached,
     promptCache: null,
     verify: null,
+    sample: null,
+    logprobs: args.logprobs ?? null,
+    promptLogprobs: args.echo && args.logprobs !== undefined ? [] : null,
+    tokenizer: prompt.tokenizer,
     tokenText: (id) => decode(prompt.tokenizer, [id]),
   };
 }
@@ -197,7 +190,8 @@ function tokensOf(
   promptCache: SavedPrompts | null,
   verifier: CacheVerifier | null,
 ) {
-  const sample = sampler(args, run.seed, prompt.tokenizer, model);
+  const { config } = model.engine;
+  const sample = prepareSampler(args, run.seed, prompt.tokenizer, config);
   return complete(
     verifier?.engine ?? model.engine,
     verifier?.record(sample) ?? sample,
@@ -205,11 +199,9 @@ function tokensOf(
     run.promptIds,
     args.stop,
     {
-      maxTokens: maxTokens(args),
-      nCtx: prompt.nCtx,
-      stopIds: args.ignoreEos ? [] : model.engine.config.eosTokenIds,
-      cache: args.cache,
-      onFull: args.onFull,
+      ...loopOptions(args, prompt, config),
+      logprobs: wantedLogprobs(args),
+      onPromptLogits: notePrompt(run),
       signal: AbortSignal.any([signal, terminal.closed]),
       promptCache: promptCache ?? undefined,
       onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
@@ -218,11 +210,29 @@ function tokensOf(
   );
 }
 
+/** Keeps what the model thought of each id of the prompt, where it was asked for. */
+function notePrompt({
+  promptLogprobs,
+  promptIds,
+  logprobs,
+}: GenerateRun): ((logits: Float32Array) => void) | undefined {
+  if (promptLogprobs === null) {
+    return undefined;
+  }
+  return (logits) => {
+    const next = promptIds[promptLogprobs.length + 1];
+    if (next !== undefined) {
+      promptLogprobs.push(rowLogprobs(logits, next, logprobs ?? 0));
+    }
+  };
+}
+
 /** A saved answer, written as if it had just been computed. */
 async function writeAnswer(asked: Asked, prompt: Prompt, answer: Answer): Promise<void> {
   const run = newRun(asked, prompt, machineFor(asked.args), asked.args.seed ?? answer.seed, true);
   run.engine = answer.engine;
   run.stats.loadMs = performance.now();
+  run.promptLogprobs?.push(...(answer.promptLogprobs ?? []));
   run.stats.generationTokens = answer.tokens.length;
   run.stats.cachePositions = answer.positions;
   run.stats.cacheBytes = answer.bytes;
@@ -234,46 +244,4 @@ async function verify(verifier: CacheVerifier | null, { terminal, signal }: Open
   const report = (await verifier?.compare(onStep, signal)) ?? null;
   terminal.progressDone();
   return report;
-}
-
-function sampler(args: GenerateArgs, seed: number, tokenizer: Tokenizer | null, model: Model) {
-  const ids = Array.from({ length: model.engine.config.vocabSize }, (_, id) => id);
-  return makeSampler(args, seed, tokenizer === null ? [] : ids.filter((id) => !tokenizer.has(id)));
-}
-
-/** null: a folder without one, which --prompt-ids can do without. */
-async function openTokenizer(dir: string, args: GenerateArgs): Promise<Tokenizer | null> {
-  if (args.promptIds === undefined || hasTokenizer(dir)) {
-    return loadTokenizer(dir);
-  }
-  if (args.stop.length > 0) {
-    throw new KvgenError(`${dir}: --stop needs a tokenizer: expected tokenizer.json, or vocab.json and merges.txt`);
-  }
-  return null;
-}
-
-function contextSize({ ctxSize }: GenerateArgs, { nPositions }: Gpt2Config): number {
-  if (ctxSize !== undefined && ctxSize > nPositions) {
-    throw new KvgenError(`--ctx-size ${ctxSize}: the model has ${nPositions} positions; give ${nPositions} or less`);
-  }
-  return ctxSize ?? nPositions;
-}
-
-function maxTokens(args: GenerateArgs): number {
-  return args.maxTokens === -1 ? Number.POSITIVE_INFINITY : args.maxTokens;
-}
-
-function checkBias({ logitBias }: GenerateArgs, { vocabSize }: Gpt2Config): void {
-  const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
-  if (bad !== undefined) {
-    throw new KvgenError(`--logit-bias ${bad}: the model's token ids end at ${vocabSize - 1}`);
-  }
-}
-
-function decode(tokenizer: Tokenizer | null, ids: readonly number[]): string {
-  if (tokenizer === null) {
-    return '';
-  }
-  const detokenizer = new Detokenizer(tokenizer);
-  return ids.map((id) => detokenizer.add(id)).join('') + detokenizer.finish();
 }

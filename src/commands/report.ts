@@ -1,6 +1,7 @@
 // What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
 
 import { promptCacheJson, verifyJson } from './report-cache.js';
+import { tokensJson } from './report-tokens.js';
 import type { GenerateRun } from './run.js';
 
 /** The line after the text: tokens, speed, what the cache holds, the seed. */
@@ -20,10 +21,11 @@ export function statisticsLine(run: GenerateRun): string {
   return parts.filter((part) => part !== undefined).join(' · ');
 }
 
-/** The object of --json, on one line. */
-export function reportJson(run: GenerateRun): string {
+/** The object of --json. */
+export function reportFields(run: GenerateRun): object {
   const { stats } = run;
-  return JSON.stringify({
+  return {
+    ...(run.sample === null ? {} : { sample: run.sample }),
     model: run.model,
     backend: run.backend.name,
     engine: run.engine,
@@ -34,6 +36,7 @@ export function reportJson(run: GenerateRun): string {
     seed: run.seed,
     prompt_ids: run.promptIds,
     ids: run.tokens.map(({ id }) => id),
+    ...tokensJson(run),
     prompt_tokens: run.promptIds.length,
     generation_tokens: stats.generationTokens,
     load_ms: round(stats.loadMs),
@@ -52,7 +55,7 @@ export function reportJson(run: GenerateRun): string {
     ...(run.verify === null ? {} : { verify: verifyJson(run.verify) }),
     num_tensors: stats.numTensors,
     peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
-  });
+  };
 }
 
 /** A second; null where nothing was measured. */

@@ -3,6 +3,8 @@
 import type { CompletionToken } from '../complete.js';
 import type { FinishReason, GenerateStats } from '../generate.js';
 import type { PromptCacheReport } from '../prompt-cache.js';
+import type { TokenLogprob } from '../sampling/logprobs.js';
+import type { Tokenizer } from '../text/tokenizer.js';
 import type { VerifyReport } from '../verify.js';
 import type { Machine } from './answers.js';
 
@@ -23,6 +25,14 @@ export interface GenerateRun {
   promptCache: PromptCacheReport | null;
   /** null: not asked for. */
   verify: VerifyReport | null;
+  /** Which of several samples; null: there is only one. */
+  readonly sample: number | null;
+  /** How many of the likeliest tokens are reported with each; null: log-probabilities were not asked for. */
+  readonly logprobs: number | null;
+  /** Of each id of the prompt after the first; null: not asked for. */
+  readonly promptLogprobs: TokenLogprob[] | null;
+  /** null: a model without one. */
+  readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
   /** A token as text, "" without a tokenizer. */
   readonly tokenText: (id: number) => string;
 }

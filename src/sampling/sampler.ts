@@ -207,8 +207,13 @@ export function makeSampler(options: SamplingOptions, seed: number, banned: read
   };
 }
 
+/** The logarithm of the sum of all exponentials of raw logits [vocab]: what a logit lacks to a log-probability. */
+export function logSumExp(logits: Float32Array): number {
+  const max = logits[argmax(logits)] ?? Number.NaN;
+  return max + Math.log(sumOfExp(logits, max));
+}
+
 /** Natural log-probability of an id under the softmax of raw logits [vocab]. */
 export function logprobOf(logits: Float32Array, id: number): number {
-  const max = logits[argmax(logits)] ?? Number.NaN;
-  return (logits[id] as number) - max - Math.log(sumOfExp(logits, max));
+  return (logits[id] as number) - logSumExp(logits);
 }

@@ -1,0 +1,23 @@
+// Log-probabilities of a row of raw logits: what the model thought of a token and of its rivals, before any bias,
+// penalty or filter. Natural logarithms, in float64. Knows nothing of tensors or text.
+
+import { logSumExp } from './sampler.js';
+import { selectTop } from './select.js';
+
+export interface TokenLogprob {
+  readonly logprob: number;
+  /** The likeliest ids, best first; absent where none were asked for. */
+  readonly top?: readonly { readonly id: number; readonly logprob: number }[];
+}
+
+/** @param k how many of the likeliest to name; 0: none */
+export function rowLogprobs(logits: Float32Array, id: number, k: number): TokenLogprob {
+  const total = logSumExp(logits);
+  const of = (token: number) => (logits[token] as number) - total;
+  if (k === 0) {
+    return { logprob: of(id) };
+  }
+  const best = new Int32Array(Math.min(k, logits.length));
+  selectTop(logits, best.length, best);
+  return { logprob: of(id), top: Array.from(best, (token) => ({ id: token, logprob: of(token) })) };
+}
