@@ -16,12 +16,12 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   { name: 'store', files: /^store\//, uses: ['errors, config'] },
   {
     name: 'generation',
-    files: /^(generate|prompt-cache|verify)\.ts$/,
+    files: /^(generate|generate-rows|prefill|prompt-cache|prompt-pool|sequence|verify)\.ts$/,
     uses: ['errors, config', 'sampling', 'tensors', 'store'],
   },
   {
     name: 'completion',
-    files: /^complete\.ts$/,
+    files: /^(complete|complete-rows)\.ts$/,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation'],
   },
   {

@@ -26,6 +26,8 @@ export interface CaptureOptions {
   readonly tfjsNodeDir: string;
   /** Products with a weight are split into as many, which the executor runs side by side. */
   readonly shards: number;
+  /** More than one row is going to meet the vocabulary; see plain-products.ts. */
+  readonly manyRows?: boolean;
 }
 
 let recording = false;
@@ -40,7 +42,7 @@ export function capture(
   fn: (inputs: readonly Tensor[]) => readonly Tensor[],
   inputs: readonly Tensor[],
   weights: readonly Tensor[],
-  { tfjsNodeDir, shards }: CaptureOptions,
+  { tfjsNodeDir, shards, manyRows = false }: CaptureOptions,
 ): Captured {
   if (recording) {
     throw new Error('a capture cannot run inside another');
@@ -57,7 +59,7 @@ export function capture(
   if ([...inputFeeds, ...weightFeeds].some(({ edge }) => fetches.includes(edge))) {
     throw new Error('an output that is an input or a weight itself cannot be captured');
   }
-  const graph = plainProducts(splitMatMuls(recorder.graph(), shards, backend.binding), backend.binding);
+  const graph = plainProducts(splitMatMuls(recorder.graph(), shards, backend.binding), backend.binding, manyRows);
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
   const model = load(backend, encodeSavedModel(graph, backend.binding, tfjsNodeDir));
   return new Replay(

@@ -9,6 +9,9 @@ import type { Rows } from './inputs.js';
 /** What a forward pass is made of: inputs to tensors, the model, logits and the cache brought forward. */
 export type ForwardPart = 'feed' | 'graph' | 'read';
 
+/** Prefill, and with the logits of every id; decode steps, and of several sequences together. */
+export type EnginePhase = 'prefill' | 'rows' | 'decode' | 'batch';
+
 export interface Engine {
   /** The one that runs now: a graph engine is eager until it has captured. */
   readonly name: 'eager' | 'graph';
@@ -17,9 +20,9 @@ export interface Engine {
   newCache(): KvCache;
   /**
    * Says what is coming, so that an engine can decide whether to capture first.
-   * @param phase prefill of so many tokens, decode of at most so many steps, or of that for several sequences together
+   * @param tokens to prefill, or steps at most
    */
-  prepare?(phase: 'prefill' | 'decode' | 'batch', tokens: number): void;
+  prepare?(phase: EnginePhase, tokens: number): void;
   /**
    * Runs `ids` through the model and returns the logits of the last one.
    * @param ids at least one, each below `vocabSize`

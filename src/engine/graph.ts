@@ -20,7 +20,7 @@ import {
 import { argmax } from '../sampling/sampler.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
-import { type Engine, type ForwardPart, lastRow } from './engine.js';
+import { type Engine, type EnginePhase, type ForwardPart, lastRow } from './engine.js';
 import { forwardInputs, paddingBias, type Rows } from './inputs.js';
 
 /** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
@@ -35,16 +35,21 @@ const EXAMPLES: Record<Form, readonly [Example, Example]> = {
     { ids: [[0]], body: 1, tail: 1 },
     { ids: [[1, 2]], body: 3, tail: 2 },
   ],
+  rows: [
+    { ids: [[0, 1]], body: 1, tail: 1 },
+    { ids: [[1, 2, 3]], body: 3, tail: 2 },
+  ],
   step: [
     { ids: [[0], [1]], body: 2, tail: 1 },
     { ids: [[1], [2], [0]], body: 3, tail: 2 },
   ],
 };
 /** Inputs before the past: ids, positions, bias, last, and of steps the padding. */
-const INPUTS: Record<Form, number> = { sequence: 4, step: 5 };
+const INPUTS: Record<Form, number> = { sequence: 4, rows: 4, step: 5 };
 
-/** One sequence, of any number of ids; or one id of each of several sequences. */
-type Form = 'sequence' | 'step';
+/** One sequence of any number of ids, and the logits of one or of several; or one id of each of several sequences. */
+type Form = 'sequence' | 'rows' | 'step';
+const FORMS: Record<EnginePhase, Form> = { prefill: 'sequence', decode: 'sequence', rows: 'rows', batch: 'step' };
 
 /** Ids, and how many rows of past there are before them. */
 interface Example {
@@ -53,7 +58,7 @@ interface Example {
   readonly tail: number;
 }
 
-export interface GraphOptions extends CaptureOptions {
+export interface GraphOptions extends Omit<CaptureOptions, 'manyRows'> {
   /** Capture whether it pays or not. */
   readonly always: boolean;
   /** Told why the engine stays eager. */
@@ -65,7 +70,7 @@ export class GraphEngine implements Engine {
   readonly #eager: EagerEngine;
   readonly #options: GraphOptions;
   readonly #parameters: readonly Tensor[];
-  readonly #captured: Record<Form, Captured | null> = { sequence: null, step: null };
+  readonly #captured: Record<Form, Captured | null> = { sequence: null, rows: null, step: null };
   #failed = false;
 
   /** @param weights the engine owns them from here on */
@@ -77,17 +82,18 @@ export class GraphEngine implements Engine {
   }
 
   get name(): 'eager' | 'graph' {
-    return this.#captured.sequence === null && this.#captured.step === null ? 'eager' : 'graph';
+    return Object.values(this.#captured).every((captured) => captured === null) ? 'eager' : 'graph';
   }
 
   newCache(): KvCache {
     return new KvCache();
   }
 
-  prepare(phase: 'prefill' | 'decode' | 'batch', tokens: number): void {
-    const form: Form = phase === 'batch' ? 'step' : 'sequence';
+  prepare(phase: EnginePhase, tokens: number): void {
+    const form = FORMS[phase];
     const size = this.#parameters.reduce((sum, tensor) => sum + tensor.size, 0);
-    const pays = phase === 'prefill' ? tokens * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
+    const isPrefill = phase === 'prefill' || phase === 'rows';
+    const pays = isPrefill ? tokens * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
     if (this.#captured[form] === null && !this.#failed && (pays || this.#options.always)) {
       this.#capture(form);
     }
@@ -101,15 +107,11 @@ export class GraphEngine implements Engine {
   }
 
   forwardRows(rows: Rows, cache: KvCache | null): Float32Array {
-    const { sequence, step } = this.#captured;
-    if (cache === null) {
-      return this.#eager.forwardRows(rows, cache);
-    }
-    if (rows.ids.length === 1 && sequence !== null && cache.padding.every((padded) => padded === 0)) {
-      return this.#replay(sequence, 'sequence', rows, cache);
-    }
-    const isStep = rows.ids.every((row) => row.length === 1) && cache.length > 0;
-    return isStep && step !== null ? this.#replay(step, 'step', rows, cache) : this.#eager.forwardRows(rows, cache);
+    const form = cache === null ? null : formOf(rows, cache);
+    const captured = form === null ? null : this.#captured[form];
+    return captured === null || form === null || cache === null
+      ? this.#eager.forwardRows(rows, cache)
+      : this.#replay(captured, form, rows, cache);
   }
 
   numTensors(): number {
@@ -117,7 +119,7 @@ export class GraphEngine implements Engine {
   }
 
   dispose(): void {
-    for (const form of ['sequence', 'step'] as const) {
+    for (const form of ['sequence', 'rows', 'step'] as const) {
       this.#captured[form]?.dispose();
       this.#captured[form] = null;
     }
@@ -149,12 +151,10 @@ export class GraphEngine implements Engine {
     const [recorded, other] = EXAMPLES[form];
     try {
       this.#captured[form] = tf.tidy(() => {
-        const captured = capture(
-          (inputs) => this.#run(form, inputs),
-          this.#example(form, recorded),
-          this.#parameters,
-          this.#options,
-        );
+        const captured = capture((inputs) => this.#run(form, inputs), this.#example(form, recorded), this.#parameters, {
+          ...this.#options,
+          manyRows: form !== 'sequence',
+        });
         this.#check(captured, form, this.#example(form, other));
         return captured as unknown as TensorContainer;
       }) as unknown as Captured;
@@ -205,10 +205,7 @@ export class GraphEngine implements Engine {
               body,
             )
           : null,
-      last: tf.tensor1d(
-        Int32Array.from(ids, (_, b) => b * T + T - 1),
-        'int32',
-      ),
+      last: tf.tensor1d(form === 'rows' ? [0, T - 1] : ids.map((_, b) => b * T + T - 1), 'int32'),
     };
     return flatten(
       form,
@@ -216,6 +213,15 @@ export class GraphEngine implements Engine {
       Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
     );
   }
+}
+
+/** The recording that can run this; null: none. */
+function formOf({ ids, wanted }: Rows, cache: KvCache): Form | null {
+  const isPadded = cache.padding.some((rows) => rows > 0);
+  if (ids.length === 1 && !isPadded) {
+    return wanted.length === 1 ? 'sequence' : 'rows';
+  }
+  return cache.length > 0 && ids.every((row) => row.length === 1) ? 'step' : null;
 }
 
 function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {

@@ -1,12 +1,28 @@
 // oneDNN's rewritten ops are made for many rows: with one they cost a step 10 to 20 %. TensorFlow rewrites
 // BatchMatMulV2 and not its successor, which computes the same; so this pass over a recorded graph renames.
+// Of several rows by a transposed weight, the vocabulary's, the plain product takes twenty times as long as oneDNN's.
 // Eager ops keep oneDNN's: its plain product runs there on the thread that takes signals, and is not safe on it.
 
 import { type AttributeTypes, DT_FLOAT, type Graph, type GraphNode } from './saved-model.js';
 
-/** The graph with every float product as BatchMatMulV3. */
-export function plainProducts(graph: Graph, types: AttributeTypes): Graph {
-  return { ...graph, nodes: graph.nodes.map((node) => (node.op === 'BatchMatMulV2' ? renamed(node, types) : node)) };
+/**
+ * The graph with every float product as BatchMatMulV3.
+ * @param manyRows leave products with a transposed weight as they are
+ */
+export function plainProducts(graph: Graph, types: AttributeTypes, manyRows = false): Graph {
+  const kept = manyRows ? transposedWeights(graph) : new Set<GraphNode>();
+  const isRenamed = (node: GraphNode) => node.op === 'BatchMatMulV2' && !kept.has(node);
+  return { ...graph, nodes: graph.nodes.map((node) => (isRenamed(node) ? renamed(node, types) : node)) };
+}
+
+/** Products whose right side is a placeholder of a matrix, or a slice of one, transposed. */
+function transposedWeights({ placeholders, nodes }: Graph): Set<GraphNode> {
+  const matrices = new Set(placeholders.filter(({ shape }) => shape.length === 2).map(({ name }) => name));
+  const slices = nodes.filter(({ op, inputs }) => op === 'Slice' && matrices.has(inputs[0] ?? ''));
+  const weights = new Set([...matrices, ...slices.map(({ name }) => name)]);
+  const isTransposed = ({ attributes }: GraphNode) =>
+    attributes.some(({ name, value }) => name === 'adj_y' && value === true);
+  return new Set(nodes.filter((node) => weights.has(node.inputs[1] ?? '') && isTransposed(node)));
 }
 
 /** V3 has the types of both sides and of the result apart. */
