@@ -107,11 +107,11 @@ export class GraphEngine implements Engine {
   }
 
   forwardRows(rows: Rows, cache: KvCache | null): Float32Array {
-    const form = cache === null ? null : formOf(rows, cache);
-    const captured = form === null ? null : this.#captured[form];
-    return captured === null || form === null || cache === null
+    const forms = cache === null ? [] : formsOf(rows, cache);
+    const form = forms.find((form) => this.#captured[form] !== null);
+    return form === undefined || cache === null
       ? this.#eager.forwardRows(rows, cache)
-      : this.#replay(captured, form, rows, cache);
+      : this.#replay(this.#captured[form] as Captured, form, rows, cache);
   }
 
   numTensors(): number {
@@ -215,13 +215,12 @@ export class GraphEngine implements Engine {
   }
 }
 
-/** The recording that can run this; null: none. */
-function formOf({ ids, wanted }: Rows, cache: KvCache): Form | null {
+/** The recordings that can run this, best first. */
+function formsOf({ ids, wanted }: Rows, cache: KvCache): Form[] {
   const isPadded = cache.padding.some((rows) => rows > 0);
-  if (ids.length === 1 && !isPadded) {
-    return wanted.length === 1 ? 'sequence' : 'rows';
-  }
-  return cache.length > 0 && ids.every((row) => row.length === 1) ? 'step' : null;
+  const isSteps = cache.length > 0 && ids.every((row) => row.length === 1);
+  const sequence: Form[] = ids.length === 1 && !isPadded ? [wanted.length === 1 ? 'sequence' : 'rows'] : [];
+  return isSteps ? [...sequence, 'step'] : sequence;
 }
 
 function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {
