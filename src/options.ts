@@ -37,6 +37,8 @@ export interface GenerateArgs {
   readonly repeatLastN: number;
   readonly logitBias: ReadonlyMap<number, number>;
   readonly seed?: number;
+  readonly samples: number;
+  readonly separator: string;
   /** undefined: as the environment says; see `wantsPromptCache`. */
   readonly promptCache?: boolean;
   readonly answerCache: boolean;
@@ -236,6 +238,13 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   },
   SEED,
   {
+    flags: '--samples <n>',
+    description: 'texts from the one prompt, written one after the other; sample i uses seed + i',
+    fallback: 1,
+    parse: integer('--samples', 1, 1024),
+  },
+  { flags: '--separator <line>', description: 'the line between two samples', fallback: '---' },
+  {
     flags: '--prompt-cache',
     description: "keep the prompt's keys and values on disk for the next run (default: off; KVGEN_PROMPT_CACHE=1: on)",
   },
@@ -332,6 +341,11 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
     [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
+    [args.samples > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
+    [
+      (args.seed ?? 0) > Number.MAX_SAFE_INTEGER - (args.samples - 1),
+      '--seed: seed + samples − 1 must be at most 2^53−1',
+    ],
     [args.json && args.jsonl, '--json cannot go with --jsonl'],
     [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],

@@ -53,7 +53,21 @@ export function askQuestion(
   if (machine.name === 'node' && tensorflow === undefined) {
     return { reason: 'which TensorFlow this is cannot be told; `kvgen setup` installs one' };
   }
-  const { model, file, truncatePrompt, json, jsonl, logprobs, stream, echo, verbose, quiet, color, ...rest } = args;
+  const {
+    model,
+    file,
+    truncatePrompt,
+    json,
+    jsonl,
+    logprobs,
+    separator,
+    stream,
+    echo,
+    verbose,
+    quiet,
+    color,
+    ...rest
+  } = args;
   const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, logitBias, ...options } = rest;
   return {
     question: JSON.stringify({
@@ -70,25 +84,29 @@ export function askQuestion(
   };
 }
 
-/** Keeps a run that came to its end by itself. */
-export function keepAnswer(store: AnswerStore, question: string, run: GenerateRun): void {
-  const { tokens, finishReason, promptLogprobs, seed, engine, stats } = run;
-  if (finishReason === 'abort') {
+/** Keeps runs of one question, one a sample, that came to their end by themselves. */
+export function keepAnswer(store: AnswerStore, question: string, runs: readonly [GenerateRun, ...GenerateRun[]]): void {
+  if (runs.some(({ finishReason }) => finishReason === 'abort')) {
     return;
   }
-  const { cachePositions: positions, cacheBytes: bytes } = stats;
-  const answer: Answer = { tokens, finishReason, promptLogprobs, seed, engine, positions, bytes };
+  const [first] = runs;
+  const generated = runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
   store.keep({
     question,
-    answer,
+    answer: runs.map(toAnswer),
     meta: {
-      model: run.model,
+      model: first.model,
       created: new Date().toISOString(),
-      words: firstWords(run.prompt),
-      tokens: run.promptIds.length + tokens.length,
-      ms: (stats.firstTokenMs ?? stats.promptMs ?? 0) + (stats.decodeMs ?? 0),
+      words: firstWords(first.prompt),
+      tokens: first.promptIds.length + generated,
+      ms: Math.max(...runs.map(({ stats }) => (stats.firstTokenMs ?? stats.promptMs ?? 0) + (stats.decodeMs ?? 0))),
     },
   });
+}
+
+function toAnswer({ tokens, finishReason, promptLogprobs, seed, engine, stats }: GenerateRun): Answer {
+  const { cachePositions: positions, cacheBytes: bytes } = stats;
+  return { tokens, finishReason, promptLogprobs, seed, engine, positions, bytes };
 }
 
 /** The saved tokens as the loop would have yielded them. */

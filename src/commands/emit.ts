@@ -38,8 +38,7 @@ export async function emit(
     }
     await writeToken(output, run, next.value);
   }
-  const begun = run.finishReason !== 'abort' || run.tokens.length > 0 || args.echo;
-  if (isText && begun) {
+  if (isText && hasBegun(args, run)) {
     await terminal.write(`${args.stream ? '' : joined(run)}\n`);
   }
   await finish();
@@ -62,6 +61,11 @@ export async function writeReport({ args, terminal }: Output, run: GenerateRun):
   if (args.json || args.jsonl) {
     await terminal.print(JSON.stringify({ ...(args.jsonl ? { type: 'done' } : {}), ...reportFields(run) }));
   }
+}
+
+/** Is there a text, empty or not, that a newline ends? */
+export function hasBegun({ echo }: GenerateArgs, { finishReason, tokens }: GenerateRun): boolean {
+  return finishReason !== 'abort' || tokens.length > 0 || echo;
 }
 
 export function joined(run: GenerateRun): string {

@@ -3,24 +3,23 @@
 import { randomInt } from 'node:crypto';
 import { type Backend, loadBackend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
-import { complete } from '../complete.js';
+import { type CompleteOptions, complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
 import { EXIT, UsageError } from '../errors.js';
-import { newStats } from '../generate.js';
 import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import { type Model, openModel } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
 import { readPrompt } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
-import { rowLogprobs } from '../sampling/logprobs.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
-import { type Answer, askQuestion, firstWords, keepAnswer, type Machine, machineFor, replay } from './answers.js';
+import { type Answer, askQuestion, firstWords, keepAnswer, machineFor, replay } from './answers.js';
 import { emit } from './emit.js';
-import { decode, loopOptions, openTokenizer, type Prompt, preparePrompt, prepareSampler } from './prepare.js';
+import { loopOptions, openTokenizer, type Prompt, preparePrompt, prepareSampler } from './prepare.js';
 import { missLine, verifyLine } from './report-cache.js';
-import type { GenerateRun } from './run.js';
+import { type GenerateRun, newRun, notePrompt } from './run.js';
+import { emitSamples, replaySamples, type Sample, sampleRows } from './samples.js';
 import { checkCacheEnvironment, checkUnchanged, openSaved, type Saved } from './saved.js';
 
 const MAX_RANDOM_SEED = 2 ** 32;
@@ -48,9 +47,9 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
     ? fitted(asked, await loadConfig(found.dir), await openTokenizer(found.dir, args))
     : null;
   const question = prompt === null ? null : ask(asked, prompt);
-  const answer = question === null ? undefined : (saved?.answers?.find(question) as Answer | undefined);
-  if (prompt !== null && answer !== undefined && !args.verifyCache) {
-    await writeAnswer(asked, prompt, answer);
+  const answers = question === null ? undefined : (saved?.answers?.find(question) as Answer[] | undefined);
+  if (prompt !== null && answers !== undefined && !args.verifyCache) {
+    await writeAnswers(asked, prompt, answers);
     return EXIT.ok;
   }
   return loadAndRun({ ...asked, prompt, question });
@@ -122,8 +121,16 @@ function ask({ args, saved, terminal }: Asked, { ids }: Prompt): string | null {
 }
 
 async function runModel(opened: Opened): Promise<number> {
-  const { args, saved, question, model, prompt, backend, terminal } = opened;
-  const run = newRun(opened, prompt, backend, args.seed ?? randomInt(MAX_RANDOM_SEED), false);
+  const { args, model, prompt, backend } = opened;
+  const seed = args.seed ?? randomInt(MAX_RANDOM_SEED);
+  const start = { args, model: opened.found.name, backend, prompt, answerCached: false };
+  if (args.samples > 1) {
+    const runs = Array.from({ length: args.samples }, (_, sample) => newRun({ ...start, seed: seed + sample, sample }));
+    await runSamples(opened, runs);
+    keep(opened, runs);
+    return EXIT.ok;
+  }
+  const run = newRun({ ...start, seed, sample: null });
   const verifier = args.verifyCache ? new CacheVerifier(model.engine, prompt.ids) : null;
   const prompts = savedPrompts(opened, run);
   await emit(opened, run, tokensOf(opened, run, prompts, verifier), async () => {
@@ -131,9 +138,38 @@ async function runModel(opened: Opened): Promise<number> {
     run.promptCache = prompts?.report ?? null;
     run.verify = run.finishReason === 'abort' ? null : await verify(verifier, opened);
   });
+  keep(opened, [run]);
+  sayWhatWasReused(opened, run);
+  return run.verify?.ok === false ? EXIT.failure : EXIT.ok;
+}
+
+/** The first sample is told what the prompt is, and all report its prefill. */
+async function runSamples(opened: Opened, runs: readonly GenerateRun[]): Promise<void> {
+  const { args, prompt, model } = opened;
+  const [first] = runs as [GenerateRun];
+  const prompts = savedPrompts(opened, first);
+  const samples = runs.map((run): Sample => {
+    const options = completeOptions(opened, run, run === first ? prompts : null);
+    const sampler = prepareSampler(args, run.seed, prompt.tokenizer, model.engine.config);
+    return { run, promptIds: run.promptIds, sampler, stops: args.stop, options, stats: run.stats };
+  });
+  await emitSamples(opened, runs, sampleRows(model.engine, prompt.tokenizer, samples), (run) => {
+    run.engine = model.engine.name;
+    run.promptCache = prompts?.report ?? null;
+    run.stats.reusedTokens = first.stats.reusedTokens;
+    run.stats.promptMs = first.stats.promptMs;
+    run === first || run.promptLogprobs?.push(...(first.promptLogprobs ?? []));
+  });
+  sayWhatWasReused(opened, first);
+}
+
+function keep({ question, saved }: Opened, runs: readonly GenerateRun[]): void {
   if (question !== null && saved?.answers) {
-    keepAnswer(saved.answers, question, run);
+    keepAnswer(saved.answers, question, runs as [GenerateRun, ...GenerateRun[]]);
   }
+}
+
+function sayWhatWasReused({ terminal }: Opened, run: GenerateRun): void {
   const missed = missLine(run);
   if (missed !== undefined) {
     terminal.statistics(missed);
@@ -141,7 +177,6 @@ async function runModel(opened: Opened): Promise<number> {
   if (run.verify !== null) {
     run.verify.ok ? terminal.note(verifyLine(run.verify)) : terminal.error(verifyLine(run.verify));
   }
-  return run.verify?.ok === false ? EXIT.failure : EXIT.ok;
 }
 
 /** null: not asked for, or of no use. */
@@ -155,88 +190,56 @@ function savedPrompts({ saved, model, terminal, prompt }: Opened, run: GenerateR
   return store === null ? null : new SavedPrompts(store, nHead, firstWords(prompt.text));
 }
 
-function newRun(
-  { args, found }: Asked,
-  prompt: Prompt,
-  backend: Machine,
-  seed: number,
-  answerCached: boolean,
-): GenerateRun {
-  return {
-    model: found.name,
-    backend,
-    engine: 'eager',
-    prompt: prompt.text,
-    promptIds: prompt.ids,
-    seed,
-    cache: args.cache,
-    stats: newStats(),
-    tokens: [],
-    finishReason: 'abort',
-    answerCached,
-    promptCache: null,
-    verify: null,
-    sample: null,
-    logprobs: args.logprobs ?? null,
-    promptLogprobs: args.echo && args.logprobs !== undefined ? [] : null,
-    tokenizer: prompt.tokenizer,
-    tokenText: (id) => decode(prompt.tokenizer, [id]),
-  };
-}
-
-function tokensOf(
-  { args, prompt, model, terminal, signal }: Opened,
-  run: GenerateRun,
-  promptCache: SavedPrompts | null,
-  verifier: CacheVerifier | null,
-) {
-  const { config } = model.engine;
-  const sample = prepareSampler(args, run.seed, prompt.tokenizer, config);
+function tokensOf(opened: Opened, run: GenerateRun, promptCache: SavedPrompts | null, verifier: CacheVerifier | null) {
+  const { args, prompt, model } = opened;
+  const sample = prepareSampler(args, run.seed, prompt.tokenizer, model.engine.config);
   return complete(
     verifier?.engine ?? model.engine,
     verifier?.record(sample) ?? sample,
     prompt.tokenizer,
     run.promptIds,
     args.stop,
-    {
-      ...loopOptions(args, prompt, config),
-      logprobs: wantedLogprobs(args),
-      onPromptLogits: notePrompt(run),
-      signal: AbortSignal.any([signal, terminal.closed]),
-      promptCache: promptCache ?? undefined,
-      onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
-    },
+    completeOptions(opened, run, promptCache),
     run.stats,
   );
 }
 
-/** Keeps what the model thought of each id of the prompt, where it was asked for. */
-function notePrompt({
-  promptLogprobs,
-  promptIds,
-  logprobs,
-}: GenerateRun): ((logits: Float32Array) => void) | undefined {
-  if (promptLogprobs === null) {
-    return undefined;
-  }
-  return (logits) => {
-    const next = promptIds[promptLogprobs.length + 1];
-    if (next !== undefined) {
-      promptLogprobs.push(rowLogprobs(logits, next, logprobs ?? 0));
-    }
+function completeOptions(opened: Opened, run: GenerateRun, promptCache: SavedPrompts | null): CompleteOptions {
+  const { args, prompt, model, terminal, signal } = opened;
+  const isFirst = run.sample === null || run.sample === 0;
+  return {
+    ...loopOptions(args, prompt, model.engine.config),
+    logprobs: wantedLogprobs(args),
+    onPromptLogits: isFirst ? notePrompt(run) : undefined,
+    signal: AbortSignal.any([signal, terminal.closed]),
+    promptCache: promptCache ?? undefined,
+    onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
   };
 }
 
-/** A saved answer, written as if it had just been computed. */
-async function writeAnswer(asked: Asked, prompt: Prompt, answer: Answer): Promise<void> {
-  const run = newRun(asked, prompt, machineFor(asked.args), asked.args.seed ?? answer.seed, true);
+/** Saved answers, written as if they had just been computed. */
+async function writeAnswers(asked: Asked, prompt: Prompt, answers: readonly Answer[]): Promise<void> {
+  const { args, found } = asked;
+  const start = { args, model: found.name, backend: machineFor(args), prompt, answerCached: true };
+  const isSample = args.samples > 1;
+  const runs = answers.map((answer, i) => {
+    const seed = args.seed === undefined ? answer.seed : args.seed + i;
+    return remember(newRun({ ...start, seed, sample: isSample ? i : null }), answer);
+  });
+  const [answer] = answers as [Answer];
+  await (isSample
+    ? emitSamples(asked, runs, replaySamples(runs, answers), () => {})
+    : emit(asked, runs[0] as GenerateRun, replay(answer), async () => {}));
+}
+
+function remember(run: GenerateRun, answer: Answer): GenerateRun {
   run.engine = answer.engine;
-  run.stats.loadMs = performance.now();
   run.promptLogprobs?.push(...(answer.promptLogprobs ?? []));
+  run.stats.loadMs = performance.now();
   run.stats.generationTokens = answer.tokens.length;
   run.stats.cachePositions = answer.positions;
   run.stats.cacheBytes = answer.bytes;
-  await emit(asked, run, replay(answer), async () => {});
+  return run;
 }
 
 async function verify(verifier: CacheVerifier | null, { terminal, signal }: Opened): Promise<VerifyReport | null> {

@@ -21,6 +21,30 @@ export function statisticsLine(run: GenerateRun): string {
   return parts.filter((part) => part !== undefined).join(' · ');
 }
 
+/** The line after several samples: what they are together. */
+export function samplesLine(runs: readonly GenerateRun[]): string {
+  const total = (of: (run: GenerateRun) => number) => runs.reduce((sum, run) => sum + of(run), 0);
+  const tokens = total(({ stats }) => stats.generationTokens);
+  const decodeMs = Math.max(...runs.map(({ stats }) => stats.decodeMs ?? 0));
+  const [first] = runs as [GenerateRun];
+  const parts = [
+    `${count(runs.length, 'sample')}, ${count(tokens, 'token')}`,
+    rate(tokens - runs.length, decodeMs)
+      ?.toFixed(0)
+      .concat(' tok/s'),
+    `prompt ${count(first.promptIds.length, 'token')} (${first.stats.reusedTokens} reused)`,
+    first.cache
+      ? `cache ${count(
+          total(({ stats }) => stats.cachePositions),
+          'position',
+        )}, ${megabytes(total(({ stats }) => stats.cacheBytes))}`
+      : 'cache off',
+    `seeds ${first.seed} to ${first.seed + runs.length - 1}`,
+    first.answerCached ? 'answer from the cache' : undefined,
+  ];
+  return parts.filter((part) => part !== undefined).join(' · ');
+}
+
 /** The object of --json. */
 export function reportFields(run: GenerateRun): object {
   const { stats } = run;

@@ -1,12 +1,14 @@
 // All that a run was made of, for its report and for the answer cache.
 
 import type { CompletionToken } from '../complete.js';
-import type { FinishReason, GenerateStats } from '../generate.js';
+import { type FinishReason, type GenerateStats, newStats } from '../generate.js';
+import type { GenerateArgs } from '../options.js';
 import type { PromptCacheReport } from '../prompt-cache.js';
-import type { TokenLogprob } from '../sampling/logprobs.js';
+import { rowLogprobs, type TokenLogprob } from '../sampling/logprobs.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { VerifyReport } from '../verify.js';
 import type { Machine } from './answers.js';
+import { decode, type Prompt } from './prepare.js';
 
 export interface GenerateRun {
   readonly model: string;
@@ -35,4 +37,52 @@ export interface GenerateRun {
   readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
   /** A token as text, "" without a tokenizer. */
   readonly tokenText: (id: number) => string;
+}
+
+/** What a run is known by before it starts. */
+export interface RunStart {
+  readonly args: GenerateArgs;
+  readonly model: string;
+  readonly backend: Machine;
+  readonly prompt: Prompt;
+  readonly seed: number;
+  readonly sample: number | null;
+  readonly answerCached: boolean;
+}
+
+export function newRun({ args, model, backend, prompt, seed, sample, answerCached }: RunStart): GenerateRun {
+  return {
+    model,
+    backend,
+    engine: 'eager',
+    prompt: prompt.text,
+    promptIds: prompt.ids,
+    seed,
+    cache: args.cache,
+    stats: newStats(),
+    tokens: [],
+    finishReason: 'abort',
+    answerCached,
+    promptCache: null,
+    verify: null,
+    sample,
+    logprobs: args.logprobs ?? null,
+    promptLogprobs: args.echo && args.logprobs !== undefined ? [] : null,
+    tokenizer: prompt.tokenizer,
+    tokenText: (id) => decode(prompt.tokenizer, [id]),
+  };
+}
+
+/** Keeps what the model thought of each id of the prompt, where it was asked for. */
+export function notePrompt(run: GenerateRun): ((logits: Float32Array) => void) | undefined {
+  const { promptLogprobs, promptIds, logprobs } = run;
+  if (promptLogprobs === null) {
+    return undefined;
+  }
+  return (logits) => {
+    const next = promptIds[promptLogprobs.length + 1];
+    if (next !== undefined) {
+      promptLogprobs.push(rowLogprobs(logits, next, logprobs ?? 0));
+    }
+  };
 }

@@ -31,6 +31,7 @@ const RANGES: Row[] = [
   [['--repeat-last-n', '-2', 'x'], '--repeat-last-n must be a whole number in -1 … 2^53−1, got -2'],
   [['--seed', '-1', 'x'], '--seed must be a whole number in 0 … 2^53−1, got -1'],
   [['--seed', '9007199254740992', 'x'], '--seed must be a whole number in 0 … 2^53−1, got 9007199254740992'],
+  [['--samples', '0', 'x'], '--samples must be a whole number in 1 … 1024, got 0'],
   [['--logprobs', '-1', 'x'], '--logprobs must be a whole number in 0 … 1000, got -1'],
   [['--threads', '0', 'x'], '--threads must be a whole number in 1 … 1024, got 0'],
   [['--logit-bias', '5', 'x'], `--logit-bias must be a token id, '=' and a number or -inf, got 5`],
@@ -49,6 +50,8 @@ const RANGES: Row[] = [
 ];
 
 const CONFLICTS: Row[] = [
+  [['--samples', '2', '--verify-cache', 'x'], '--samples cannot go with --verify-cache'],
+  [['--samples', '2', '--seed', '9007199254740991', 'x'], '--seed: seed + samples − 1 must be at most 2^53−1'],
   [['--json', '--jsonl', 'x'], '--json cannot go with --jsonl'],
   [['--logprobs', '2', 'x'], '--logprobs needs --json or --jsonl'],
   [['-q', '--verbose', 'x'], '--quiet cannot go with --verbose'],
@@ -65,8 +68,6 @@ const UNKNOWN: Row[] = [
   ...['-t', '-s', '-p', '-v', '--sead', '--no-nothing', '--json=1'].map(
     (option): Row => [[option, '1'], `unknown option '${option}'; \`kvgen --help\``],
   ),
-  // They come later, and are not accepted and ignored until then.
-  ...['--samples'].map((option): Row => [[option, '1'], `unknown option '${option}'`]),
   [['tokenize', '--json', 'x'], "unknown option '--json'; `kvgen tokenize --help`"],
   [['-n'], "option '-n, --max-tokens <n>' argument missing"],
   [['completion', 'tcsh'], 'expected bash or zsh, got tcsh'],
