@@ -8,6 +8,7 @@ import {
   DOCTOR_OPTIONS,
   GENERATE_OPTIONS,
   type OptionRow,
+  SCORE_OPTIONS,
   TOKENIZE_OPTIONS,
 } from './options.js';
 import type { Terminal } from './terminal.js';
@@ -66,6 +67,7 @@ const GENERATE: CommandRow = {
   ],
   notes: `
 Commands (kvgen <command> --help):
+  score        log-probabilities of given continuations, perplexity of a text
   bench        measure prefill and decode, with and without the cache
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path
   tokenize     token ids of a text as a JSON array
@@ -82,6 +84,22 @@ Environment: KVGEN_MODEL, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (
 
 export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
   GENERATE,
+  {
+    name: 'score',
+    description: 'Log-probabilities of given continuations of a prompt, best first; or the perplexity of a text.',
+    usage: '[options] [prompt]',
+    maxWords: 1,
+    options: SCORE_OPTIONS,
+    examples: [
+      'kvgen score --choices " dog| house" "The puppy was a little"',
+      'kvgen score --perplexity story.txt',
+      'kvgen score --perplexity stories.txt --per-document --json',
+    ],
+    notes: `
+Choices are tokenized apart from the prompt and taken literally: a leading space is yours to write. PROBABILITY is the
+share among these choices. With --prompt-cache a long prompt is computed once for any number of runs.`,
+    load: async () => (await import('./commands/score.js')).scoreCommand,
+  },
   {
     name: 'bench',
     description: 'Measure prefill and decode at several depths of the cache, and decode without it. Samples nothing.',

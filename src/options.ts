@@ -58,6 +58,31 @@ export interface GenerateArgs {
   readonly color: 'auto' | 'always' | 'never';
 }
 
+/** What decides what is read from disk and kept there. */
+export type StoreArgs = Pick<
+  GenerateArgs,
+  'cache' | 'promptCache' | 'answerCache' | 'cacheDir' | 'writeCache' | 'verbose'
+>;
+
+/** What `kvgen score` was asked for. */
+export interface ScoreArgs extends Omit<StoreArgs, 'answerCache' | 'cache'> {
+  readonly model: string;
+  readonly file?: string;
+  readonly promptIds?: readonly number[];
+  readonly choices?: readonly string[];
+  readonly choicesFile?: string;
+  readonly perplexity?: string;
+  readonly stride?: number;
+  readonly perDocument: boolean;
+  readonly ctxSize?: number;
+  readonly backend: 'auto' | 'node' | 'wasm' | 'cpu';
+  readonly engine: 'auto' | 'eager' | 'graph';
+  readonly threads?: number;
+  readonly json: boolean;
+  readonly quiet: boolean;
+  readonly color: 'auto' | 'always' | 'never';
+}
+
 /** What `kvgen cache` was asked for. */
 export interface CacheArgs {
   readonly cacheDir?: string;
@@ -150,13 +175,36 @@ const CACHE_DIR: OptionRow = {
   parse: text('--cache-dir'),
 };
 
+const PROMPT_IDS: OptionRow = {
+  flags: '--prompt-ids <ids>',
+  description: 'the prompt as token ids: 1,2,3 (default: none)',
+  parse: tokenIds,
+};
+const CTX_SIZE: OptionRow = {
+  flags: '-c, --ctx-size <n>',
+  description: "context in tokens, at most the model's (default: the model's)",
+  parse: integer('--ctx-size', 1),
+};
+const PROMPT_CACHE: OptionRow = {
+  flags: '--prompt-cache',
+  description: "keep the prompt's keys and values on disk for the next run (default: off; KVGEN_PROMPT_CACHE=1: on)",
+};
+const NO_PROMPT_CACHE: OptionRow = {
+  flags: '--no-prompt-cache',
+  description: 'neither read nor keep them (default: as KVGEN_PROMPT_CACHE says)',
+};
+const NO_WRITE_CACHE: OptionRow = {
+  flags: '--no-write-cache',
+  description: 'read saved prompts and answers, write nothing (default: write)',
+};
+
 export const TOKENIZE_OPTIONS: readonly OptionRow[] = [MODEL, FILE];
 export const DOCTOR_OPTIONS: readonly OptionRow[] = [MODEL, COLOR];
 
 export const GENERATE_OPTIONS: readonly OptionRow[] = [
   MODEL,
   FILE,
-  { flags: '--prompt-ids <ids>', description: 'the prompt as token ids: 1,2,3 (default: none)', parse: tokenIds },
+  PROMPT_IDS,
   {
     flags: '--truncate-prompt <part>',
     description: 'drop this part of a prompt that does not fit (default: refuse it)',
@@ -168,11 +216,7 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     fallback: 128,
     parse: integer('--max-tokens', -1),
   },
-  {
-    flags: '-c, --ctx-size <n>',
-    description: "context in tokens, at most the model's (default: the model's)",
-    parse: integer('--ctx-size', 1),
-  },
+  CTX_SIZE,
   { flags: '--stop <text>', description: 'stop before this text; repeatable', fallback: [], parse: stopText },
   { flags: '--ignore-eos', description: 'treat the end-of-text token like any other', fallback: false },
   { flags: '--no-cache', description: 'recompute everything for each token (default: keep keys and values)' },
@@ -244,18 +288,15 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     parse: integer('--samples', 1, 1024),
   },
   { flags: '--separator <line>', description: 'the line between two samples', fallback: '---' },
-  {
-    flags: '--prompt-cache',
-    description: "keep the prompt's keys and values on disk for the next run (default: off; KVGEN_PROMPT_CACHE=1: on)",
-  },
-  { flags: '--no-prompt-cache', description: 'neither read nor keep them (default: as KVGEN_PROMPT_CACHE says)' },
+  PROMPT_CACHE,
+  NO_PROMPT_CACHE,
   {
     flags: '--answer-cache',
     description: 'reuse a whole answer when everything that decides it is the same',
     fallback: false,
   },
   CACHE_DIR,
-  { flags: '--no-write-cache', description: 'read saved prompts and answers, write nothing (default: write)' },
+  NO_WRITE_CACHE,
   {
     flags: '--verify-cache',
     description: 'compare the logits with those of an uncached pass, step by step',
@@ -278,6 +319,49 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
     parse: integer('--logprobs', 0, 1000),
   },
   { flags: '--no-stream', description: 'print the text at the end (default: as it arrives)' },
+  VERBOSE,
+  QUIET,
+  COLOR,
+];
+
+export const SCORE_OPTIONS: readonly OptionRow[] = [
+  MODEL,
+  FILE,
+  PROMPT_IDS,
+  {
+    flags: '--choices <a|b|c>',
+    description: 'continuations to score, taken literally (default: none)',
+    parse: choiceTexts,
+  },
+  {
+    flags: '--choices-file <path>',
+    description: 'the same, one a line (default: none)',
+    parse: text('--choices-file'),
+  },
+  {
+    flags: '--perplexity <path>',
+    description: 'score a text file instead of choices (default: none)',
+    parse: text('--perplexity'),
+  },
+  {
+    flags: '--stride <n>',
+    description: 'tokens by which the window moves over a longer text (default: half the context)',
+    parse: integer('--stride', 1),
+  },
+  {
+    flags: '--per-document',
+    description: 'score each document of the file alone; a line <|endoftext|> ends one',
+    fallback: false,
+  },
+  CTX_SIZE,
+  PROMPT_CACHE,
+  NO_PROMPT_CACHE,
+  CACHE_DIR,
+  NO_WRITE_CACHE,
+  BACKEND,
+  ENGINE,
+  THREADS,
+  { flags: '--json', description: 'print JSON instead of a table', fallback: false },
   VERBOSE,
   QUIET,
   COLOR,
@@ -337,7 +421,7 @@ export const BENCH_OPTIONS: readonly OptionRow[] = [
 
 /** Exit 2, by name, for what cannot go together. */
 export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
-  const conflicts: [boolean, string][] = [
+  throwFirst([
     [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
     [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
@@ -352,7 +436,27 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
     [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
     [args.promptIds !== undefined && args.file !== undefined, '--prompt-ids cannot go with --file'],
-  ];
+  ]);
+}
+
+/** Exit 2, by name, for what cannot go together in score. */
+export function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
+  const { choices, choicesFile, perplexity, stride, perDocument, file, promptIds } = args;
+  const given = [choices, choicesFile, perplexity].filter((value) => value !== undefined).length;
+  const isText = perplexity !== undefined;
+  throwFirst([
+    [given !== 1, 'expected one of --choices, --choices-file and --perplexity'],
+    [isText && (prompt ?? file ?? promptIds) !== undefined, '--perplexity cannot go with a prompt'],
+    [!isText && stride !== undefined, '--stride needs --perplexity'],
+    [!isText && perDocument, '--per-document needs --perplexity'],
+    [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
+    [promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
+    [promptIds !== undefined && file !== undefined, '--prompt-ids cannot go with --file'],
+    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
+  ]);
+}
+
+function throwFirst(conflicts: readonly [holds: boolean, message: string][]): void {
   const conflict = conflicts.find(([holds]) => holds);
   if (conflict !== undefined) {
     throw new UsageError(conflict[1]);
@@ -363,7 +467,10 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
  * Are prompts kept? `--no-cache` overrides the environment.
  * @throws UsageError when the environment says neither yes nor no
  */
-export function wantsPromptCache({ cache, promptCache }: GenerateArgs, env: NodeJS.ProcessEnv): boolean {
+export function wantsPromptCache(
+  { cache, promptCache }: Pick<GenerateArgs, 'cache' | 'promptCache'>,
+  env: NodeJS.ProcessEnv,
+): boolean {
   const { KVGEN_PROMPT_CACHE: value = '' } = env;
   if (!['', '0', '1'].includes(value)) {
     throw new UsageError(`KVGEN_PROMPT_CACHE must be 0 or 1, got ${quote(value)}`);
@@ -433,6 +540,14 @@ function tokenIds(value: string): number[] {
     throw new UsageError(`--prompt-ids must be token ids with commas between them, got ${quote(value)}`);
   }
   return ids;
+}
+
+function choiceTexts(value: string): string[] {
+  const choices = value.split('|');
+  if (choices.includes('')) {
+    throw new UsageError(`--choices must be texts with | between them, none of them empty, got ${quote(value)}`);
+  }
+  return choices;
 }
 
 function stopText(value: string, previous: unknown): string[] {

@@ -24,15 +24,24 @@ export async function readPrompt({ argument, literal, file, readStdin }: PromptS
     return argument;
   }
   if (file === undefined) {
-    return decodePrompt(await readStdin(), 'stdin');
+    return withoutNewline(decodeUtf8(await readStdin(), 'stdin'));
   }
+  return withoutNewline(await readUtf8(file, 'the prompt'));
+}
+
+/** All of a file as text. @throws KvgenError where it cannot be read or is not UTF-8 */
+export async function readUtf8(file: string, what = 'the file'): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(file);
   } catch (error) {
-    throw new KvgenError(`${file}: the prompt cannot be read (${errorMessage(error)})`);
+    throw new KvgenError(`${file}: ${what} cannot be read (${errorMessage(error)})`);
   }
-  return decodePrompt(bytes, file);
+  return decodeUtf8(bytes, file);
+}
+
+function withoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
 }
 
 /** Node has decoded the command line before anyone could look; Linux still has its bytes. @throws KvgenError */
@@ -45,14 +54,14 @@ function checkArgument(argument: string): void {
     .map((word) => Buffer.from(word, 'latin1'))
     .find((bytes) => !isUtf8(bytes) && bytes.toString() === argument);
   if (broken !== undefined) {
-    decodePrompt(broken, 'the prompt');
+    decodeUtf8(broken, 'the prompt');
   }
 }
 
 /** @throws KvgenError with the offset of the first byte that is not UTF-8 */
-function decodePrompt(bytes: Uint8Array, where: string): string {
+export function decodeUtf8(bytes: Uint8Array, where: string): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes).replace(/\r?\n$/, '');
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new KvgenError(
       `${where}: not UTF-8 at byte ${firstInvalidByte(bytes)}; convert it first, for example with iconv`,

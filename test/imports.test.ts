@@ -16,7 +16,7 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   { name: 'store', files: /^store\//, uses: ['errors, config'] },
   {
     name: 'generation',
-    files: /^(generate|generate-rows|prefill|prompt-cache|prompt-pool|sequence|verify)\.ts$/,
+    files: /^(generate|generate-rows|prefill|prompt-cache|prompt-pool|score|sequence|verify)\.ts$/,
     uses: ['errors, config', 'sampling', 'tensors', 'store'],
   },
   {

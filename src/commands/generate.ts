@@ -1,14 +1,14 @@
 // `kvgen [generate]`: a prompt in, text out.
 
 import { randomInt } from 'node:crypto';
-import { type Backend, loadBackend } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
 import { type CompleteOptions, complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
 import { EXIT, UsageError } from '../errors.js';
-import { type FoundModel, findModel, weightBytes } from '../model/find.js';
+import { type FoundModel, findModel } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
-import { type Model, openModel } from '../model/model.js';
+import type { Model } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
 import { readPrompt } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
@@ -16,11 +16,12 @@ import type { Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
 import { type Answer, askQuestion, firstWords, keepAnswer, machineFor, replay } from './answers.js';
 import { emit } from './emit.js';
+import { openEverything } from './open.js';
 import { loopOptions, openTokenizer, type Prompt, preparePrompt, prepareSampler } from './prepare.js';
 import { missLine, verifyLine } from './report-cache.js';
 import { type GenerateRun, newRun, notePrompt } from './run.js';
 import { emitSamples, replaySamples, type Sample, sampleRows } from './samples.js';
-import { checkCacheEnvironment, checkUnchanged, openSaved, type Saved } from './saved.js';
+import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
 
 const MAX_RANDOM_SEED = 2 ** 32;
 
@@ -76,28 +77,11 @@ interface Opened extends Asked {
 async function loadAndRun(
   asked: Asked & { readonly prompt: Prompt | null; readonly question: string | null },
 ): Promise<number> {
-  const { args, found, saved, terminal, signal } = asked;
-  terminal.progress('loading TensorFlow');
-  const backend = await loadBackend({
-    choice: args.backend,
-    threads: args.threads,
-    modelBytes: weightBytes(found.dir),
-    graph: args.cache && args.engine !== 'eager',
-  });
-  if (backend.note !== undefined) {
-    terminal.note(backend.note);
-  }
-  const [tokenizer, model] = await Promise.all([
-    asked.prompt?.tokenizer ?? openTokenizer(found.dir, args),
-    openModel(found.dir, backend, {
-      signal,
-      engine: args.cache ? args.engine : 'eager',
-      onNote: (line) => (args.verbose ? terminal.note(line) : undefined),
-      onProgress: (done, total) => terminal.progress(`loading ${found.name} ${done}/${total}`),
-    }),
-  ]);
+  const { args, found } = asked;
+  const known = asked.prompt?.tokenizer;
+  const opened = await openEverything(asked, async () => known ?? openTokenizer(found.dir, args));
+  const { backend, model, tokenizer } = opened;
   try {
-    await checkUnchanged(saved, found);
     const prompt = asked.prompt ?? fitted(asked, model.engine.config, tokenizer);
     return await runModel({ ...asked, prompt, backend, model });
   } finally {

@@ -27,7 +27,11 @@ export function verifyJson(report: VerifyReport): object {
 }
 
 /** Why a prompt was computed and from where on it is another one; undefined: all of it was known. */
-export function missLine({ promptCache, stats, tokenText }: GenerateRun): string | undefined {
+export function missLine({
+  promptCache,
+  stats,
+  tokenText,
+}: Pick<GenerateRun, 'promptCache' | 'stats' | 'tokenText'>): string | undefined {
   if (promptCache === null || promptCache.result === 'hit') {
     return undefined;
   }

@@ -3,7 +3,7 @@
 import { alignedFloat32 } from '../backend/aligned.js';
 import { KvgenError } from '../errors.js';
 import type { FoundModel } from '../model/find.js';
-import { type GenerateArgs, wantsPromptCache } from '../options.js';
+import { type StoreArgs, wantsPromptCache } from '../options.js';
 import { AnswerStore } from '../store/answers.js';
 import { fileState, fingerprint } from '../store/fingerprint.js';
 import { type Limits, readLimits } from '../store/limits.js';
@@ -22,13 +22,13 @@ export interface Saved {
 }
 
 /** Exit 2 for what the environment says wrong, whether it is needed or not. */
-export function checkCacheEnvironment(args: GenerateArgs): void {
+export function checkCacheEnvironment(args: StoreArgs): void {
   readLimits(process.env);
   wantsPromptCache(args, process.env);
 }
 
 /** @returns null where neither cache was asked for */
-export async function openSaved(args: GenerateArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
+export async function openSaved(args: StoreArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
   const wanted = { prompts: wantsPromptCache(args, process.env), answers: args.answerCache };
   if (!wanted.prompts && !wanted.answers) {
     return null;
@@ -72,6 +72,6 @@ export async function checkUnchanged(saved: Saved | null, { dir }: FoundModel): 
   }
 }
 
-function verbose({ verbose }: GenerateArgs, terminal: Terminal): (line: string) => void {
+function verbose({ verbose }: StoreArgs, terminal: Terminal): (line: string) => void {
   return (line) => (verbose ? terminal.note(line) : undefined);
 }

@@ -1,0 +1,50 @@
+// Scored choices as a table and as JSON. The fields and their meaning are a contract with other programs.
+
+export interface Choice {
+  readonly text: string;
+  readonly tokens: number;
+  readonly bytes: number;
+  /** Of all its tokens together. */
+  readonly logprob: number;
+}
+
+export interface RankedChoice extends Choice {
+  /** Among these choices: the softmax of their log-probabilities. */
+  readonly probability: number;
+}
+
+/** Best first; of equals, in the order given. */
+export function rank(choices: readonly Choice[]): RankedChoice[] {
+  const best = Math.max(...choices.map(({ logprob }) => logprob));
+  const total = choices.reduce((sum, { logprob }) => sum + Math.exp(logprob - best), 0);
+  return choices
+    .map((choice) => ({ ...choice, probability: Math.exp(choice.logprob - best) / total }))
+    .toSorted((a, b) => b.logprob - a.logprob);
+}
+
+export function choicesJson(promptTokens: number, choices: readonly RankedChoice[]): string {
+  return JSON.stringify({
+    prompt_tokens: promptTokens,
+    choices: choices.map(({ text, tokens, bytes, logprob, probability }) => ({
+      text,
+      tokens,
+      logprob,
+      logprob_per_token: logprob / tokens,
+      logprob_per_byte: logprob / bytes,
+      probability,
+    })),
+  });
+}
+
+/** In quotes, so that a leading space is seen. */
+export function choicesTable(choices: readonly RankedChoice[]): string[][] {
+  const rows = choices.map(({ text, tokens, bytes, logprob, probability }) => [
+    JSON.stringify(text),
+    String(tokens),
+    logprob.toFixed(4),
+    (logprob / tokens).toFixed(4),
+    (logprob / bytes).toFixed(4),
+    `${(100 * probability).toFixed(1)} %`,
+  ]);
+  return [['CHOICE', 'TOKENS', 'LOGPROB', 'PER TOKEN', 'PER BYTE', 'PROBABILITY'], ...rows];
+}
