@@ -2,6 +2,7 @@
 // when the command is called.
 
 import {
+  BATCH_OPTIONS,
   BENCH_OPTIONS,
   CACHE_OPTIONS,
   COLOR,
@@ -68,6 +69,7 @@ const GENERATE: CommandRow = {
   notes: `
 Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
+  batch        many prompts in one run, JSON lines in and out
   bench        measure prefill and decode, with and without the cache
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path
   tokenize     token ids of a text as a JSON array
@@ -99,6 +101,20 @@ export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
 Choices are tokenized apart from the prompt and taken literally: a leading space is yours to write. PROBABILITY is the
 share among these choices. With --prompt-cache a long prompt is computed once for any number of runs.`,
     load: async () => (await import('./commands/score.js')).scoreCommand,
+  },
+  {
+    name: 'batch',
+    description: 'Many prompts in one run: a JSON object a line in, and one out for each, in the same order.',
+    usage: '[options] [file]',
+    maxWords: 1,
+    options: BATCH_OPTIONS,
+    examples: ['kvgen batch prompts.jsonl > texts.jsonl', 'kvgen batch -n 32 --temp 0 < prompts.jsonl | jq -r .text'],
+    notes: `
+A row is {"id": …, "prompt": …}, and any of generate's long options in snake_case: max_tokens, temperature, seed, stop
+(a text or a list), logit_bias (an object), prompt_ids (a list, instead of prompt). The options above are what rows
+without one of their own have. A result has the fields of generate's --json behind the id; a row that cannot be run
+gives {"id": …, "error": …}, the others go on, and the exit code is 1. What prompts begin with in common is computed once.`,
+    load: async () => (await import('./commands/batch.js')).batchCommand,
   },
   {
     name: 'bench',

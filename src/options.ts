@@ -83,6 +83,15 @@ export interface ScoreArgs extends Omit<StoreArgs, 'answerCache' | 'cache'> {
   readonly color: 'auto' | 'always' | 'never';
 }
 
+/** What `kvgen batch` was asked for: generate's options, as defaults of its rows. */
+export interface BatchArgs
+  extends Omit<
+    GenerateArgs,
+    'file' | 'promptIds' | 'json' | 'jsonl' | 'stream' | 'separator' | 'answerCache' | 'verifyCache'
+  > {
+  readonly concurrency: number;
+}
+
 /** What `kvgen cache` was asked for. */
 export interface CacheArgs {
   readonly cacheDir?: string;
@@ -324,6 +333,29 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   COLOR,
 ];
 
+/** Of generate's options, those that a batch has no use for. */
+const NOT_OF_BATCH = [
+  '-f,',
+  '--prompt-ids',
+  '--json',
+  '--jsonl',
+  '--no-stream',
+  '--separator',
+  '--answer-cache',
+  '--verify-cache',
+];
+
+/** Generate's, which are defaults of the rows, and its own. */
+export const BATCH_OPTIONS: readonly OptionRow[] = [
+  {
+    flags: '--concurrency <n>',
+    description: 'rows that are decoded together',
+    fallback: 8,
+    parse: integer('--concurrency', 1, 256),
+  },
+  ...GENERATE_OPTIONS.filter(({ flags }) => !NOT_OF_BATCH.includes(flags.split(' ')[0] as string)),
+];
+
 export const SCORE_OPTIONS: readonly OptionRow[] = [
   MODEL,
   FILE,
@@ -437,6 +469,16 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
     [args.promptIds !== undefined && args.file !== undefined, '--prompt-ids cannot go with --file'],
   ]);
+}
+
+/** The arguments of a row that says nothing but its prompt. */
+export function batchDefaults({ concurrency, ...args }: BatchArgs): GenerateArgs {
+  return { ...args, json: true, jsonl: false, stream: true, separator: '', answerCache: false, verifyCache: false };
+}
+
+/** Exit 2, by name, for what cannot go together in batch. */
+export function checkBatchArgs(args: BatchArgs): void {
+  checkGenerateArgs(batchDefaults(args), undefined);
 }
 
 /** Exit 2, by name, for what cannot go together in score. */

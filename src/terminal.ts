@@ -113,21 +113,32 @@ export class Terminal {
   /** All of stdin. @throws when `signal` aborts first */
   async readStdin(signal: AbortSignal): Promise<Buffer> {
     const chunks: Buffer[] = [];
+    try {
+      for await (const chunk of this.stdinChunks(signal)) {
+        chunks.push(chunk);
+      }
+    } catch (error) {
+      throw new KvgenError(`stdin: the prompt cannot be read (${errorMessage(error)})`);
+    }
+    signal.throwIfAborted();
+    return Buffer.concat(chunks);
+  }
+
+  /** stdin as it arrives, read no faster than it is asked for; ends when `signal` aborts. */
+  async *stdinChunks(signal: AbortSignal): AsyncGenerator<Buffer, void> {
     const stop = () => process.stdin.destroy();
     signal.addEventListener('abort', stop);
     try {
       for await (const chunk of process.stdin) {
-        chunks.push(chunk as Buffer);
+        yield chunk as Buffer;
       }
     } catch (error) {
       if (!signal.aborted) {
-        throw new KvgenError(`stdin: the prompt cannot be read (${errorMessage(error)})`);
+        throw error;
       }
     } finally {
       signal.removeEventListener('abort', stop);
     }
-    signal.throwIfAborted();
-    return Buffer.concat(chunks);
   }
 
   #stderr(line: string): void {

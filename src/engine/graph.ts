@@ -71,6 +71,8 @@ export class GraphEngine implements Engine {
   readonly #options: GraphOptions;
   readonly #parameters: readonly Tensor[];
   readonly #captured: Record<Form, Captured | null> = { sequence: null, rows: null, step: null };
+  /** Ids that prefill was announced for, in all: several short prompts repay a capture as a long one does. */
+  readonly #prefilled: Record<Form, number> = { sequence: 0, rows: 0, step: 0 };
   #failed = false;
 
   /** @param weights the engine owns them from here on */
@@ -93,7 +95,8 @@ export class GraphEngine implements Engine {
     const form = FORMS[phase];
     const size = this.#parameters.reduce((sum, tensor) => sum + tensor.size, 0);
     const isPrefill = phase === 'prefill' || phase === 'rows';
-    const pays = isPrefill ? tokens * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
+    this.#prefilled[form] += isPrefill ? tokens : 0;
+    const pays = isPrefill ? this.#prefilled[form] * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
     if (this.#captured[form] === null && !this.#failed && (pays || this.#options.always)) {
       this.#capture(form);
     }

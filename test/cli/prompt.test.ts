@@ -86,7 +86,6 @@ describe('words', () => {
     [['-n', '3', 'one', 'two', 'three'], 'got 3: quote the prompt'],
     [['tokenize', 'one', 'two'], 'quote the prompt'],
     [['--', 'one', 'two'], 'quote the prompt'],
-    [['batch', 'file.jsonl'], "'batch' does not exist in this version"],
     [['-n', '3', 'doctor'], "'doctor' is a command and comes first; as a prompt: kvgen -- doctor"],
     [['generate', 'models'], "'models' is a command and comes first"],
     [['models', 'extra'], 'expected at most 0 arguments, got 1: `kvgen models --help`'],

@@ -192,7 +192,7 @@ describe('--version and --help', () => {
     expect(help.stdout).toContain("children's stories");
   });
 
-  it.each(['generate', 'score', 'cache', 'tokenize', 'models', 'setup', 'doctor', 'completion'])(
+  it.each(['generate', 'score', 'batch', 'cache', 'tokenize', 'models', 'setup', 'doctor', 'completion'])(
     '%s has its own',
     async (name) => {
       const { code, stdout, stderr } = await kvgen([name, '-h']);
