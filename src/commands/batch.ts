@@ -141,11 +141,12 @@ class Batch {
   /** Rows into the queue, as long as there is room between them and the oldest unwritten one. */
   async #read(path: string, stopped: AbortSignal): Promise<void> {
     const { terminal, args } = this.#run;
+    stopped.addEventListener('abort', () => this.#written());
     const chunks = path === '-' ? terminal.stdinChunks(stopped) : createReadStream(path);
     try {
       for await (const line of readLines(chunks)) {
         while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
-          await this.#room(stopped);
+          await this.#room();
         }
         if (stopped.aborted) {
           return;
@@ -157,10 +158,9 @@ class Batch {
     }
   }
 
-  #room(stopped: AbortSignal): Promise<void> {
+  #room(): Promise<void> {
     return new Promise((resolve) => {
       this.#written = resolve;
-      stopped.addEventListener('abort', () => resolve(), { once: true });
     });
   }
 
