@@ -1,11 +1,9 @@
-// The prompt's text and ids: from the argument, a file, stdin or --prompt-ids. Refuses what is not UTF-8 and
-// what does not fit. Knows nothing of tensors.
+// The prompt's text: from the argument, a file or stdin. Refuses what is not UTF-8. Knows nothing of ids.
 
 import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { errorMessage, KvgenError } from './errors.js';
-import type { Tokenizer } from './text/tokenizer.js';
 
 const COMMAND_LINE = '/proc/self/cmdline';
 
@@ -95,46 +93,4 @@ function startsValid(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-/** Text to ids; an empty prompt starts from the end-of-text token. @throws KvgenError */
-export function encodePrompt(text: string, tokenizer: Tokenizer, dir: string): number[] {
-  const ids = tokenizer.encode(text);
-  if (ids.length > 0) {
-    return ids;
-  }
-  if (tokenizer.eosId === undefined) {
-    throw new KvgenError(
-      `${dir}: an empty prompt needs an end-of-text token and the tokenizer has none; give a prompt`,
-    );
-  }
-  return [tokenizer.eosId];
-}
-
-export interface FittedPrompt {
-  readonly ids: readonly number[];
-  readonly dropped: number;
-}
-
-/**
- * Makes room for generation in the context.
- * @param drop which part of a prompt may go that leaves no room for one token; undefined: none
- * @throws KvgenError with both numbers when the prompt does not fit
- */
-export function fitPrompt(
-  ids: readonly number[],
-  nCtx: number,
-  maxTokens: number,
-  drop: 'head' | 'tail' | undefined,
-): FittedPrompt {
-  if (ids.length < nCtx) {
-    return { ids, dropped: 0 };
-  }
-  const keep = nCtx - Math.max(1, Math.min(maxTokens, Math.floor(nCtx / 2)));
-  if (drop === undefined || keep < 1) {
-    throw new KvgenError(
-      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; shorten it, or --truncate-prompt head`,
-    );
-  }
-  return { ids: drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep), dropped: ids.length - keep };
 }

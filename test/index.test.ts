@@ -1,10 +1,18 @@
 // The library as its users import it.
 
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
-import { describe, expect, it } from 'vitest';
-import { loadModel } from '../src/index.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as library from '../src/index.js';
+import { generate, loadModel, type Model } from '../src/index.js';
+import { kvgenJson } from './cli/run.js';
 import { expectFailure } from './support/errors.js';
 import { expectParity, goldenDir, readGolden } from './support/golden.js';
+import { tempDirs } from './support/temp-dir.js';
+
+const tempDir = tempDirs();
 
 describe('loadModel', () => {
   it('takes a folder; its logits are those of Hugging Face', async () => {
@@ -36,4 +44,86 @@ describe('loadModel', () => {
     await expectFailure(() => loadModel('./no/such/folder'), 'no/such/folder: not found or not a folder');
     await expectFailure(() => loadModel('no-such-model'), "model 'no-such-model' not found", 'hf download');
   });
+});
+
+describe('generate', () => {
+  let model: Model;
+  beforeAll(async () => {
+    model = await loadModel('stories');
+  });
+  afterAll(() => model.dispose());
+
+  async function all(...args: Parameters<typeof generate>) {
+    const tokens = generate(...args);
+    const found: library.CompletionToken[] = [];
+    for (let next = await tokens.next(); ; next = await tokens.next()) {
+      if (next.done === true) return { tokens: found, text: found.map(({ text }) => text).join(''), end: next.value };
+      found.push(next.value);
+    }
+  }
+
+  it('gives the text of the command', async () => {
+    const options = { maxTokens: 20, seed: 7, temperature: 1.1, topK: 100, repeatPenalty: 1.2, stop: ['dragon'] };
+    const args = '-n 20 --seed 7 --temp 1.1 --top-k 100 --repeat-penalty 1.2 --stop dragon'.split(' ');
+    const { json } = await kvgenJson([...args, 'Once upon a time']);
+    const { tokens, text, end } = await all(model, 'Once upon a time', options);
+    expect({ ids: tokens.map(({ id }) => id), text, finish_reason: end }).toEqual({
+      ids: json.ids,
+      text: json.text,
+      finish_reason: json.finish_reason,
+    });
+    const uncached = await all(model, [481, 480, 259, 423], { ...options, cache: false });
+    expect(uncached.text).toBe(text);
+  });
+
+  it('gives log-probabilities where they are asked for', async () => {
+    const [token] = (await all(model, 'Once upon a', { maxTokens: 1, temperature: 0, logprobs: 2 })).tokens;
+    expect(token?.top?.[0]).toEqual({ id: token?.id, logprob: token?.logprob });
+    const [plain] = (await all(model, 'Once upon a', { maxTokens: 1, temperature: 0 })).tokens;
+    expect(Object.keys(plain ?? {})).toEqual(['id', 'text']);
+  });
+
+  it('ends when its signal aborts, and frees what it held', async () => {
+    const controller = new AbortController();
+    const before = tf.memory().numTensors;
+    const tokens = generate(model, 'Once', { maxTokens: Number.POSITIVE_INFINITY, signal: controller.signal });
+    await tokens.next();
+    controller.abort();
+    expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('two at once do not disturb each other', async () => {
+    const options = { maxTokens: 8, temperature: 0 };
+    const [one, other] = await Promise.all([all(model, 'The dog', options), all(model, 'The moon was', options)]);
+    expect(one.text).toBe((await all(model, 'The dog', options)).text);
+    expect(other.text).toBe((await all(model, 'The moon was', options)).text);
+  });
+
+  it('says what is wrong with options and prompts', async () => {
+    await expectFailure(() => all(model, 'x', { topP: 2 }), 'topP must be in (0, 1], got 2');
+    await expectFailure(() => all(model, 'x', { maxTokens: 1.5 }), 'maxTokens must be a whole number');
+    await expectFailure(() => all(model, 'x', { stop: [''] }), 'stop must not be empty');
+    await expectFailure(() => all(model, [9999]), 'token id 9999');
+    await expectFailure(() => all(model, 'x '.repeat(600)), 'the context 512');
+    const bare = await loadModel(goldenDir('gelu'));
+    await expectFailure(() => all(bare, 'x'), 'no tokenizer');
+    expect((await all(bare, [1, 2], { maxTokens: 3 })).tokens.map(({ text }) => text)).toEqual(['', '', '']);
+    bare.dispose();
+  });
+});
+
+it('nothing else is exported', () => {
+  expect(Object.keys(library).sort()).toEqual(['generate', 'loadModel']);
+});
+
+it('the example in the README runs', async () => {
+  const [, example] = /```js\n(import [\s\S]*?)```/.exec(readFileSync('README.md', 'utf8')) ?? [];
+  const dir = tempDir();
+  mkdirSync(join(dir, 'node_modules'));
+  symlinkSync(process.cwd(), join(dir, 'node_modules', 'kvgen'));
+  writeFileSync(join(dir, 'example.mjs'), example as string);
+  const { stdout, stderr, status } = spawnSync(process.execPath, ['example.mjs'], { cwd: dir, encoding: 'utf8' });
+  const { json } = await kvgenJson(['-n', '200', '--temp', '0', '--stop', '.', 'Once upon a time']);
+  expect({ status, stderr, stdout }).toEqual({ status: 0, stderr: '', stdout: `${json.text}\n12\n` });
 });

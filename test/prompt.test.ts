@@ -1,7 +1,8 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { encodePrompt, fitPrompt, readPrompt } from '../src/prompt.js';
+import { readPrompt } from '../src/prompt.js';
+import { encodePrompt, fitPrompt } from '../src/text/prompt-ids.js';
 import type { Tokenizer } from '../src/text/tokenizer.js';
 import { expectFailure } from './support/errors.js';
 import { tempDirs } from './support/temp-dir.js';

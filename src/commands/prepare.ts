@@ -6,9 +6,9 @@ import { KvgenError } from '../errors.js';
 import type { GenerateOptions } from '../generate.js';
 import { checkIds } from '../model/model.js';
 import type { GenerateArgs } from '../options.js';
-import { encodePrompt, fitPrompt } from '../prompt.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import { Detokenizer } from '../text/detokenizer.js';
+import { encodePrompt, fitPrompt, idsWithoutToken } from '../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 
 /** A prompt that fits the model. */
@@ -60,8 +60,7 @@ export function prepareSampler(
   tokenizer: Tokenizer | null,
   { vocabSize }: Gpt2Config,
 ): Sampler {
-  const ids = Array.from({ length: vocabSize }, (_, id) => id);
-  return makeSampler(args, seed, tokenizer === null ? [] : ids.filter((id) => !tokenizer.has(id)));
+  return makeSampler(args, seed, idsWithoutToken(tokenizer, vocabSize));
 }
 
 /** null: a folder without one, which --prompt-ids can do without. */
