@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
-import { COMMANDS, type CommandRow, RESERVED } from './commands.js';
+import { COMMANDS, type CommandRow } from './commands.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from './errors.js';
 import { catchInterrupts } from './interrupts.js';
 import { FILE, type OptionRow } from './options.js';
@@ -39,14 +39,12 @@ function settleHome(): void {
 /** The first word names the command; anything else belongs to generate. */
 function splitCommand(argv: readonly string[]): { row: CommandRow; rest: readonly string[] } {
   const [word] = argv;
-  const row = COMMANDS.find(({ name }) => name === word);
-  if (row !== undefined) {
-    return { row, rest: argv.slice(1) };
-  }
-  if (word !== undefined && RESERVED.includes(word)) {
-    throw new UsageError(`'${word}' does not exist in this version; as a prompt: kvgen -- ${word}`);
-  }
-  return { row: COMMANDS[0], rest: argv };
+  const row = commandOf(word);
+  return row === undefined ? { row: COMMANDS[0], rest: argv } : { row, rest: argv.slice(1) };
+}
+
+function commandOf(word: string | undefined): CommandRow | undefined {
+  return COMMANDS.find(({ name }) => name === word);
 }
 
 async function dispatch(row: CommandRow, argv: readonly string[], terminal: Terminal, signal: AbortSignal) {
@@ -74,7 +72,7 @@ function checkWords(row: CommandRow, words: readonly string[], literal: boolean)
     );
   }
   const [word] = words;
-  if (row.name === 'generate' && word !== undefined && RESERVED.includes(word) && !literal) {
+  if (row.name === 'generate' && commandOf(word) !== undefined && !literal) {
     throw new UsageError(`'${word}' is a command and comes first; as a prompt: kvgen -- ${word}`);
   }
 }

@@ -40,20 +40,6 @@ export interface CommandRow {
   readonly load: () => Promise<Run>;
 }
 
-/** Words that are never a prompt by themselves, whether the command exists yet or not. */
-export const RESERVED: readonly string[] = [
-  'generate',
-  'score',
-  'batch',
-  'bench',
-  'tokenize',
-  'cache',
-  'models',
-  'setup',
-  'doctor',
-  'completion',
-];
-
 const GENERATE: CommandRow = {
   name: 'generate',
   description:

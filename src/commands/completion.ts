@@ -34,7 +34,7 @@ function bashScript(): string {
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
-    -f|--file|--cache-dir) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    ${pathFlags().join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     -m|--model) COMPREPLY=($(compgen -W "stories" -- "$cur") $(compgen -d -- "$cur")); return ;;
 ${values.join('\n')}
   esac
@@ -42,6 +42,7 @@ ${values.join('\n')}
 ${cases.join('\n')}
     *) words="${flags(COMMANDS[0].options).join(' ')}" ;;
   esac
+  [[ \${COMP_WORDS[1]} == batch && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
   [[ $COMP_CWORD -eq 1 ]] && words="$words ${COMMANDS.map(({ name }) => name).join(' ')}"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -49,11 +50,17 @@ complete -o filenames -F _kvgen kvgen
 `;
 }
 
+/** Of all commands, the options whose values are files. */
+function pathFlags(): string[] {
+  const rows = COMMANDS.flatMap(({ options }) => options).filter((row) => row.flags.includes('<path>'));
+  return [...new Set(rows.flatMap((row) => row.flags.match(/--?[\w-]+/g) ?? []))];
+}
+
 function zshScript(): string {
   const commands = COMMANDS.map((row) => `    '${row.name}:${escapeWord(row.description)}'`);
   const cases = COMMANDS.map(
     (row) =>
-      `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:(${shells(row).join(' ')})' ;;`,
+      `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:${wordAction(row)}' ;;`,
   );
   return `#compdef kvgen
 _kvgen() {
@@ -71,6 +78,11 @@ ${cases.join('\n')}
 }
 if [[ $funcstack[1] == _kvgen ]]; then _kvgen "$@"; else compdef _kvgen kvgen; fi
 `;
+}
+
+/** What stands behind the command itself: its own words, or files. */
+function wordAction(row: CommandRow): string {
+  return row.usage.endsWith('[file]') ? '_files' : `(${shells(row).join(' ')})`;
 }
 
 function zshArguments(row: OptionRow): string[] {

@@ -73,6 +73,9 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('-n', '3', '--color', 'a')).toEqual(['auto', 'always']);
     expect(complete('--truncate-prompt', '')).toEqual(['head', 'tail']);
     expect(complete('-f', 'pro')).toEqual(['prompt.txt']);
+    expect(complete('score', '--perplexity', 'pro')).toEqual(['prompt.txt']);
+    expect(complete('batch', 'pro')).toEqual(['prompt.txt']);
+    expect(complete('batch', '--conc')).toEqual(['--concurrency']);
     expect(complete('-m', '').sort()).toEqual(['models', 'stories']);
   });
 });
