@@ -168,7 +168,7 @@ class Batch {
     const entry = (id: unknown): Entry => ({ id, bytes: end, left: 1, output: [] });
     let json: unknown;
     try {
-      json = JSON.parse(decodeUtf8(bytes, `line ${line}`));
+      json = JSON.parse(decodeUtf8(bytes, `line ${line}`).replace(/^\uFEFF/, '')); // some editors put a mark before the first
     } catch (error) {
       return this.#refuse(entry(null), { id: null, line, error: errorMessage(error) });
     }

@@ -208,6 +208,12 @@ describe('pipes', () => {
     expect(await kvgen(['batch', ...bytes], { input: '' })).toMatchObject({ code: 0, stdout: '', stderr: '' });
   });
 
+  it('a byte order mark, CRLF, blank lines and a last line without an end', async () => {
+    const text = `\uFEFF{"id":1,"prompt":"x","max_tokens":1}\r\n\r\n{"id":2,"prompt":"x","max_tokens":1}`;
+    const { code, stdout } = await kvgen(['batch', ...bytes], { input: text });
+    expect({ code, ids: objects(stdout).map(({ id }) => id) }).toEqual({ code: 0, ids: [1, 2] });
+  });
+
   it('a result is there before the next row is', async () => {
     const running = start(['batch', ...bytes, '-n', '2']);
     const result = new Promise<string>((resolve) =>
