@@ -29,9 +29,8 @@ const SETTINGS = [
     env: { TF_NUM_INTRAOP_THREADS: CORES, TF_NUM_INTEROP_THREADS: CORES },
   },
   { name: 'graph, unsplit, threads over ops', args: ['--threads', '1'], env: { TF_NUM_INTEROP_THREADS: CORES } },
-  { name: 'graph, split (default)', args: [] },
-  { name: 'graph, split, oneDNN off', args: [], env: { TF_ENABLE_ONEDNN_OPTS: 0 } },
-  { name: 'graph, split, oneDNN on', args: [], env: { TF_ENABLE_ONEDNN_OPTS: 1 } },
+  { name: 'graph, split', args: ['--threads', String(CORES)] },
+  { name: 'graph, split, oneDNN off', args: ['--threads', String(CORES)], env: { TF_ENABLE_ONEDNN_OPTS: 0 } },
 ];
 
 function run(script, args, env = {}) {
