@@ -12,8 +12,8 @@ const RUNS = Number(process.argv[2] ?? 10);
 const BIN = fileURLToPath(new URL('../bin/kvgen.js', import.meta.url));
 const require = createRequire(import.meta.url);
 const LIBRARY = require.resolve('@tensorflow/tfjs-node');
-/** As kvgen restores them for Node 23 and later. */
-const SHIM = "const u = require('util'); u.isNullOrUndefined ??= (v) => v == null; u.isArray ??= Array.isArray;";
+/** As kvgen puts them back. */
+const SHIM = "const u = require('util'); u.isNullOrUndefined = (v) => v == null; u.isArray = Array.isArray;";
 
 /** Milliseconds until the process writes its first byte. */
 async function untilOutput(args) {

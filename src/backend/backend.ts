@@ -101,11 +101,11 @@ function setThreads({ threads, modelBytes, graph }: BackendOptions): number {
   return count;
 }
 
-/** tfjs-node 4.22.0 calls two functions that Node 23 removed. */
+/** tfjs-node 4.22.0 calls two functions of which Node 22 warns on stderr and Node 23 lacks one. */
 function restoreUtil(): void {
   const target = util as unknown as Record<string, unknown>;
-  target.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  target.isArray ??= Array.isArray;
+  target.isNullOrUndefined = (value: unknown) => value === null || value === undefined;
+  target.isArray = Array.isArray;
 }
 
 async function loadPlain(name: 'wasm' | 'cpu'): Promise<void> {
