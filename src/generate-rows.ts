@@ -52,7 +52,7 @@ export async function* generateRows<R extends RowRequest>(
       if (batch.size > 0) {
         yield* batch.choose();
         await setImmediate(); // native calls block the event loop: signals and closed pipes are noticed here
-        await batch.step();
+        yield* batch.step();
       } else if (!(await source.wait())) {
         return;
       }
@@ -111,6 +111,7 @@ class Batch<R extends RowRequest> {
 
   /** One id for each row; those that end leave. */
   *choose(): Generator<RowEvent<R>, void> {
+    this.#gather(this.#rows.filter(({ cache, logits }) => cache !== null && logits !== null));
     for (const row of [...this.#rows]) {
       try {
         const end = yield* this.#chooseFor(row);
@@ -119,24 +120,25 @@ class Batch<R extends RowRequest> {
           yield { request: row.request, end };
         }
       } catch (error) {
-        this.#remove(row);
-        yield { request: row.request, error };
+        yield* this.#fail([row], error);
       }
     }
   }
 
-  /** Runs the newest id of every row. */
-  async step(): Promise<void> {
+  /** Runs the newest id of every row. What goes wrong with one alone leaves the others as they are. */
+  async *step(): AsyncGenerator<RowEvent<R>, void> {
     for (const row of this.#rows.filter(({ sequence }) => sequence.full)) {
-      await this.#reprefill(row);
+      yield* await this.#attempt([row], () => this.#reprefill(row));
     }
     const waiting = this.#rows.filter(({ logits, sequence }) => logits === null && !sequence.aborted);
     for (const row of waiting.filter(({ cache }) => cache === null)) {
-      row.logits = this.#engine.forward(row.sequence.window, null);
+      yield* await this.#attempt([row], () => {
+        row.logits = this.#engine.forward(row.sequence.window, null);
+      });
     }
     const cached = waiting.filter(({ cache }) => cache !== null);
     if (cached.length > 0) {
-      this.#stepTogether(cached);
+      yield* await this.#attempt(cached, () => this.#stepTogether(cached));
     }
   }
 
@@ -146,6 +148,23 @@ class Batch<R extends RowRequest> {
     }
     this.#cache?.dispose();
     this.#pool.dispose();
+  }
+
+  /** Rows whose work fails leave the batch. */
+  async #attempt(rows: readonly Row<R>[], work: () => void | Promise<void>): Promise<RowEvent<R>[]> {
+    try {
+      await work();
+      return [];
+    } catch (error) {
+      return this.#fail(rows, error);
+    }
+  }
+
+  #fail(rows: readonly Row<R>[], error: unknown): RowEvent<R>[] {
+    for (const row of rows) {
+      this.#remove(row);
+    }
+    return rows.map(({ request }) => ({ request, error }));
   }
 
   /** @returns why the row ends; null: it goes on */
@@ -184,7 +203,7 @@ class Batch<R extends RowRequest> {
     this.#wasWide ||= rows.length > 1;
     const steps = Math.max(this.#steps++, ...rows.map(({ sequence }) => sequence.options.maxTokens - 1));
     this.#engine.prepare?.(this.#wasWide ? 'batch' : 'decode', steps);
-    const cache = this.#gather(rows);
+    const cache = this.#gather(rows) as KvCache;
     const ids = rows.map(({ sequence }) => sequence.window.slice(-1));
     const values = this.#engine.forwardRows({ ids, wanted: rows.map((_, b) => b) }, cache);
     const { vocabSize } = this.#engine.config;
@@ -195,10 +214,10 @@ class Batch<R extends RowRequest> {
   }
 
   /** One cache of these rows, in their order; made anew only when a row has come or gone. */
-  #gather(rows: readonly Row<R>[]): KvCache {
+  #gather(rows: readonly Row<R>[]): KvCache | null {
     const current = this.#cache;
     const isSame = rows.every(({ cache, index }, b) => cache === current && index === b);
-    if (current !== null && isSame && current.lengths.length === rows.length) {
+    if (rows.length === 0 || (isSame && current?.lengths.length === rows.length)) {
       return current;
     }
     const old = new Set([current, ...rows.map(({ cache }) => cache)]);

@@ -31,7 +31,14 @@ export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise
     if (logits !== null) {
       stats.promptMs = sequence.elapsed;
       const isNew = cache !== null && (known?.logits ?? null) === null;
-      isNew && promptCache?.keep({ promptIds: ids, cache, logits, computeMs: performance.now() - start });
+      isNew &&
+        promptCache?.keep({
+          promptIds: ids,
+          cache,
+          logits,
+          reused: stats.reusedTokens,
+          computeMs: performance.now() - start,
+        });
     }
     return { cache, logits };
   } catch (error) {

@@ -6,7 +6,6 @@ import type { Prefilled, PromptCache, Restored } from './generate.js';
 import type { Found, PromptStore } from './store/prompts.js';
 
 export interface PromptCacheReport {
-  readonly result: 'hit' | 'partial' | 'miss';
   /** Prefill of the reused tokens when they were stored, less the time that loading them took now. */
   readonly savedMs: number;
   readonly missReason: string | null;
@@ -28,22 +27,26 @@ export class SavedPrompts implements PromptCache {
     this.#words = words;
   }
 
-  restore(promptIds: readonly number[]): Restored | null {
+  restore(promptIds: readonly number[], known = 0): Restored | null {
     const start = performance.now();
     const found = this.#store.find(promptIds);
-    const cache = importRows(found.rows, this.#nHead);
-    const savedMs = found.reused === 0 ? 0 : found.prefillMs - (performance.now() - start);
     this.#found = found;
+    const { missReason, firstDifference } = found;
+    this.report = { savedMs: 0, missReason, firstDifference };
+    if (found.reused <= known) {
+      return null;
+    }
+    const cache = importRows(found.rows, this.#nHead);
+    const savedMs = found.prefillMs - (performance.now() - start);
     this.#store.used(found, savedMs);
-    const result = found.logits !== null ? 'hit' : found.reused > 0 ? 'partial' : 'miss';
-    this.report = { result, savedMs, missReason: found.missReason, firstDifference: found.firstDifference };
-    return found.reused === 0 ? null : { cache, logits: found.logits };
+    this.report = { savedMs, missReason, firstDifference };
+    return { cache, logits: found.logits };
   }
 
-  keep({ promptIds, cache, logits, computeMs }: Prefilled): void {
+  keep({ promptIds, cache, logits, reused: known, computeMs }: Prefilled): void {
     const reused = this.#found?.reused ?? 0;
     const knownMs = reused === 0 ? 0 : (this.#found?.prefillMs ?? 0) / reused;
-    const newMs = computeMs / Math.max(1, promptIds.length - reused);
+    const newMs = computeMs / Math.max(1, promptIds.length - known);
     this.#store.keep({
       ids: promptIds,
       logits,

@@ -42,11 +42,10 @@ export class PromptPool {
       return { cache: best.cache.fork(), logits: best.logits };
     }
     const known = Math.min(length, ids.length - 1); // the last id is run anew, for its logits
-    const stored = lasting?.restore(ids) ?? null;
-    if (best === undefined || known === 0 || (stored?.cache.length ?? 0) >= known) {
+    const stored = lasting?.restore(ids, known) ?? null;
+    if (stored !== null || best === undefined || known === 0) {
       return stored;
     }
-    stored?.cache.dispose();
     const cache = best.cache.fork();
     cache.truncate(known);
     return { cache, logits: null };

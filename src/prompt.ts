@@ -38,6 +38,11 @@ export async function readUtf8(file: string, what = 'the file'): Promise<string>
   return decodeUtf8(bytes, file);
 }
 
+/** The byte order mark that some editors put before the first line is not a part of it. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '');
+}
+
 function withoutNewline(text: string): string {
   return text.replace(/\r?\n$/, '');
 }

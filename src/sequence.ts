@@ -27,8 +27,8 @@ export interface GenerateOptions {
 
 /** Keys and values of prompts that were run before: asked before prefill, and told after it. */
 export interface PromptCache {
-  /** What is known of a beginning of these ids. */
-  restore(promptIds: readonly number[]): Restored | null;
+  /** What is known of a beginning of these ids, if that is more than `known` of them (default: none). */
+  restore(promptIds: readonly number[], known?: number): Restored | null;
   /** Called once the prompt has been run; not where all of it was known. */
   keep(prefilled: Prefilled): void;
 }
@@ -45,7 +45,9 @@ export interface Prefilled {
   /** Holds the prompt; borrowed. */
   readonly cache: KvCache;
   readonly logits: Float32Array;
-  /** What it took to run the ids that were not known, in milliseconds. */
+  /** Ids at the beginning that were known. */
+  readonly reused: number;
+  /** What it took to run the others, in milliseconds. */
   readonly computeMs: number;
 }
 

@@ -4,6 +4,7 @@
 import { once } from 'node:events';
 import { Chalk, type ChalkInstance } from 'chalk';
 import type { Ora } from 'ora';
+import { chunksOf } from './chunks.js';
 import { EXIT, errorCode, errorMessage, KvgenError } from './errors.js';
 
 export interface TerminalOptions {
@@ -124,21 +125,9 @@ export class Terminal {
     return Buffer.concat(chunks);
   }
 
-  /** stdin as it arrives, read no faster than it is asked for; ends when `signal` aborts. */
-  async *stdinChunks(signal: AbortSignal): AsyncGenerator<Buffer, void> {
-    const stop = () => process.stdin.destroy();
-    signal.addEventListener('abort', stop);
-    try {
-      for await (const chunk of process.stdin) {
-        yield chunk as Buffer;
-      }
-    } catch (error) {
-      if (!signal.aborted) {
-        throw error;
-      }
-    } finally {
-      signal.removeEventListener('abort', stop);
-    }
+  /** stdin as it arrives; ends when `signal` aborts. */
+  stdinChunks(signal: AbortSignal): AsyncGenerator<Buffer, void> {
+    return chunksOf(process.stdin, signal);
   }
 
   #stderr(line: string): void {

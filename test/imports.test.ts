@@ -31,7 +31,7 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   },
   {
     name: 'shell',
-    files: /^(cli|commands|terminal|prompt|interrupts)\.ts$|^(commands|bench)\//,
+    files: /^(chunks|cli|commands|terminal|prompt|interrupts)\.ts$|^(commands|bench)\//,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
   },
 ];

@@ -88,12 +88,16 @@ function loadNode(options: BackendOptions): Backend {
   return { name: 'node', threads, tfjsNodeDir: native.folder };
 }
 
+/** One for a small model, of which no product is worth a second. */
+export function defaultThreads(modelBytes: number): number {
+  return modelBytes < SMALL_MODEL_BYTES ? 1 : availableParallelism();
+}
+
 /** Read once by TensorFlow, when its library loads; what the user has set stays. */
 function setThreads({ threads, modelBytes, graph }: BackendOptions): number {
   const { env } = process;
-  const isSmall = modelBytes < SMALL_MODEL_BYTES;
-  const count = threads ?? (isSmall ? 1 : availableParallelism());
-  env.TF_NUM_INTRAOP_THREADS ??= String(graph || isSmall ? 1 : count);
+  const count = threads ?? defaultThreads(modelBytes);
+  env.TF_NUM_INTRAOP_THREADS ??= String(graph || modelBytes < SMALL_MODEL_BYTES ? 1 : count);
   env.TF_NUM_INTEROP_THREADS ??= String(count);
   env.OMP_NUM_THREADS ??= env.TF_NUM_INTRAOP_THREADS;
   // Off is the default on some processors; a signal during an eager product may then end the process.

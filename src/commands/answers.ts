@@ -2,8 +2,7 @@
 // everything that was asked for but how it is shown, so an option that is added is part of it by itself.
 
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import type { Backend } from '../backend/backend.js';
+import { type Backend, defaultThreads } from '../backend/backend.js';
 import type { CompletionToken } from '../complete.js';
 import type { FinishReason } from '../generate.js';
 import { status } from '../native/status.js';
@@ -30,9 +29,10 @@ export interface Answer {
 /** What a run is going to be computed on, known without loading it. */
 export type Machine = Pick<Backend, 'name' | 'threads'>;
 
-export function machineFor({ backend, threads }: GenerateArgs): Machine {
+/** @param modelBytes of the weights' files */
+export function machineFor({ backend, threads }: GenerateArgs, modelBytes: number): Machine {
   const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
-  return { name, threads: name === 'node' ? (threads ?? availableParallelism()) : 1 };
+  return { name, threads: name === 'node' ? (threads ?? defaultThreads(modelBytes)) : 1 };
 }
 
 /**

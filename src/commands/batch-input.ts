@@ -1,6 +1,9 @@
 // The rows of `kvgen batch` as they arrive: lines read no faster than their results are written, and taken as soon as
 // there is room for them. Knows nothing of what is in a line.
 
+import { constants, createReadStream, openSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import type { RowSource } from '../generate-rows.js';
 
 export interface Line {
@@ -9,6 +12,14 @@ export interface Line {
   readonly bytes: Buffer;
   /** Bytes of the input up to its end. */
   readonly end: number;
+}
+
+/** A file of rows. A named pipe is not waited for in a thread: that could not be left before its writer says something. */
+export function openRows(path: string): Readable {
+  const { O_RDONLY, O_NONBLOCK } = constants;
+  return statSync(path).isFIFO()
+    ? new Socket({ fd: openSync(path, O_RDONLY | O_NONBLOCK), readable: true, writable: false })
+    : createReadStream(path);
 }
 
 /** Lines, whatever the pieces they arrive in; blank ones are left out. */
@@ -42,7 +53,7 @@ function isBlank(bytes: Buffer): boolean {
 
 /** A queue between who reads rows and who runs them. */
 export class RowQueue<R> implements RowSource<R> {
-  readonly #rows: R[] = [];
+  readonly #rows: Iterator<R, void>[] = [];
   readonly #signal: AbortSignal;
   #ended = false;
   #wake = () => {};
@@ -53,8 +64,9 @@ export class RowQueue<R> implements RowSource<R> {
     signal.addEventListener('abort', () => this.#wake());
   }
 
-  push(row: R): void {
-    this.#rows.push(row);
+  /** @param rows made one by one, when they are taken */
+  push(rows: Iterator<R, void>): void {
+    this.#rows.push(rows);
     this.#wake();
   }
 
@@ -65,7 +77,14 @@ export class RowQueue<R> implements RowSource<R> {
   }
 
   take(): R | undefined {
-    return this.#signal.aborted ? undefined : this.#rows.shift();
+    while (!this.#signal.aborted && this.#rows.length > 0) {
+      const next = this.#rows[0]?.next();
+      if (next?.done === false) {
+        return next.value;
+      }
+      this.#rows.shift();
+    }
+    return undefined;
   }
 
   async wait(): Promise<boolean> {

@@ -1,33 +1,34 @@
 // `kvgen batch`: many prompts in one run, a JSON object a line in and out. Rows are read no more than four times the
 // concurrency ahead of the oldest one that is not written, so memory is bounded and pipes press back both ways.
 
-import { randomInt } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import type { Backend } from '../backend/backend.js';
+import { chunksOf } from '../chunks.js';
 import type { Invocation } from '../commands.js';
 import { completeRows } from '../complete-rows.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { findModel } from '../model/find.js';
 import type { Model } from '../model/model.js';
 import { type BatchArgs, batchDefaults, checkBatchArgs, type GenerateArgs } from '../options.js';
-import { decodeUtf8 } from '../prompt.js';
+import { decodeUtf8, withoutMark } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
+import { randomSeed } from '../sampling/random.js';
+import { idsWithoutToken } from '../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { firstWords } from './answers.js';
-import { type Line, RowQueue, readLines } from './batch-input.js';
+import { type Line, openRows, RowQueue, readLines } from './batch-input.js';
 import { BatchProgress } from './batch-progress.js';
 import { type BatchRow, readRow } from './batch-rows.js';
 import { InOrder } from './in-order.js';
 import { openEverything } from './open.js';
-import { checkStops, loopOptions, preparePrompt, prepareSampler } from './prepare.js';
+import { checkStops, type Prompt, preparePrompt } from './prepare.js';
+import { PromptSamples } from './prompt-samples.js';
 import { reportFields } from './report.js';
-import { type GenerateRun, newRun, notePrompt } from './run.js';
 import type { Sample } from './samples.js';
 import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
 
 /** Rows that may be read before the oldest of them is written, for each that runs. */
 const AHEAD = 4;
-const MAX_RANDOM_SEED = 2 ** 32;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal, usage } = invocation;
@@ -85,13 +86,15 @@ interface Entry {
   readonly bytes: number;
   /** What of its samples is not done. */
   left: number;
-  /** What is written for it, a line each. */
-  readonly output: object[];
+  /** What is written for it, a line each: its samples in order. */
+  readonly results: object[];
+  /** What is written instead. */
+  error: object | null;
 }
 
 interface Request extends Sample {
   readonly entry: Entry;
-  readonly prompts: SavedPrompts | null;
+  readonly samples: PromptSamples;
 }
 
 class Batch {
@@ -99,6 +102,7 @@ class Batch {
   readonly #progress: BatchProgress;
   readonly #queue: RowQueue<Request>;
   readonly #entries = new InOrder<Entry>();
+  readonly #withoutToken: readonly number[];
   #failed = false;
   #written = () => {};
 
@@ -106,17 +110,20 @@ class Batch {
     this.#run = run;
     this.#progress = progress;
     this.#queue = new RowQueue(run.stopped);
+    this.#withoutToken = idsWithoutToken(run.tokenizer, run.model.engine.config.vocabSize);
   }
 
   async run(path: string): Promise<number> {
     const { terminal, stopped } = this.#run;
     const reader = new AbortController();
     const reading = this.#read(path, AbortSignal.any([stopped, reader.signal])).finally(() => this.#queue.end());
+    reading.catch(() => {}); // it is told below: what was read is run and written before
     try {
-      await Promise.all([this.#write(), reading]);
+      await this.#write();
     } finally {
       reader.abort(); // else a pipe that stays open would keep the process
     }
+    await reading;
     this.#progress.end();
     return this.#failed && !terminal.closed.aborted ? EXIT.failure : EXIT.ok;
   }
@@ -142,8 +149,8 @@ class Batch {
   async #read(path: string, stopped: AbortSignal): Promise<void> {
     const { terminal, args } = this.#run;
     stopped.addEventListener('abort', () => this.#written());
-    const chunks = path === '-' ? terminal.stdinChunks(stopped) : createReadStream(path);
     try {
+      const chunks = path === '-' ? terminal.stdinChunks(stopped) : chunksOf(openRows(path), stopped);
       for await (const line of readLines(chunks)) {
         while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
           await this.#room();
@@ -165,10 +172,11 @@ class Batch {
   }
 
   async #begin({ number: line, bytes, end }: Line): Promise<void> {
-    const entry = (id: unknown): Entry => ({ id, bytes: end, left: 1, output: [] });
+    const entry = (id: unknown): Entry => ({ id, bytes: end, left: 1, results: [], error: null });
     let json: unknown;
     try {
-      json = JSON.parse(decodeUtf8(bytes, `line ${line}`).replace(/^\uFEFF/, '')); // some editors put a mark before the first
+      const text = decodeUtf8(bytes, `line ${line}`);
+      json = JSON.parse(line === 1 ? withoutMark(text) : text);
     } catch (error) {
       return this.#refuse(entry(null), { id: null, line, error: errorMessage(error) });
     }
@@ -177,86 +185,80 @@ class Batch {
     }
     const row = entry((json as { id?: unknown }).id ?? null);
     try {
-      const requests = this.#requests(readRow(json as Record<string, unknown>, this.#run.defaults), row);
-      row.left = requests.length;
+      const samples = this.#samples(readRow(json as Record<string, unknown>, this.#run.defaults), row);
+      row.left = samples.runs.length;
       this.#entries.begin(row);
-      for (const request of requests) {
-        this.#queue.push(request);
-      }
+      this.#queue.push(requests(row, samples));
     } catch (error) {
       await this.#refuse(row, { id: row.id, error: errorMessage(error) });
     }
   }
 
-  /** One for each sample. */
-  #requests({ prompt, args }: BatchRow, entry: Entry): Request[] {
-    const { model, tokenizer, dir, name, backend, terminal } = this.#run;
-    const { config } = model.engine;
+  #samples({ prompt, args }: BatchRow, { id }: Entry): PromptSamples {
+    const { model, tokenizer, dir, name, backend, terminal, stopped } = this.#run;
+    const { engine } = model;
     if (tokenizer === null && prompt !== undefined) {
       throw new KvgenError(`prompt: ${dir} has no tokenizer; give prompt_ids`);
     }
     checkStops(args, tokenizer, dir);
-    const onNote = (line: string) => terminal.note(`${JSON.stringify(entry.id)}: ${line}`);
-    const prepared = preparePrompt(args, prompt, { dir, config, tokenizer, onNote });
-    const seed = args.seed ?? randomInt(MAX_RANDOM_SEED);
-    return Array.from({ length: args.samples }, (_, i) => {
-      const sample = args.samples === 1 ? null : i;
-      const run = newRun({ args, model: name, backend, prompt: prepared, seed: seed + i, sample, answerCached: false });
-      const prompts = this.#savedPrompts(run);
-      const options = {
-        ...loopOptions(args, prepared, config),
-        logprobs: args.logprobs,
-        onPromptLogits: notePrompt(run),
-        signal: this.#run.stopped,
-        promptCache: prompts ?? undefined,
-      };
-      const sampler = prepareSampler(args, run.seed, tokenizer, config);
-      return { run, entry, prompts, promptIds: run.promptIds, sampler, stops: args.stop, options, stats: run.stats };
+    const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
+    const prepared = preparePrompt(args, prompt, { dir, config: engine.config, tokenizer, onNote });
+    const seed = args.seed ?? randomSeed();
+    const start = { args, model: name, backend, prompt: prepared, seed, answerCached: false };
+    const options = { logprobs: args.logprobs, signal: stopped };
+    const prompts = this.#savedPrompts(prepared);
+    return new PromptSamples(start, {
+      args,
+      prompt: prepared,
+      engine,
+      withoutToken: this.#withoutToken,
+      prompts,
+      options,
     });
   }
 
-  #savedPrompts({ prompt }: GenerateRun): SavedPrompts | null {
+  #savedPrompts({ text }: Prompt): SavedPrompts | null {
     const { saved, model } = this.#run;
     const { nHead } = model.engine.config;
     const store = saved?.prompts(nHead) ?? null;
-    return store === null ? null : new SavedPrompts(store, nHead, firstWords(prompt));
+    return store === null ? null : new SavedPrompts(store, nHead, firstWords(text));
   }
 
-  async #done({ entry, run, prompts }: Request): Promise<void> {
-    run.engine = this.#run.model.engine.name;
-    run.promptCache = prompts?.report ?? null;
-    entry.output.push({ id: entry.id, ...reportFields(run) });
+  async #done({ entry, run, samples }: Request): Promise<void> {
+    samples.finish(run);
+    entry.results[run.sample ?? 0] = { id: entry.id, ...reportFields(run) };
     await this.#end(entry);
   }
 
   async #fail(entry: Entry, error: unknown): Promise<void> {
-    this.#failed = true;
-    entry.output.push({ id: entry.id, error: errorMessage(error) });
+    entry.error = { id: entry.id, error: errorMessage(error) };
     await this.#end(entry);
   }
 
   /** A row that cannot be run. */
-  async #refuse(entry: Entry, output: object): Promise<void> {
-    this.#failed = true;
+  async #refuse(entry: Entry, error: object): Promise<void> {
     this.#entries.begin(entry);
-    entry.output.push(output);
+    entry.error = error;
     await this.#end(entry);
   }
 
   async #end(entry: Entry): Promise<void> {
+    this.#failed ||= entry.error !== null;
     if (--entry.left > 0) {
       return;
     }
-    for (const { output, bytes } of this.#entries.end(entry)) {
+    for (const { results, error, bytes } of this.#entries.end(entry)) {
       this.#run.terminal.progressDone();
-      for (const line of output) {
-        await this.#run.terminal.print(JSON.stringify(line));
-      }
-      this.#progress.row(
-        bytes,
-        output.every((line) => !('error' in line)),
-      );
+      const lines = error === null ? results : [error];
+      await this.#run.terminal.write(lines.map((line) => `${JSON.stringify(line)}\n`).join('')); // at once: others may write while it waits
+      this.#progress.row(bytes, error === null);
       this.#written();
     }
+  }
+}
+
+function* requests(entry: Entry, samples: PromptSamples): Generator<Request, void> {
+  for (const sample of samples.requests()) {
+    yield { ...sample, entry, samples };
   }
 }

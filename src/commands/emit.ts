@@ -26,12 +26,10 @@ export async function emit(
 ): Promise<void> {
   const { args, terminal } = output;
   const isText = !args.json && !args.jsonl;
-  if (args.echo && isText) {
-    terminal.progressDone();
-    await terminal.write(run.prompt);
-  }
-  for (let next = await tokens.next(); ; next = await tokens.next()) {
-    terminal.progressDone();
+  let next = await tokens.next();
+  terminal.progressDone();
+  await terminal.write(args.echo && isText ? run.prompt : ''); // now: prefill's spinner erases its line
+  for (; ; next = await tokens.next()) {
     if (next.done === true) {
       run.finishReason = next.value;
       break;

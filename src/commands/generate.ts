@@ -1,29 +1,29 @@
 // `kvgen [generate]`: a prompt in, text out.
 
-import { randomInt } from 'node:crypto';
 import type { Backend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
-import { type CompleteOptions, complete } from '../complete.js';
+import { complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
 import { EXIT, UsageError } from '../errors.js';
-import { type FoundModel, findModel } from '../model/find.js';
+import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import type { Model } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
 import { readPrompt } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
+import { randomSeed } from '../sampling/random.js';
+import { idsWithoutToken } from '../text/prompt-ids.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
 import { type Answer, askQuestion, firstWords, keepAnswer, machineFor, replay } from './answers.js';
 import { emit } from './emit.js';
 import { openEverything } from './open.js';
-import { loopOptions, openTokenizer, type Prompt, preparePrompt, prepareSampler } from './prepare.js';
+import { openTokenizer, type Prompt, preparePrompt } from './prepare.js';
+import { PromptSamples, type SampleContext } from './prompt-samples.js';
 import { missLine, verifyLine } from './report-cache.js';
-import { type GenerateRun, newRun, notePrompt } from './run.js';
+import { type GenerateRun, newRun } from './run.js';
 import { emitSamples, replaySamples, type Sample, sampleRows } from './samples.js';
 import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
-
-const MAX_RANDOM_SEED = 2 ** 32;
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
   const { words, literal, options, terminal, signal, usage } = invocation;
@@ -95,8 +95,8 @@ function fitted({ args, found, text, terminal }: Asked, config: Gpt2Config, toke
 }
 
 /** The question to the answer cache; says in one line where there can be none. */
-function ask({ args, saved, terminal }: Asked, { ids }: Prompt): string | null {
-  const asked = askQuestion(args, machineFor(args), saved?.fingerprint ?? '', ids);
+function ask({ args, found, saved, terminal }: Asked, { ids }: Prompt): string | null {
+  const asked = askQuestion(args, machineFor(args, weightBytes(found.dir)), saved?.fingerprint ?? '', ids);
   if ('reason' in asked) {
     terminal.note(`--answer-cache does not apply: ${asked.reason}`);
     return null;
@@ -106,45 +106,43 @@ function ask({ args, saved, terminal }: Asked, { ids }: Prompt): string | null {
 
 async function runModel(opened: Opened): Promise<number> {
   const { args, model, prompt, backend } = opened;
-  const seed = args.seed ?? randomInt(MAX_RANDOM_SEED);
   const start = { args, model: opened.found.name, backend, prompt, answerCached: false };
-  if (args.samples > 1) {
-    const runs = Array.from({ length: args.samples }, (_, sample) => newRun({ ...start, seed: seed + sample, sample }));
-    await runSamples(opened, runs);
-    keep(opened, runs);
-    return EXIT.ok;
-  }
-  const run = newRun({ ...start, seed, sample: null });
+  const seeded = { ...start, seed: args.seed ?? randomSeed() };
+  const withoutToken = idsWithoutToken(prompt.tokenizer, model.engine.config.vocabSize);
+  const samples = new PromptSamples(seeded, {
+    args,
+    prompt,
+    engine: model.engine,
+    withoutToken,
+    prompts: savedPrompts(opened),
+    options: sampleOptions(opened),
+  });
+  const code = args.samples > 1 ? await runSamples(opened, samples) : await runOne(opened, samples);
+  keep(opened, samples.runs);
+  return code;
+}
+
+async function runOne(opened: Opened, samples: PromptSamples): Promise<number> {
+  const { args, model, prompt } = opened;
+  const [{ run, sampler, options, stops }] = [...samples.requests()] as [Sample];
   const verifier = args.verifyCache ? new CacheVerifier(model.engine, prompt.ids) : null;
-  const prompts = savedPrompts(opened, run);
-  await emit(opened, run, tokensOf(opened, run, prompts, verifier), async () => {
-    run.engine = model.engine.name;
-    run.promptCache = prompts?.report ?? null;
+  const engine = verifier?.engine ?? model.engine;
+  const sample = verifier?.record(sampler) ?? sampler;
+  const tokens = complete(engine, sample, prompt.tokenizer, run.promptIds, stops, options, run.stats);
+  await emit(opened, run, tokens, async () => {
+    samples.finish(run);
     run.verify = run.finishReason === 'abort' ? null : await verify(verifier, opened);
   });
-  keep(opened, [run]);
   sayWhatWasReused(opened, run);
   return run.verify?.ok === false ? EXIT.failure : EXIT.ok;
 }
 
-/** The first sample is told what the prompt is, and all report its prefill. */
-async function runSamples(opened: Opened, runs: readonly GenerateRun[]): Promise<void> {
-  const { args, prompt, model } = opened;
-  const [first] = runs as [GenerateRun];
-  const prompts = savedPrompts(opened, first);
-  const samples = runs.map((run): Sample => {
-    const options = completeOptions(opened, run, run === first ? prompts : null);
-    const sampler = prepareSampler(args, run.seed, prompt.tokenizer, model.engine.config);
-    return { run, promptIds: run.promptIds, sampler, stops: args.stop, options, stats: run.stats };
-  });
-  await emitSamples(opened, runs, sampleRows(model.engine, prompt.tokenizer, samples), (run) => {
-    run.engine = model.engine.name;
-    run.promptCache = prompts?.report ?? null;
-    run.stats.reusedTokens = first.stats.reusedTokens;
-    run.stats.promptMs = first.stats.promptMs;
-    run === first || run.promptLogprobs?.push(...(first.promptLogprobs ?? []));
-  });
-  sayWhatWasReused(opened, first);
+async function runSamples(opened: Opened, samples: PromptSamples): Promise<number> {
+  const { prompt, model } = opened;
+  const rows = sampleRows(model.engine, prompt.tokenizer, samples.requests());
+  await emitSamples(opened, samples.runs, rows, (run) => samples.finish(run));
+  sayWhatWasReused(opened, samples.runs[0] as GenerateRun);
+  return EXIT.ok;
 }
 
 function keep({ question, saved }: Opened, runs: readonly GenerateRun[]): void {
@@ -164,47 +162,40 @@ function sayWhatWasReused({ terminal }: Opened, run: GenerateRun): void {
 }
 
 /** null: not asked for, or of no use. */
-function savedPrompts({ saved, model, terminal, prompt }: Opened, run: GenerateRun): SavedPrompts | null {
+function savedPrompts({ args, saved, model, terminal, prompt }: Opened): SavedPrompts | null {
   const { nHead } = model.engine.config;
   const store = saved?.prompts(nHead) ?? null;
-  if (store !== null && run.promptLogprobs !== null) {
+  if (store !== null && args.echo && args.logprobs !== undefined) {
     terminal.note("--prompt-cache does not apply: the prompt's log-probabilities need all of it");
     return null;
   }
   return store === null ? null : new SavedPrompts(store, nHead, firstWords(prompt.text));
 }
 
-function tokensOf(opened: Opened, run: GenerateRun, promptCache: SavedPrompts | null, verifier: CacheVerifier | null) {
-  const { args, prompt, model } = opened;
-  const sample = prepareSampler(args, run.seed, prompt.tokenizer, model.engine.config);
-  return complete(
-    verifier?.engine ?? model.engine,
-    verifier?.record(sample) ?? sample,
-    prompt.tokenizer,
-    run.promptIds,
-    args.stop,
-    completeOptions(opened, run, promptCache),
-    run.stats,
-  );
-}
-
-function completeOptions(opened: Opened, run: GenerateRun, promptCache: SavedPrompts | null): CompleteOptions {
-  const { args, prompt, model, terminal, signal } = opened;
-  const isFirst = run.sample === null || run.sample === 0;
+function sampleOptions({ args, terminal, signal }: Opened): SampleContext['options'] {
+  let begun = false;
   return {
-    ...loopOptions(args, prompt, model.engine.config),
     logprobs: wantedLogprobs(args),
-    onPromptLogits: isFirst ? notePrompt(run) : undefined,
     signal: AbortSignal.any([signal, terminal.closed]),
-    promptCache: promptCache ?? undefined,
-    onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
+    onPrefill: (done, total) => {
+      if (!begun) {
+        terminal.progress(`prefill ${done}/${total}`);
+      }
+      begun ||= done === total; // a later prefill comes in the middle of a line of text
+    },
   };
 }
 
 /** Saved answers, written as if they had just been computed. */
 async function writeAnswers(asked: Asked, prompt: Prompt, answers: readonly Answer[]): Promise<void> {
   const { args, found } = asked;
-  const start = { args, model: found.name, backend: machineFor(args), prompt, answerCached: true };
+  const start = {
+    args,
+    model: found.name,
+    backend: machineFor(args, weightBytes(found.dir)),
+    prompt,
+    answerCached: true,
+  };
   const isSample = args.samples > 1;
   const runs = answers.map((answer, i) => {
     const seed = args.seed === undefined ? answer.seed : args.seed + i;

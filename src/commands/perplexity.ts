@@ -1,23 +1,20 @@
 // `kvgen score --perplexity`: the mean loss of a model on a text, whole or document by document.
 
 import { KvgenError } from '../errors.js';
+import { checkVocabulary } from '../model/model.js';
 import { slidingWindows, type Window, windowLoss } from '../score.js';
 import type { ScoreRun } from './score.js';
 
 const SEPARATOR = /^<\|endoftext\|>[ \t]*\r?$/m;
 
-/** A text to be scored by itself. */
-interface Piece {
-  readonly ids: readonly number[];
-  /** UTF-8 bytes of the ids that are scored. */
-  readonly bytes: number;
-}
-
 export async function perplexity(run: ScoreRun, text: string): Promise<void> {
   const { args, nCtx, model, terminal, signal } = run;
   const stride = strideFor(args.stride, nCtx);
-  const pieces = args.perDocument ? documents(run, text) : [whole(run, text)];
-  const windows = pieces.flatMap(({ ids }): Window[] => [...slidingWindows(ids, nCtx, stride)]);
+  const texts = args.perDocument ? documents(run, text) : [run.tokenizer.encode(text)];
+  for (const ids of texts) {
+    checkVocabulary(ids, model.engine.config);
+  }
+  const windows = texts.flatMap((ids): Window[] => [...slidingWindows(ids, nCtx, stride)]);
   const tokens = windows.reduce((sum, { scored }) => sum + scored, 0);
   if (tokens === 0) {
     throw new KvgenError(`${args.perplexity}: expected a text of two tokens or more, found fewer`);
@@ -30,30 +27,24 @@ export async function perplexity(run: ScoreRun, text: string): Promise<void> {
     done += window.scored;
   }
   terminal.progressDone();
-  const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
+  const bytes = windows.reduce((sum, window) => sum + scoredBytes(run, window), 0);
   await print(run, { tokens, loss: nats / tokens, bitsPerByte: bytes === 0 ? null : nats / Math.LN2 / bytes });
 }
 
-/** All of the file; the first id has nothing before it. */
-function whole({ tokenizer }: ScoreRun, text: string): Piece {
-  const ids = tokenizer.encode(text);
-  const first = ids.length === 0 ? 0 : tokenizer.bytes(ids[0] as number).length;
-  return { ids, bytes: Buffer.byteLength(text) - first };
-}
-
-/** Each after an end-of-text token, the closing one included, which has no bytes; without the white space around it. */
-function documents({ tokenizer, dir }: ScoreRun, text: string): Piece[] {
+/** Each after an end-of-text token, the closing one included; without the white space around it. */
+function documents({ tokenizer, dir }: ScoreRun, text: string): number[][] {
   const { eosId } = tokenizer;
   if (eosId === undefined) {
     throw new KvgenError(`${dir}: --per-document needs an end-of-text token and the tokenizer has none`);
   }
   const texts = text.split(SEPARATOR).map((document) => document.trim());
-  return texts
-    .filter((document) => document !== '')
-    .map((document) => ({
-      ids: [eosId, ...tokenizer.encode(document), eosId],
-      bytes: Buffer.byteLength(document),
-    }));
+  return texts.filter((document) => document !== '').map((document) => [eosId, ...tokenizer.encode(document), eosId]);
+}
+
+/** UTF-8 bytes of the ids that a window scores; the end of a document has none. */
+function scoredBytes({ args, tokenizer }: ScoreRun, { ids, scored }: Window): number {
+  const isEnd = (id: number) => args.perDocument && id === tokenizer.eosId;
+  return ids.slice(-scored).reduce((sum, id) => sum + (isEnd(id) ? 0 : tokenizer.bytes(id).length), 0);
 }
 
 function strideFor(stride: number | undefined, nCtx: number): number {

@@ -4,11 +4,10 @@
 import type { Gpt2Config } from '../config.js';
 import { KvgenError } from '../errors.js';
 import type { GenerateOptions } from '../generate.js';
-import { checkIds } from '../model/model.js';
+import { checkBias, checkIds } from '../model/model.js';
 import type { GenerateArgs } from '../options.js';
-import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import { Detokenizer } from '../text/detokenizer.js';
-import { encodePrompt, fitPrompt, idsWithoutToken } from '../text/prompt-ids.js';
+import { encodePrompt, fitPrompt } from '../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 
 /** A prompt that fits the model. */
@@ -44,7 +43,7 @@ export function preparePrompt(args: GenerateArgs, text: string | undefined, targ
     );
   }
   checkIds(kept, { config });
-  checkBias(args, config);
+  checkBias(args.logitBias, config);
   return { ids: kept, text: text ?? decode(tokenizer, ids), nCtx, tokenizer };
 }
 
@@ -52,15 +51,6 @@ export function preparePrompt(args: GenerateArgs, text: string | undefined, targ
 export function loopOptions(args: GenerateArgs, { nCtx }: Prompt, config: Gpt2Config): GenerateOptions {
   const stopIds = args.ignoreEos ? [] : config.eosTokenIds;
   return { maxTokens: maxTokens(args), nCtx, stopIds, cache: args.cache, onFull: args.onFull };
-}
-
-export function prepareSampler(
-  args: GenerateArgs,
-  seed: number,
-  tokenizer: Tokenizer | null,
-  { vocabSize }: Gpt2Config,
-): Sampler {
-  return makeSampler(args, seed, idsWithoutToken(tokenizer, vocabSize));
 }
 
 /** null: a folder without one, which --prompt-ids can do without. */
@@ -97,11 +87,4 @@ export function decode(tokenizer: Tokenizer | null, ids: readonly number[]): str
 
 function maxTokens(args: GenerateArgs): number {
   return args.maxTokens === -1 ? Number.POSITIVE_INFINITY : args.maxTokens;
-}
-
-function checkBias({ logitBias }: GenerateArgs, { vocabSize }: Gpt2Config): void {
-  const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
-  if (bad !== undefined) {
-    throw new KvgenError(`--logit-bias ${bad}: the model's token ids end at ${vocabSize - 1}`);
-  }
 }

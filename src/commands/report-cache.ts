@@ -5,19 +5,28 @@ import type { VerifyReport } from '../verify.js';
 import type { GenerateRun } from './run.js';
 
 /** `cache.prompt` of --json. */
-export function promptCacheJson({ promptCache, promptIds, stats, tokenText }: GenerateRun): object {
+export function promptCacheJson(run: GenerateRun): object {
+  const { promptCache, promptIds, stats, tokenText } = run;
   const difference = promptCache?.firstDifference ?? null;
   return {
-    result: promptCache?.result ?? 'off',
+    result: resultOf(run),
     reused_tokens: stats.reusedTokens,
     computed_tokens: promptIds.length - stats.reusedTokens,
     saved_ms: promptCache === null ? null : Math.round(promptCache.savedMs * 10) / 10,
-    miss_reason: promptCache?.missReason ?? null,
+    miss_reason: stats.reusedTokens > 0 ? null : (promptCache?.missReason ?? null),
     first_difference:
       difference === null
         ? null
         : { index: difference.index, stored: tokenText(difference.stored), new: tokenText(difference.new) },
   };
+}
+
+/** What was known of the prompt, from disk or from a row before it. */
+function resultOf({ promptCache, promptIds, stats }: Pick<GenerateRun, 'promptCache' | 'promptIds' | 'stats'>): string {
+  if (stats.reusedTokens === 0) {
+    return promptCache === null ? 'off' : 'miss';
+  }
+  return stats.reusedTokens === promptIds.length ? 'hit' : 'partial';
 }
 
 /** `verify` of --json. */
@@ -27,12 +36,11 @@ export function verifyJson(report: VerifyReport): object {
 }
 
 /** Why a prompt was computed and from where on it is another one; undefined: all of it was known. */
-export function missLine({
-  promptCache,
-  stats,
-  tokenText,
-}: Pick<GenerateRun, 'promptCache' | 'stats' | 'tokenText'>): string | undefined {
-  if (promptCache === null || promptCache.result === 'hit') {
+export function missLine(
+  run: Pick<GenerateRun, 'promptCache' | 'promptIds' | 'stats' | 'tokenText'>,
+): string | undefined {
+  const { promptCache, stats, tokenText } = run;
+  if (promptCache === null || resultOf(run) === 'hit') {
     return undefined;
   }
   const known = promptCache.missReason ?? `the first ${stats.reusedTokens} tokens were stored`;

@@ -29,7 +29,10 @@ export function samplesLine(runs: readonly GenerateRun[]): string {
   const [first] = runs as [GenerateRun];
   const parts = [
     `${count(runs.length, 'sample')}, ${count(tokens, 'token')}`,
-    rate(tokens - runs.length, decodeMs)
+    rate(
+      total(({ stats }) => Math.max(0, stats.generationTokens - 1)),
+      decodeMs,
+    )
       ?.toFixed(0)
       .concat(' tok/s'),
     `prompt ${count(first.promptIds.length, 'token')} (${first.stats.reusedTokens} reused)`,

@@ -11,6 +11,9 @@ import { InOrder } from './in-order.js';
 import { samplesLine } from './report.js';
 import type { GenerateRun } from './run.js';
 
+/** Samples that are decoded together: their keys and values are in memory. */
+const MAX_TOGETHER = 64;
+
 /** One of the samples: how it is made, and what comes of it. */
 export interface Sample extends CompletionRequest {
   readonly run: GenerateRun;
@@ -18,10 +21,10 @@ export interface Sample extends CompletionRequest {
 
 type SampleEvent = CompletionEvent<Pick<Sample, 'run'>>;
 
-/** All samples at once: the first one's prefill serves them all. */
-export function sampleRows(engine: Engine, tokenizer: Tokenizer | null, samples: readonly Sample[]) {
-  const waiting = [...samples];
-  return completeRows(engine, tokenizer, { take: () => waiting.shift(), wait: async () => false }, samples.length);
+/** All samples at once, but for very many: the first one's prefill serves them all. */
+export function sampleRows(engine: Engine, tokenizer: Tokenizer | null, samples: Iterator<Sample, void>) {
+  const source = { take: () => samples.next().value ?? undefined, wait: async () => false };
+  return completeRows(engine, tokenizer, source, MAX_TOGETHER);
 }
 
 /** Saved samples as they would have come one by one. */
@@ -53,9 +56,11 @@ export async function emitSamples(
     ordered.begin(run);
   }
   const writer = args.json || args.jsonl ? new JsonWriter(output, ordered) : new TextWriter(output, ordered);
-  await writer.start();
+  let started = false;
   for await (const event of events) {
     terminal.progressDone();
+    started || (await writer.start());
+    started = true;
     const { run } = event.request;
     if ('error' in event) {
       throw event.error;

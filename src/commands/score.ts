@@ -4,10 +4,10 @@ import type { Invocation } from '../commands.js';
 import { EXIT, KvgenError, UsageError } from '../errors.js';
 import { type GenerateOptions, type GenerateStats, newStats } from '../generate.js';
 import { findModel } from '../model/find.js';
-import { checkIds, type Model } from '../model/model.js';
+import { checkIds, checkVocabulary, type Model } from '../model/model.js';
 import { checkScoreArgs, type ScoreArgs } from '../options.js';
 import { prefillPrompt } from '../prefill.js';
-import { readPrompt, readUtf8 } from '../prompt.js';
+import { readPrompt, readUtf8, withoutMark } from '../prompt.js';
 import { SavedPrompts } from '../prompt-cache.js';
 import { scoreContinuations } from '../score.js';
 import { Sequence } from '../sequence.js';
@@ -74,7 +74,9 @@ async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonl
   if (choicesFile === undefined) {
     return choices ?? [];
   }
-  const lines = (await readUtf8(choicesFile)).replace(/\r?\n$/, '').split(/\r?\n/);
+  const lines = withoutMark(await readUtf8(choicesFile))
+    .replace(/\r?\n$/, '')
+    .split(/\r?\n/);
   const empty = lines.indexOf('');
   if (empty >= 0) {
     throw new KvgenError(`${choicesFile}: line ${empty + 1}: expected a choice, found nothing; remove the empty line`);
@@ -106,8 +108,9 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
 }
 
 /** Tokenized apart from the prompt, and taken literally. */
-function fittingChoice({ tokenizer, nCtx }: ScoreRun, promptIds: readonly number[], choice: string): number[] {
+function fittingChoice({ tokenizer, nCtx, model }: ScoreRun, promptIds: readonly number[], choice: string): number[] {
   const ids = tokenizer.encode(choice);
+  checkVocabulary(ids, model.engine.config);
   if (promptIds.length + ids.length > nCtx) {
     throw new KvgenError(
       `the choice ${JSON.stringify(choice)} has ${ids.length} tokens and the prompt ${promptIds.length}: ` +
@@ -156,7 +159,7 @@ function reusedLine(
   prompts: SavedPrompts | null,
   tokenText: (id: number) => string,
 ): string {
-  const missed = missLine({ promptCache: prompts?.report ?? null, stats, tokenText });
+  const missed = missLine({ promptCache: prompts?.report ?? null, promptIds, stats, tokenText });
   const line = `prompt ${promptIds.length} tokens (${stats.reusedTokens} reused) · prefill ${(stats.promptMs ?? 0).toFixed(0)} ms`;
   return missed === undefined ? line : `${line}\n${missed}`;
 }

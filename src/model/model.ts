@@ -90,8 +90,21 @@ export function checkIds(ids: readonly number[], { config }: Pick<Engine, 'confi
   if (ids.length === 0 || ids.length > config.nPositions) {
     throw new KvgenError(`expected 1 … ${config.nPositions} token ids, found ${ids.length}`);
   }
-  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= config.vocabSize);
+  checkVocabulary(ids, config);
+}
+
+/** @throws KvgenError when the model has no such id: a tokenizer may know more */
+export function checkVocabulary(ids: readonly number[], { vocabSize }: Gpt2Config): void {
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
   if (bad !== undefined) {
-    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${config.vocabSize - 1} (vocab_size − 1)`);
+    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${vocabSize - 1} (vocab_size − 1)`);
+  }
+}
+
+/** @throws KvgenError for a bias that could have no effect */
+export function checkBias(logitBias: ReadonlyMap<number, number>, { vocabSize }: Gpt2Config): void {
+  const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
+  if (bad !== undefined) {
+    throw new KvgenError(`logit bias of token id ${bad}: the model's ids end at ${vocabSize - 1}`);
   }
 }

@@ -1,6 +1,9 @@
 // A counter-based generator: the n-th draw depends on (seed, n) alone, so nothing is stored between draws and a draw can be
 // repeated out of order. Integer arithmetic only: equal on every machine. Knows nothing of logits.
+// The seed itself, where nobody chose one, is drawn from the system.
 // Reference: Philox4x32-10, Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011), and Random123's vectors.
+
+import { randomInt } from 'node:crypto';
 
 type Words4 = [number, number, number, number];
 
@@ -10,6 +13,11 @@ const WEYL_0 = 0x9e3779b9; // added to the key from round to round
 const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 const TWO_32 = 2 ** 32;
+
+/** A seed for who did not choose one, short enough to type again. */
+export function randomSeed(): number {
+  return randomInt(TWO_32);
+}
 
 /** Upper 32 bits of the 64-bit product, from 16-bit halves (a double holds 53 bits only). */
 function mulHigh(a: number, b: number): number {
