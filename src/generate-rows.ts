@@ -80,7 +80,7 @@ interface Row<R> {
 
 class Batch<R extends RowRequest> {
   readonly #engine: Engine;
-  readonly #pool = new PromptPool();
+  readonly #pool: PromptPool;
   #rows: Row<R>[] = [];
   /** Holds all rows that were decoded together last. */
   #cache: KvCache | null = null;
@@ -89,6 +89,7 @@ class Batch<R extends RowRequest> {
 
   constructor(engine: Engine) {
     this.#engine = engine;
+    this.#pool = new PromptPool(engine.config);
   }
 
   get size(): number {

@@ -1,43 +1,25 @@
 // What `import … from 'kvgen'` gives. Everything else is internal.
 
-import { randomInt } from 'node:crypto';
+import { inspect } from 'node:util';
 import { type BackendName, loadBackend } from './backend/backend.js';
-import { type CompletionToken, complete } from './complete.js';
+import { type CompleteOptions, type CompletionToken, complete } from './complete.js';
+import type { Gpt2Config } from './config.js';
 import { KvgenError, UsageError } from './errors.js';
 import { type FinishReason, newStats } from './generate.js';
+import { checkOptions, type GenerateOptions } from './library-options.js';
 import { findModel, weightBytes } from './model/find.js';
-import { checkIds, type Model, openModel } from './model/model.js';
-import { GENERATE_OPTIONS, SAMPLING_DEFAULTS } from './options.js';
+import { checkBias, checkIds, type Model, openModel } from './model/model.js';
+import { SAMPLING_DEFAULTS } from './options.js';
+import { randomSeed } from './sampling/random.js';
 import { makeSampler, type SamplingOptions } from './sampling/sampler.js';
 import { encodePrompt, fitPrompt, idsWithoutToken } from './text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from './text/tokenizer.js';
 
 const DEFAULT_TOKENS = 128;
-const MAX_RANDOM_SEED = 2 ** 32;
 
 export interface LoadModelOptions {
   /** `auto` (default): the native engine where it is installed, else WebAssembly. */
   backend?: BackendName | 'auto';
-}
-
-/** As the command's options, with the same defaults. */
-export interface GenerateOptions extends Partial<SamplingOptions> {
-  /** Default 128; Infinity: to the end of the context. */
-  maxTokens?: number;
-  /** Default: a random one. */
-  seed?: number;
-  /** Texts that end the generation; the text before the first is yielded, itself not. */
-  stop?: readonly string[];
-  /** Treat the end-of-text token like any other. */
-  ignoreEos?: boolean;
-  /** false: recompute everything for each token. */
-  cache?: boolean;
-  /** At the end of the context: stop (default), or keep the beginning and the latest half and go on. */
-  onFull?: 'stop' | 'reprefill';
-  /** Give the log-probability of each token, and the so many likeliest. */
-  logprobs?: number;
-  /** Ends the generation at the next token; what is yielded by then stays. */
-  signal?: AbortSignal;
 }
 
 /** A model's folder, and its tokenizer where it has one. */
@@ -59,8 +41,12 @@ const origins = new WeakMap<Model, Origin>();
  * model.dispose();
  */
 export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
+  const { backend: choice = 'auto' } = options;
+  if (!['auto', 'node', 'wasm', 'cpu'].includes(choice)) {
+    throw new UsageError(`backend must be 'auto', 'node', 'wasm' or 'cpu', got ${inspect(choice)}`);
+  }
   const { dir } = findModel(model);
-  const backend = await loadBackend({ choice: options.backend ?? 'auto', modelBytes: weightBytes(dir), graph: true });
+  const backend = await loadBackend({ choice, modelBytes: weightBytes(dir), graph: true });
   const tokenizer = hasTokenizer(dir) ? await loadTokenizer(dir) : null;
   const opened = await openModel(dir, backend);
   origins.set(opened, { dir, tokenizer });
@@ -68,11 +54,11 @@ export async function loadModel(model = 'stories', options: LoadModelOptions = {
 }
 
 /**
- * Generates text.
+ * Generates text. Options and prompt are checked when the first token is asked for.
  * @param model as `loadModel` gave it; any number of generations may run on it
  * @param prompt a text, or token ids (a folder without a tokenizer takes only these; all texts are then empty)
  * @yields each token with the text that it released: joined, they are the text
- * @returns why it ended
+ * @returns why it ended; `abort` when the signal did it, which is no error
  * @throws Error with one line that names the option or the prompt, what was expected and what was found
  * @example
  * for await (const { text } of generate(model, 'Once upon a time', { maxTokens: 40 })) process.stdout.write(text);
@@ -83,25 +69,25 @@ export async function* generate(
   options: GenerateOptions = {},
 ): AsyncGenerator<CompletionToken, FinishReason> {
   checkOptions(options);
-  const { config } = model.engine;
-  const { dir, tokenizer } = originOf(model);
-  const { maxTokens = DEFAULT_TOKENS, stop = [], seed = randomInt(MAX_RANDOM_SEED), signal, logprobs } = options;
-  const promptIds = typeof prompt === 'string' ? encode(prompt, tokenizer, dir) : prompt;
-  fitPrompt(promptIds, config.nPositions, maxTokens, undefined);
-  checkIds(promptIds, { config });
+  const origin = originOf(model);
+  const { engine } = model;
   const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   const sampling: SamplingOptions = { ...SAMPLING_DEFAULTS, ...given };
-  const sampler = makeSampler(sampling, seed, idsWithoutToken(tokenizer, config.vocabSize));
-  const loop = {
-    maxTokens,
-    nCtx: config.nPositions,
-    stopIds: options.ignoreEos ? [] : config.eosTokenIds,
-    cache: options.cache ?? true,
-    onFull: options.onFull ?? 'stop',
-    signal,
-    logprobs,
-  };
-  return yield* complete(model.engine, sampler, tokenizer, promptIds, stop, loop, newStats());
+  const { stop = [], seed = randomSeed() } = options;
+  if (origin.tokenizer === null && stop.length > 0) {
+    throw new KvgenError(`${origin.dir}: stop needs a tokenizer`);
+  }
+  checkBias(sampling.logitBias, engine.config);
+  const promptIds = fittingIds(prompt, origin, engine.config);
+  const sampler = makeSampler(sampling, seed, idsWithoutToken(origin.tokenizer, engine.config.vocabSize));
+  const loop = loopOptions(options, engine.config);
+  return yield* complete(engine, sampler, origin.tokenizer, promptIds, stop, loop, newStats());
+}
+
+function loopOptions(options: GenerateOptions, { nPositions, eosTokenIds }: Gpt2Config): CompleteOptions {
+  const { maxTokens = DEFAULT_TOKENS, ignoreEos, cache = true, onFull = 'stop', signal, logprobs } = options;
+  const stopIds = ignoreEos ? [] : eosTokenIds;
+  return { maxTokens, nCtx: nPositions, stopIds, cache, onFull, signal, logprobs };
 }
 
 function originOf(model: Model): Origin {
@@ -112,6 +98,17 @@ function originOf(model: Model): Origin {
   return origin;
 }
 
+/** @throws KvgenError for a prompt that the model cannot take, or that leaves no room for a token */
+function fittingIds(prompt: string | readonly number[], { dir, tokenizer }: Origin, config: Gpt2Config) {
+  if (typeof prompt !== 'string' && !Array.isArray(prompt)) {
+    throw new KvgenError(`prompt: expected a text or a list of token ids, got ${inspect(prompt)}`);
+  }
+  const ids = typeof prompt === 'string' ? encode(prompt, tokenizer, dir) : (prompt as readonly number[]);
+  fitPrompt(ids, { nCtx: config.nPositions, maxTokens: 1, advice: 'shorten it' });
+  checkIds(ids, { config });
+  return ids;
+}
+
 function encode(prompt: string, tokenizer: Tokenizer | null, dir: string): readonly number[] {
   if (tokenizer === null) {
     throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
@@ -119,22 +116,4 @@ function encode(prompt: string, tokenizer: Tokenizer | null, dir: string): reado
   return encodePrompt(prompt, tokenizer, dir);
 }
 
-/** The ranges are those of the command. @throws UsageError that names the option */
-function checkOptions(options: GenerateOptions): void {
-  for (const [name, value] of Object.entries(options)) {
-    const flag = `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-    const row = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(flag));
-    if (typeof value === 'number' && value !== Number.POSITIVE_INFINITY) {
-      try {
-        row?.parse?.(String(value), undefined);
-      } catch (error) {
-        throw error instanceof UsageError ? new UsageError(error.message.replace(flag, name)) : error;
-      }
-    }
-  }
-  if (options.stop?.includes('')) {
-    throw new UsageError('stop must not be empty');
-  }
-}
-
-export type { BackendName, CompletionToken, FinishReason, Model };
+export type { BackendName, CompletionToken, FinishReason, GenerateOptions, Model };

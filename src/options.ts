@@ -37,7 +37,8 @@ export interface GenerateArgs {
   readonly repeatLastN: number;
   readonly logitBias: ReadonlyMap<number, number>;
   readonly seed?: number;
-  readonly samples: number;
+  /** undefined: one text, which is not called a sample. */
+  readonly samples?: number;
   readonly separator: string;
   /** undefined: as the environment says; see `wantsPromptCache`. */
   readonly promptCache?: boolean;
@@ -292,8 +293,7 @@ export const GENERATE_OPTIONS: readonly OptionRow[] = [
   SEED,
   {
     flags: '--samples <n>',
-    description: 'texts from the one prompt, written one after the other; sample i uses seed + i',
-    fallback: 1,
+    description: 'texts from the one prompt, written one after the other; sample i uses seed + i (default: 1)',
     parse: integer('--samples', 1, 1024),
   },
   { flags: '--separator <line>', description: 'the line between two samples', fallback: '---' },
@@ -457,9 +457,9 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
     [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
-    [args.samples > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
+    [(args.samples ?? 1) > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
     [
-      (args.seed ?? 0) > Number.MAX_SAFE_INTEGER - (args.samples - 1),
+      (args.seed ?? 0) > Number.MAX_SAFE_INTEGER - ((args.samples ?? 1) - 1),
       '--seed: seed + samples − 1 must be at most 2^53−1',
     ],
     [args.json && args.jsonl, '--json cannot go with --jsonl'],
@@ -489,6 +489,7 @@ export function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): voi
   throwFirst([
     [given !== 1, 'expected one of --choices, --choices-file and --perplexity'],
     [isText && (prompt ?? file ?? promptIds) !== undefined, '--perplexity cannot go with a prompt'],
+    [isText && args.promptCache === true, '--prompt-cache is for choices: a text is not kept'],
     [!isText && stride !== undefined, '--stride needs --perplexity'],
     [!isText && perDocument, '--per-document needs --perplexity'],
     [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],

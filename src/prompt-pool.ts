@@ -2,10 +2,12 @@
 // So what many prompts begin with is computed once. Asks a lasting prompt cache where it knows less.
 
 import type { KvCache } from './cache/kv-cache.js';
+import type { Gpt2Config } from './config.js';
 import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
-/** Prompts kept: as many beginnings may take turns. */
-const CAPACITY = 4;
+/** What is kept, in bytes of keys, values and logits, and in prompts; the latest is kept in any case. */
+const MAX_BYTES = 2 ** 28;
+const MAX_PROMPTS = 256;
 
 interface Kept {
   readonly ids: readonly number[];
@@ -14,8 +16,13 @@ interface Kept {
 }
 
 export class PromptPool {
-  /** Latest first. */
+  /** Latest used first. */
   #kept: Kept[] = [];
+  readonly #bytesPerToken: number;
+
+  constructor({ nLayer, nEmbd }: Pick<Gpt2Config, 'nLayer' | 'nEmbd'>) {
+    this.#bytesPerToken = 2 * nLayer * nEmbd * 4;
+  }
 
   /** What is known here of a prompt's beginning, before `lasting` is asked, and told. */
   in(lasting: PromptCache | undefined): PromptCache {
@@ -36,7 +43,7 @@ export class PromptPool {
   }
 
   #restore(ids: readonly number[], lasting: PromptCache | undefined): Restored | null {
-    const [best] = this.#kept.toSorted((a, b) => common(b.ids, ids) - common(a.ids, ids));
+    const best = this.#nearest(ids);
     const length = best === undefined ? 0 : common(best.ids, ids);
     if (best !== undefined && length === ids.length && length === best.ids.length) {
       return { cache: best.cache.fork(), logits: best.logits };
@@ -51,10 +58,25 @@ export class PromptPool {
     return { cache, logits: null };
   }
 
+  /** The one with the longest beginning in common, which is the latest used then. */
+  #nearest(ids: readonly number[]): Kept | undefined {
+    const lengths = this.#kept.map((kept) => common(kept.ids, ids));
+    const best = this.#kept[lengths.indexOf(Math.max(...lengths))];
+    if (best !== undefined) {
+      this.#kept = [best, ...this.#kept.filter((kept) => kept !== best)];
+    }
+    return best;
+  }
+
   #keep({ promptIds, cache, logits }: Prefilled): void {
     const kept = { ids: [...promptIds], cache: cache.fork(), logits: logits.slice() };
-    this.#kept = [kept, ...this.#kept];
-    for (const { cache: old } of this.#kept.splice(CAPACITY)) {
+    const all = [kept, ...this.#kept];
+    let bytes = 0;
+    this.#kept = all.filter(({ ids, logits }, i) => {
+      bytes += this.#bytesPerToken * ids.length + logits.byteLength;
+      return i === 0 || (i < MAX_PROMPTS && bytes <= MAX_BYTES);
+    });
+    for (const { cache: old } of all.slice(this.#kept.length)) {
       old.dispose();
     }
   }

@@ -2,6 +2,7 @@
 // stdout carries results, byte for byte the same on a terminal and in a pipe; decoration goes to stderr.
 
 import { once } from 'node:events';
+import { fstatSync } from 'node:fs';
 import { Chalk, type ChalkInstance } from 'chalk';
 import type { Ora } from 'ora';
 import { chunksOf } from './chunks.js';
@@ -123,6 +124,12 @@ export class Terminal {
     }
     signal.throwIfAborted();
     return Buffer.concat(chunks);
+  }
+
+  /** Bytes of the file behind stdin; null: a pipe or a terminal. */
+  get stdinSize(): number | null {
+    const stats = fstatSync(process.stdin.fd);
+    return stats.isFile() ? stats.size : null;
   }
 
   /** stdin as it arrives; ends when `signal` aborts. */

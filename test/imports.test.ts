@@ -26,7 +26,7 @@ const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[
   },
   {
     name: 'library',
-    files: /^index\.ts$/,
+    files: /^(index|library-options)\.ts$/,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
   },
   {

@@ -101,17 +101,69 @@ describe('generate', () => {
   });
 
   it('says what is wrong with options and prompts', async () => {
-    await expectFailure(() => all(model, 'x', { topP: 2 }), 'topP must be in (0, 1], got 2');
-    await expectFailure(() => all(model, 'x', { maxTokens: 1.5 }), 'maxTokens must be a whole number');
-    await expectFailure(() => all(model, 'x', { stop: [''] }), 'stop must not be empty');
+    const bad: [options: object, message: string][] = [
+      [{ topP: 2 }, 'topP must be in (0, 1], got 2'],
+      [{ temperature: 'hot' }, "temperature must be a number, got 'hot'"],
+      [{ temperature: Number.POSITIVE_INFINITY }, 'temperature must be'],
+      [{ seed: Number.POSITIVE_INFINITY }, 'seed must be'],
+      [{ maxTokens: 1.5 }, 'maxTokens must be a whole number from 0, or Infinity, got 1.5'],
+      [{ maxTokens: -1 }, 'maxTokens must be a whole number from 0, or Infinity, got -1'],
+      [{ max_tokens: 5 }, 'generate has no option max_tokens; it has maxTokens, '],
+      [{ stop: [''] }, "stop must be a list of texts, none of them empty, got [ '' ]"],
+      [{ stop: '.' }, "stop must be a list of texts, none of them empty, got '.'"],
+      [{ logitBias: { 12: -1 } }, "logitBias must be a Map of token ids and numbers, got { '12': -1 }"],
+      [{ logitBias: new Map([[12, Number.NaN]]) }, 'logitBias must be a Map of token ids and numbers, got Map'],
+      [{ logitBias: new Map([[4096, 1]]) }, "logit bias of token id 4096: the model's ids end at 4095"],
+      [{ onFull: 'go on' }, "onFull must be 'stop' or 'reprefill', got 'go on'"],
+      [{ cache: 'no' }, "cache must be true or false, got 'no'"],
+      [{ signal: {} }, 'signal must be an AbortSignal, got {}'],
+    ];
+    for (const [options, message] of bad) {
+      await expectFailure(() => all(model, 'x', options as library.GenerateOptions), message);
+    }
+    await expectFailure(
+      () => all(model, 5 as unknown as string),
+      'prompt: expected a text or a list of token ids, got 5',
+    );
+    await expectFailure(() => all({} as Model, 'x'), 'expected a model that loadModel gave');
+    await expectFailure(() => loadModel('stories', { backend: 'x' as 'cpu' }), "backend must be 'auto', 'node',");
     await expectFailure(() => all(model, [9999]), 'token id 9999');
-    await expectFailure(() => all(model, 'x '.repeat(600)), 'the context 512');
+    await expectFailure(() => all(model, 'x '.repeat(600)), 'the context 512: no room for one more; shorten it');
     const bare = await loadModel(goldenDir('gelu'));
     await expectFailure(() => all(bare, 'x'), 'no tokenizer');
+    await expectFailure(() => all(bare, [1], { stop: ['.'] }), 'stop needs a tokenizer');
     expect((await all(bare, [1, 2], { maxTokens: 3 })).tokens.map(({ text }) => text)).toEqual(['', '', '']);
     bare.dispose();
+    await expectFailure(() => all(bare, [1]), 'the model has been disposed');
+  });
+
+  it('goes on past the end-of-text token where it is told to', async () => {
+    const options = { maxTokens: 40, temperature: 0, logitBias: new Map([[0, 1e6]]) };
+    expect(await all(model, 'x', options)).toMatchObject({ tokens: [], end: 'stop' });
+    const { tokens, end } = await all(model, 'x', { ...options, ignoreEos: true });
+    expect([tokens.map(({ id }) => id), end]).toEqual([Array(40).fill(0), 'length']);
+  });
+
+  it('never gives an id that has no token', async () => {
+    const padded = await loadModel(goldenDir('padded-vocab'));
+    const { tokens } = await all(padded, 'the moon', {
+      maxTokens: 30,
+      temperature: 100,
+      topK: 0,
+      topP: 1,
+      ignoreEos: true,
+      seed: 1,
+    });
+    const names = new Map(Object.entries(vocabulary('padded-vocab')).map(([name, id]) => [id, name]));
+    expect(tokens.filter(({ id }) => !names.has(id))).toEqual([]);
+    expect(padded.engine.config.vocabSize).toBeGreaterThan(names.size);
+    padded.dispose();
   });
 });
+
+function vocabulary(name: string): Record<string, number> {
+  return JSON.parse(readFileSync(join(goldenDir(name), 'tokenizer.json'), 'utf8')).model.vocab;
+}
 
 it('nothing else is exported', () => {
   expect(Object.keys(library).sort()).toEqual(['generate', 'loadModel']);

@@ -136,7 +136,10 @@ describe('fitPrompt', () => {
     [9, 10],
   ])('leaves %i ids in a context of %i alone, whatever may go', (length, nCtx) => {
     for (const drop of ['head', 'tail', undefined] as const) {
-      expect(fitPrompt(ids(length), nCtx, 100, drop)).toEqual({ ids: ids(length), dropped: 0 });
+      expect(fitPrompt(ids(length), { nCtx, maxTokens: 100, drop, advice: '' })).toEqual({
+        ids: ids(length),
+        dropped: 0,
+      });
     }
   });
 
@@ -153,13 +156,24 @@ describe('fitPrompt', () => {
   ])('%i ids, context %i, %d tokens: keeps %i', (length, nCtx, maxTokens, kept) => {
     const all = ids(length);
     const dropped = length - kept;
-    expect(fitPrompt(all, nCtx, maxTokens, 'head')).toEqual({ ids: all.slice(dropped), dropped });
-    expect(fitPrompt(all, nCtx, maxTokens, 'tail')).toEqual({ ids: all.slice(0, kept), dropped });
+    expect(fitPrompt(all, { nCtx, maxTokens, drop: 'head', advice: '' })).toEqual({ ids: all.slice(dropped), dropped });
+    expect(fitPrompt(all, { nCtx, maxTokens, drop: 'tail', advice: '' })).toEqual({ ids: all.slice(0, kept), dropped });
   });
 
   it('refuses with both numbers where nothing may go, or nothing would be left', async () => {
-    await expectFailure(() => fitPrompt(ids(10), 10, 4, undefined), 'the prompt has 10 tokens and the context 10:');
-    await expectFailure(() => fitPrompt(ids(12), 10, 4, undefined), '12 tokens', 'the context 10', '--truncate-prompt');
-    await expectFailure(() => fitPrompt(ids(3), 1, 4, 'head'), 'the prompt has 3 tokens and the context 1:');
+    await expectFailure(
+      () => fitPrompt(ids(10), { nCtx: 10, maxTokens: 4, advice: '' }),
+      'the prompt has 10 tokens and the context 10:',
+    );
+    await expectFailure(
+      () => fitPrompt(ids(12), { nCtx: 10, maxTokens: 4, advice: 'cut it' }),
+      '12 tokens',
+      'the context 10',
+      'cut it',
+    );
+    await expectFailure(
+      () => fitPrompt(ids(3), { nCtx: 1, maxTokens: 4, drop: 'head', advice: '' }),
+      'the prompt has 3 tokens and the context 1:',
+    );
   });
 });

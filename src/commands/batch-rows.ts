@@ -2,7 +2,7 @@
 // snake_case; what is wrong with a row is said in the row's own words. Knows nothing of models or streams.
 
 import { KvgenError, UsageError } from '../errors.js';
-import { GENERATE_OPTIONS, type GenerateArgs, type OptionRow } from '../options.js';
+import { BATCH_OPTIONS, checkGenerateArgs, GENERATE_OPTIONS, type GenerateArgs, type OptionRow } from '../options.js';
 
 /** A row that can be run. */
 export interface BatchRow {
@@ -37,6 +37,9 @@ const OF_THE_PROCESS = [
 /** A row by its line's JSON. @throws KvgenError that names the key, what was expected and what was found */
 export function readRow(json: Record<string, unknown>, defaults: GenerateArgs): BatchRow {
   const { id = null, prompt, ...options } = json;
+  if (typeof id === 'number' && Number.isInteger(id) && !Number.isSafeInteger(id)) {
+    throw new KvgenError('id: a number beyond 2^53−1 would be written back as another one; give it as a text');
+  }
   if (prompt !== undefined && typeof prompt !== 'string') {
     throw wrong('prompt', 'a text', prompt);
   }
@@ -44,10 +47,13 @@ export function readRow(json: Record<string, unknown>, defaults: GenerateArgs): 
     throw new KvgenError('expected a prompt or prompt_ids, one of the two');
   }
   const args = Object.entries(options).reduce((all, [key, value]) => withOption(all, key, value), defaults);
-  if ((args.seed ?? 0) > Number.MAX_SAFE_INTEGER - (args.samples - 1)) {
-    throw new KvgenError('seed: seed + samples − 1 must be at most 2^53−1');
-  }
+  checkGenerateArgs(args, prompt);
   return { id, prompt, args };
+}
+
+/** What is said of options, in the words of a row. */
+export function rowWords(message: string): string {
+  return message.replace(/--([a-z][a-z-]*)/g, (_, name: string) => name.replaceAll('-', '_'));
 }
 
 function withOption(args: GenerateArgs, key: string, value: unknown): GenerateArgs {
@@ -57,7 +63,10 @@ function withOption(args: GenerateArgs, key: string, value: unknown): GenerateAr
     throw new KvgenError(`${key}: expected id, prompt or an option of generate, such as max_tokens`);
   }
   if (OF_THE_PROCESS.includes(key)) {
-    throw new KvgenError(`${key}: is the same for all rows; give ${flag} to kvgen batch, if it has it`);
+    const isShared = BATCH_OPTIONS.some(({ flags }) => longFlags(flags).includes(flag));
+    throw new KvgenError(
+      `${key}: ${isShared ? `is the same for all rows; give ${flag} to kvgen batch` : 'has no meaning for a row'}`,
+    );
   }
   const name = (longFlags(row.flags).at(-1) as string).replace(/^--(no-)?/, '');
   const attribute = name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -90,7 +99,7 @@ function readValue(row: OptionRow, key: string, value: unknown): unknown {
 
 function plainText(key: string, value: unknown): string {
   if (key === 'prompt_ids') {
-    if (!Array.isArray(value) || value.length === 0) {
+    if (!Array.isArray(value) || value.length === 0 || !value.every((id) => Number.isSafeInteger(id) && id >= 0)) {
       throw wrong(key, 'a list of token ids', value);
     }
     return value.map(String).join();
@@ -109,12 +118,14 @@ function stopTexts(value: unknown): string[] {
   return texts;
 }
 
-/** `{"262": -1.5, "50256": "-inf"}`, or a list of texts as on the command line. */
+/** `{"262": -1.5, "50256": "-inf"}`. */
 function biasTexts(value: unknown): string[] {
-  if (typeof value !== 'object' || value === null) {
-    throw wrong('logit_bias', 'an object of token ids and numbers', value);
+  const entries = typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : null;
+  const isBias = ([id, bias]: [string, unknown]) => /^\d+$/.test(id) && (typeof bias === 'number' || bias === '-inf');
+  if (entries === null || !entries.every(isBias)) {
+    throw wrong('logit_bias', 'an object of token ids and numbers, or "-inf"', value);
   }
-  return Array.isArray(value) ? value.map(String) : Object.entries(value).map(([id, bias]) => `${id}=${bias}`);
+  return entries.map(([id, bias]) => `${id}=${bias}`);
 }
 
 function wrong(key: string, expected: string, found: unknown): KvgenError {

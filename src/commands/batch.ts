@@ -18,7 +18,7 @@ import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.j
 import { firstWords } from './answers.js';
 import { type Line, openRows, RowQueue, readLines } from './batch-input.js';
 import { BatchProgress } from './batch-progress.js';
-import { type BatchRow, readRow } from './batch-rows.js';
+import { type BatchRow, readRow, rowWords } from './batch-rows.js';
 import { InOrder } from './in-order.js';
 import { openEverything } from './open.js';
 import { checkStops, type Prompt, preparePrompt } from './prepare.js';
@@ -42,7 +42,7 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
     terminal.log(usage());
     throw new UsageError('no rows: give a file, or pipe them in');
   }
-  const size = path === '-' ? null : fileSize(path);
+  const size = path === '-' ? terminal.stdinSize : fileSize(path);
   const found = findModel(args.model);
   const saved = await openSaved(defaults, found, terminal);
   const opened = await openEverything({ args: defaults, found, saved, terminal, signal }, async () =>
@@ -57,10 +57,11 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   }
 }
 
-/** @throws KvgenError before anything is loaded */
-function fileSize(path: string): number {
+/** null: a named pipe. @throws KvgenError before anything is loaded */
+function fileSize(path: string): number | null {
   try {
-    return statSync(path).size;
+    const stats = statSync(path);
+    return stats.isFile() ? stats.size : null;
   } catch (error) {
     throw new KvgenError(`${path}: the rows cannot be read (${errorMessage(error)})`);
   }
@@ -143,6 +144,17 @@ class Batch {
         await this.#done(request);
       }
     }
+    await this.#writeRest();
+  }
+
+  /** After an interrupt: of rows that have not run to their end, the samples that were. */
+  async #writeRest(): Promise<void> {
+    const { terminal, stopped } = this.#run;
+    if (stopped.aborted) {
+      for (const { results } of this.#entries.rest()) {
+        await terminal.write(jsonLines(results.filter((line) => line !== undefined)));
+      }
+    }
   }
 
   /** Rows into the queue, as long as there is room between them and the oldest unwritten one. */
@@ -190,7 +202,7 @@ class Batch {
       this.#entries.begin(row);
       this.#queue.push(requests(row, samples));
     } catch (error) {
-      await this.#refuse(row, { id: row.id, error: errorMessage(error) });
+      await this.#refuse(row, { id: row.id, error: rowWords(errorMessage(error)) });
     }
   }
 
@@ -249,12 +261,15 @@ class Batch {
     }
     for (const { results, error, bytes } of this.#entries.end(entry)) {
       this.#run.terminal.progressDone();
-      const lines = error === null ? results : [error];
-      await this.#run.terminal.write(lines.map((line) => `${JSON.stringify(line)}\n`).join('')); // at once: others may write while it waits
+      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // at once: others may write while it waits
       this.#progress.row(bytes, error === null);
       this.#written();
     }
   }
+}
+
+function jsonLines(lines: readonly object[]): string {
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
 function* requests(entry: Entry, samples: PromptSamples): Generator<Request, void> {

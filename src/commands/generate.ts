@@ -117,7 +117,7 @@ async function runModel(opened: Opened): Promise<number> {
     prompts: savedPrompts(opened),
     options: sampleOptions(opened),
   });
-  const code = args.samples > 1 ? await runSamples(opened, samples) : await runOne(opened, samples);
+  const code = (args.samples ?? 1) > 1 ? await runSamples(opened, samples) : await runOne(opened, samples);
   keep(opened, samples.runs);
   return code;
 }
@@ -196,13 +196,12 @@ async function writeAnswers(asked: Asked, prompt: Prompt, answers: readonly Answ
     prompt,
     answerCached: true,
   };
-  const isSample = args.samples > 1;
   const runs = answers.map((answer, i) => {
     const seed = args.seed === undefined ? answer.seed : args.seed + i;
-    return remember(newRun({ ...start, seed, sample: isSample ? i : null }), answer);
+    return remember(newRun({ ...start, seed, sample: args.samples === undefined ? null : i }), answer);
   });
   const [answer] = answers as [Answer];
-  await (isSample
+  await (answers.length > 1
     ? emitSamples(asked, runs, replaySamples(runs, answers), () => {})
     : emit(asked, runs[0] as GenerateRun, replay(answer), async () => {}));
 }

@@ -19,6 +19,11 @@ export class InOrder<T> {
     this.#pending.push(item);
   }
 
+  /** Those that are begun and not given out. */
+  rest(): readonly T[] {
+    return this.#pending;
+  }
+
   /** Notes that `item` has ended. @yields those that may be given out now; the turn is then the next one's */
   *end(item: T): Generator<T, void> {
     this.#ended.add(item);

@@ -10,6 +10,9 @@ const SEPARATOR = /^<\|endoftext\|>[ \t]*\r?$/m;
 export async function perplexity(run: ScoreRun, text: string): Promise<void> {
   const { args, nCtx, model, terminal, signal } = run;
   const stride = strideFor(args.stride, nCtx);
+  if (nCtx < 2) {
+    throw new KvgenError(`--ctx-size ${nCtx}: a loss needs two tokens or more in the context`);
+  }
   const texts = args.perDocument ? documents(run, text) : [run.tokenizer.encode(text)];
   for (const ids of texts) {
     checkVocabulary(ids, model.engine.config);

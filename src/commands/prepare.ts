@@ -36,7 +36,12 @@ export function preparePrompt(args: GenerateArgs, text: string | undefined, targ
   const { config, tokenizer, dir } = target;
   const ids = args.promptIds ?? encodePrompt(text ?? '', tokenizer as Tokenizer, dir);
   const nCtx = contextSize(args.ctxSize, config);
-  const { ids: kept, dropped } = fitPrompt(ids, nCtx, maxTokens(args), args.truncatePrompt);
+  const { ids: kept, dropped } = fitPrompt(ids, {
+    nCtx,
+    maxTokens: maxTokens(args),
+    drop: args.truncatePrompt,
+    advice: 'shorten it, or --truncate-prompt head',
+  });
   if (dropped > 0) {
     target.onNote(
       `the prompt is too long: dropped ${dropped} tokens of its ${args.truncatePrompt}, kept ${kept.length}`,

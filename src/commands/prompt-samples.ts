@@ -29,8 +29,8 @@ export class PromptSamples {
   /** @param start its seed is the first one's */
   constructor(start: Omit<RunStart, 'sample'>, context: SampleContext) {
     const { samples } = start.args;
-    this.runs = Array.from({ length: samples }, (_, i) =>
-      newRun({ ...start, seed: start.seed + i, sample: samples === 1 ? null : i }),
+    this.runs = Array.from({ length: samples ?? 1 }, (_, i) =>
+      newRun({ ...start, seed: start.seed + i, sample: samples === undefined ? null : i }),
     );
     this.#context = context;
   }

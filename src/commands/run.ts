@@ -27,7 +27,7 @@ export interface GenerateRun {
   promptCache: PromptCacheReport | null;
   /** null: not asked for. */
   verify: VerifyReport | null;
-  /** Which of several samples; null: there is only one. */
+  /** Which of the samples; null: samples were not asked for. */
   readonly sample: number | null;
   /** How many of the likeliest tokens are reported with each; null: log-probabilities were not asked for. */
   readonly logprobs: number | null;

@@ -77,6 +77,9 @@ async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonl
   const lines = withoutMark(await readUtf8(choicesFile))
     .replace(/\r?\n$/, '')
     .split(/\r?\n/);
+  if (lines.join('') === '') {
+    throw new KvgenError(`${choicesFile}: expected choices, one a line, found none`);
+  }
   const empty = lines.indexOf('');
   if (empty >= 0) {
     throw new KvgenError(`${choicesFile}: line ${empty + 1}: expected a choice, found nothing; remove the empty line`);

@@ -12,14 +12,23 @@ import { type Gpt2Weights, parameters } from './gpt2.js';
 import { type LoadOptions, loadConfig, loadWeights } from './load.js';
 
 export class Model {
-  readonly engine: Engine;
+  readonly #engine: Engine;
+  #disposed = false;
   /** Numbers in the weights, each counted once. */
   readonly parameters: number;
 
   /** @internal */
   constructor(engine: Engine, parameters: number) {
-    this.engine = engine;
+    this.#engine = engine;
     this.parameters = parameters;
+  }
+
+  /** @throws KvgenError once the model is disposed */
+  get engine(): Engine {
+    if (this.#disposed) {
+      throw new KvgenError('the model has been disposed: load it again');
+    }
+    return this.#engine;
   }
 
   /**
@@ -47,7 +56,8 @@ export class Model {
 
   /** Frees the weights. Safe to call twice. */
   dispose(): void {
-    this.engine.dispose();
+    this.#disposed = true;
+    this.#engine.dispose();
   }
 }
 

@@ -23,24 +23,25 @@ export interface FittedPrompt {
   readonly dropped: number;
 }
 
-/**
- * Makes room for generation in the context.
- * @param drop which part of a prompt may go that leaves no room for one token; undefined: none
- * @throws KvgenError with both numbers when the prompt does not fit
- */
-export function fitPrompt(
-  ids: readonly number[],
-  nCtx: number,
-  maxTokens: number,
-  drop: 'head' | 'tail' | undefined,
-): FittedPrompt {
+export interface Room {
+  /** Ids that the context holds. */
+  readonly nCtx: number;
+  readonly maxTokens: number;
+  /** Which part of a prompt may go that leaves no room for one token; undefined: none. */
+  readonly drop?: 'head' | 'tail' | undefined;
+  /** What to do about a prompt that does not fit, for its error. */
+  readonly advice: string;
+}
+
+/** Makes room for generation in the context. @throws KvgenError with both numbers when the prompt does not fit */
+export function fitPrompt(ids: readonly number[], { nCtx, maxTokens, drop, advice }: Room): FittedPrompt {
   if (ids.length < nCtx) {
     return { ids, dropped: 0 };
   }
   const keep = nCtx - Math.max(1, Math.min(maxTokens, Math.floor(nCtx / 2)));
   if (drop === undefined || keep < 1) {
     throw new KvgenError(
-      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; shorten it, or --truncate-prompt head`,
+      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; ${advice}`,
     );
   }
   return { ids: drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep), dropped: ids.length - keep };
