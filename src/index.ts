@@ -77,7 +77,7 @@ export async function* generate(
   if (origin.tokenizer === null && stop.length > 0) {
     throw new KvgenError(`${origin.dir}: stop needs a tokenizer`);
   }
-  checkBias(sampling.logitBias, engine.config);
+  checkBias('logitBias', sampling.logitBias, engine.config);
   const promptIds = fittingIds(prompt, origin, engine.config);
   const sampler = makeSampler(sampling, seed, idsWithoutToken(origin.tokenizer, engine.config.vocabSize));
   const loop = loopOptions(options, engine.config);

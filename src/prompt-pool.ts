@@ -50,6 +50,9 @@ export class PromptPool {
     }
     const known = Math.min(length, ids.length - 1); // the last id is run anew, for its logits
     const stored = lasting?.restore(ids, known) ?? null;
+    if (stored?.logits) {
+      this.#keep({ promptIds: ids, cache: stored.cache, logits: stored.logits });
+    }
     if (stored !== null || best === undefined || known === 0) {
       return stored;
     }
@@ -68,7 +71,7 @@ export class PromptPool {
     return best;
   }
 
-  #keep({ promptIds, cache, logits }: Prefilled): void {
+  #keep({ promptIds, cache, logits }: Pick<Prefilled, 'promptIds' | 'cache' | 'logits'>): void {
     const kept = { ids: [...promptIds], cache: cache.fork(), logits: logits.slice() };
     const all = [kept, ...this.#kept];
     let bytes = 0;

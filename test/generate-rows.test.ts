@@ -183,6 +183,26 @@ describe('a row that', () => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it.each<[string, Partial<GenerateOptions>]>([
+    ['runs uncached', { cache: false }],
+    ['is prefilled anew', { onFull: 'reprefill', nCtx: 10, maxTokens: 20 }],
+  ])('%s and fails there says why, and the others go on', async (_, options) => {
+    const before = tf.memory().numTensors;
+    const rows = await runRows(eager.engine, three({ sampler: () => 99, options }), 3); // an id that the model does not have
+    expect(rows[1]).toMatchObject({ error: expect.any(Error), ids: expect.arrayContaining([99]) });
+    await others(rows);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('fails in a pass that others share takes these with it, and no more', async () => {
+    const before = tf.memory().numTensors;
+    const asked = [...three({ sampler: () => 99 }), { promptIds: PROMPTS[3] as number[], sampler: greedy() }];
+    const rows = await runRows(eager.engine, asked, 3);
+    expect(rows.slice(0, 3).map(({ error }) => error)).toEqual(Array(3).fill(expect.any(Error)));
+    expect(rows[3]).toMatchObject({ ids: (await run(eager.engine, PROMPTS[3] as number[])).ids, end: 'length' });
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
   it('wants no token is only prefilled', async () => {
     const rows = await runRows(eager.engine, three({ options: { maxTokens: 0 } }), 3);
     expect(rows[1]).toMatchObject({ end: 'length', ids: [] });
@@ -191,6 +211,18 @@ describe('a row that', () => {
 });
 
 describe('what is computed once', () => {
+  it('beginnings that take turns, and a prompt that comes back after many others', async () => {
+    const { engine, passes } = watched(eager.engine);
+    const prompts = Array.from({ length: 20 }, (_, i) => [i, 29, 30, 31]);
+    const asked = [...prompts, ...prompts].map((promptIds) => ({
+      promptIds,
+      sampler: greedy(),
+      options: { maxTokens: 1 },
+    }));
+    await runRows(engine, asked, 1);
+    expect(passes.map(({ ids }) => ids[0])).toEqual(prompts);
+  });
+
   it('one prompt for several samples, and one pass for one id of each', async () => {
     const { engine, passes } = watched(eager.engine);
     const asked = [0, 1, 2, 3].map((i) => ({ promptIds: PROMPTS[1] as number[], sampler: sampled(i) }));

@@ -113,7 +113,7 @@ describe('generate', () => {
       [{ stop: '.' }, "stop must be a list of texts, none of them empty, got '.'"],
       [{ logitBias: { 12: -1 } }, "logitBias must be a Map of token ids and numbers, got { '12': -1 }"],
       [{ logitBias: new Map([[12, Number.NaN]]) }, 'logitBias must be a Map of token ids and numbers, got Map'],
-      [{ logitBias: new Map([[4096, 1]]) }, "logit bias of token id 4096: the model's ids end at 4095"],
+      [{ logitBias: new Map([[4096, 1]]) }, "logitBias 4096: the model's token ids end at 4095"],
       [{ onFull: 'go on' }, "onFull must be 'stop' or 'reprefill', got 'go on'"],
       [{ cache: 'no' }, "cache must be true or false, got 'no'"],
       [{ signal: {} }, 'signal must be an AbortSignal, got {}'],

@@ -65,7 +65,7 @@ function withOption(args: GenerateArgs, key: string, value: unknown): GenerateAr
   if (OF_THE_PROCESS.includes(key)) {
     const isShared = BATCH_OPTIONS.some(({ flags }) => longFlags(flags).includes(flag));
     throw new KvgenError(
-      `${key}: ${isShared ? `is the same for all rows; give ${flag} to kvgen batch` : 'has no meaning for a row'}`,
+      `${key}: ${isShared ? `is the same for all rows, an option of kvgen batch` : 'has no meaning for a row'}`,
     );
   }
   const name = (longFlags(row.flags).at(-1) as string).replace(/^--(no-)?/, '');

@@ -48,7 +48,7 @@ export function preparePrompt(args: GenerateArgs, text: string | undefined, targ
     );
   }
   checkIds(kept, { config });
-  checkBias(args.logitBias, config);
+  checkBias('--logit-bias', args.logitBias, config);
   return { ids: kept, text: text ?? decode(tokenizer, ids), nCtx, tokenizer };
 }
 

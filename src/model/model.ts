@@ -111,10 +111,13 @@ export function checkVocabulary(ids: readonly number[], { vocabSize }: Gpt2Confi
   }
 }
 
-/** @throws KvgenError for a bias that could have no effect */
-export function checkBias(logitBias: ReadonlyMap<number, number>, { vocabSize }: Gpt2Config): void {
+/**
+ * @param name of the option, for the error
+ * @throws KvgenError for a bias that could have no effect
+ */
+export function checkBias(name: string, logitBias: ReadonlyMap<number, number>, { vocabSize }: Gpt2Config): void {
   const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
   if (bad !== undefined) {
-    throw new KvgenError(`logit bias of token id ${bad}: the model's ids end at ${vocabSize - 1}`);
+    throw new KvgenError(`${name} ${bad}: the model's token ids end at ${vocabSize - 1}`);
   }
 }

@@ -1,13 +1,14 @@
 // kvgen batch: JSON lines in and out, each row what generate makes of it alone.
 
-import { writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { goldenDir, readGolden } from '../support/golden.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES, writeLongFolder } from './folders.js';
-import { hasPython, kvgen, kvgenJson, kvgenOnTerminal, start, untilIdle } from './run.js';
+import { hasProc, hasPython, kvgen, kvgenJson, kvgenOnTerminal, start, untilIdle } from './run.js';
 
 const tempDir = tempDirs();
 const bytes = ['-m', BYTES, '--backend', 'cpu'];
@@ -97,6 +98,48 @@ describe('each row is what generate makes of it alone', () => {
     expect(second.ids).toEqual(first.ids.slice(0, 2));
   });
 
+  it('samples come in their order, whichever ends first, and run the prompt once', async () => {
+    const row = { id: 1, prompt: 'once upon', samples: 6, seed: 3, stop: ['e', 'a', ' '], max_tokens: 30, logprobs: 0 };
+    const { results } = await batch([{ ...row, echo: true }], [...bytes, '--concurrency', '3']);
+    expect(results.map(({ sample, seed }) => [sample, seed])).toEqual([0, 1, 2, 3, 4, 5].map((i) => [i, 3 + i]));
+    expect(new Set(results.map(({ generation_tokens }) => generation_tokens)).size).toBeGreaterThan(1);
+    const shared = results.map(({ load_ms, prompt_ms, cache, prompt_tokens_detail }) =>
+      JSON.stringify([load_ms, prompt_ms, cache.prompt, prompt_tokens_detail]),
+    );
+    expect(new Set(shared).size).toBe(1);
+    expect(results[0].prompt_tokens_detail).toHaveLength(results[0].prompt_tokens);
+    for (const { first_token_ms, prompt_ms } of results) expect(first_token_ms).toBeGreaterThanOrEqual(prompt_ms);
+  });
+
+  it('a row without a cache runs op by op, and says so', async () => {
+    const { results } = await batch(
+      [{ prompt: 'x', no_cache: true }, { prompt: 'x' }],
+      ['-m', BYTES, '--backend', 'node', '--engine', 'auto', '-n', '30', '--ignore-eos'],
+    );
+    expect(results.map(({ engine }) => engine)).toEqual(['eager', 'graph']);
+  });
+
+  it('a prompt that a row before it ran, or that is on disk, is a hit', async () => {
+    const dir = tempDir();
+    const rows = [{ prompt: 'once upon a time' }, { prompt: 'once upon a time' }, { prompt: 'once upon a moon' }];
+    const cached = [...bytes, '-n', '1', '--concurrency', '1', '--prompt-cache', '--cache-dir', dir];
+    const found = async (args: string[]) =>
+      (await batch(rows, args)).results.map(({ cache }) => [cache.prompt.result, cache.prompt.miss_reason]);
+    expect(await found([...cached, '--no-write-cache'])).toEqual([
+      ['miss', expect.any(String)],
+      ['hit', null],
+      ['partial', null],
+    ]);
+    expect(await found(cached)).toEqual([
+      ['miss', 'nothing is stored yet'],
+      ['hit', null],
+      ['partial', null],
+    ]);
+    expect(await found(cached)).toEqual(Array(3).fill(['hit', null]));
+    const { stdout } = await kvgen(['cache', 'ls', '--json', '--cache-dir', dir]);
+    expect(JSON.parse(stdout).entries.map(({ hits }: Json) => hits)).toEqual([1, 1]);
+  });
+
   it('samples are an object each', async () => {
     const { results } = await batch([
       { id: 1, prompt: 'xy', samples: 2, seed: 5, max_tokens: 3 },
@@ -155,7 +198,34 @@ describe('a bad row', () => {
     ],
     [
       { id: 1, prompt: 'x', model: 'y' },
-      { id: 1, error: expect.stringMatching(/^model: is the same for all rows/) },
+      { id: 1, error: 'model: is the same for all rows, an option of kvgen batch' },
+    ],
+    [
+      { id: 1, prompt: 'x', separator: 'y' },
+      { id: 1, error: 'separator: has no meaning for a row' },
+    ],
+    [
+      { id: 1, prompt_ids: [1.5] },
+      { id: 1, error: 'prompt_ids: expected a list of token ids, found [1.5]' },
+    ],
+    [
+      { id: 1, prompt: 'x', logit_bias: { x: 1 } },
+      { id: 1, error: 'logit_bias: expected an object of token ids and numbers, or "-inf", found {"x":1}' },
+    ],
+    [
+      { id: 1, prompt: 'x', ctx_size: 1000 },
+      { id: 1, error: 'ctx_size 1000: the model has 40 positions; give 40 or less' },
+    ],
+    [
+      { id: 1, prompt: 'x', samples: 3, seed: 2 ** 53 - 1 },
+      { id: 1, error: 'seed: seed + samples − 1 must be at most 2^53−1' },
+    ],
+    [
+      '{"id":12345678901234567890,"prompt":"x"}',
+      {
+        id: 12345678901234567000,
+        error: 'id: a number beyond 2^53−1 would be written back as another one; give it as a text',
+      },
     ],
     [
       { id: 1, prompt: 'x', maxTokens: 3 },
@@ -176,6 +246,13 @@ describe('a bad row', () => {
     [
       { id: 1, prompt: 'x', logit_bias: Object.fromEntries(Array.from({ length: 288 }, (_, id) => [id, '-inf'])) },
       { id: 1, error: expect.stringContaining('every token is banned') },
+    ],
+    [
+      { id: 1, prompt: 'x'.repeat(99), samples: 3 },
+      {
+        id: 1,
+        error: 'the prompt has 99 tokens and the context 40: no room for one more; shorten it, or truncate_prompt head',
+      },
     ],
   ])('%j says what is wrong in its place, the others go on, exit 1', async (row, error) => {
     const { code, results, stderr } = await batch([good, row, '', good]);
@@ -269,6 +346,58 @@ describe('pipes', () => {
       [1, 'length'],
       [2, 'abort'],
     ]);
+  });
+
+  it('an interrupt ends it with the samples that were running', async () => {
+    const dir = writeLongFolder(tempDir());
+    const args = ['batch', '-m', dir, '--backend', 'cpu', '-n', '-1', '--ignore-eos', '--concurrency', '2'];
+    const running = start([...args, '--echo', '--logprobs', '0']);
+    running.child.stdin.write(
+      lines([
+        { id: 0, prompt: 'x', max_tokens: 1 },
+        { id: 1, prompt: 'y', samples: 4, seed: 1 },
+      ]),
+    );
+    running.child.stdout.once('data', async () => {
+      await sleep(300);
+      running.child.kill('SIGINT');
+    });
+    const { code, stdout } = await running.end();
+    expect(code).toBe(130);
+    expect(objects(stdout).map(({ id, sample, finish_reason }) => [id, sample, finish_reason])).toEqual([
+      [0, undefined, 'length'],
+      [1, 0, 'abort'],
+      [1, 1, 'abort'],
+    ]);
+  });
+
+  it('a slow reader gets whole rows, in order', async () => {
+    const samples = { id: 'many', prompt: 'ab '.repeat(9), samples: 60, max_tokens: 1, logprobs: 100 };
+    const bad = Array.from({ length: 20 }, (_, id) => ({ id }));
+    const running = start(['batch', ...bytes, '--concurrency', '2', '--ignore-eos']);
+    running.child.stdin.end(lines([{ id: 'first', prompt: 'x', max_tokens: 30 }, samples, ...bad]));
+    await sleep(500);
+    await untilIdle(running.pid);
+    const { stdout } = await running.end();
+    const ids = objects(stdout).map(({ id }) => id);
+    expect(ids).toEqual(['first', ...Array(60).fill('many'), ...bad.map(({ id }) => id)]);
+  });
+
+  it.skipIf(!hasProc)('a named pipe whose writer is silent can be left', async () => {
+    const path = join(tempDir(), 'rows');
+    execFileSync('mkfifo', [path]);
+    const running = start(['batch', ...bytes, '-n', '1', path]);
+    const writer = openSync(path, 'r+'); // else opening it would wait for a reader
+    writeSync(writer, lines([{ id: 1, prompt: 'x' }]));
+    running.child.stdout.once('data', () => running.child.kill('SIGINT'));
+    const { code, stdout } = await running.end();
+    closeSync(writer);
+    expect([code, objects(stdout).map(({ id }) => id)]).toEqual([130, [1]]);
+  });
+
+  it('a folder cannot be read', async () => {
+    const { code, stderr } = await kvgen(['batch', ...bytes, tempDir()]);
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/^kvgen: .*: the rows cannot be read \(EISDIR.*\)\n$/)]);
   });
 
   it('a file that is not there is an error before anything is loaded', async () => {

@@ -31,6 +31,15 @@ describe('stdout is the text and one newline', () => {
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${PROMPT}${GOLDEN}\n`, stderr: '' });
   });
 
+  it.skipIf(!hasPython)('--echo on a terminal: the prompt stays where prefill has a spinner', async () => {
+    for (const samples of [[], ['--samples', '2', '--seed', '1']]) {
+      const args = ['--echo', '-n', '3', '--temp', '0', ...samples, PROMPT];
+      const { code, terminal } = await kvgenOnTerminal(args, { terminal: ['stdout', 'stderr'] });
+      expect(code).toBe(0);
+      expect(terminal).toContain(`${PROMPT}, there was`);
+    }
+  });
+
   it.skipIf(!hasPython)('the same on a terminal', async () => {
     const { code, terminal, stderr } = await kvgenOnTerminal(GREEDY, { terminal: ['stdin', 'stdout'] });
     expect({ code, terminal, stderr }).toEqual({ code: 0, terminal: `${GOLDEN}\n`, stderr: '' });

@@ -73,6 +73,21 @@ describe('the JSON forms', () => {
     }
   });
 
+  it('one sample is a sample where it was asked for', async () => {
+    const { json } = await kvgenJson([...noise, '--samples', '1', 'xy']);
+    expect(json.sample).toBe(0);
+  });
+
+  it('times are those of the prompt that all share', async () => {
+    const found = objects((await kvgen(['--json', '--samples', '3', '-n', '5', PROMPT])).stdout);
+    const [first] = found;
+    for (const { load_ms, prompt_ms, first_token_ms, num_tensors } of found) {
+      expect([load_ms, prompt_ms]).toEqual([first.load_ms, first.prompt_ms]);
+      expect(first_token_ms).toBeGreaterThanOrEqual(prompt_ms);
+      expect(num_tensors[1]).toBe(num_tensors[0]);
+    }
+  });
+
   it('--jsonl: events of all, as they come, and an end for each', async () => {
     const { stdout } = await kvgen(['--jsonl', ...noise, '--seed', '5', '--samples', '2', 'xy']);
     const events = objects(stdout);

@@ -1,6 +1,6 @@
 // kvgen score: choices and perplexity, against what Hugging Face computes (test/fixtures/make-scores.py).
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { goldenDir } from '../support/golden.js';
@@ -29,6 +29,16 @@ function fileWith(content: string): string {
   const path = join(tempDir(), 'text.txt');
   writeFileSync(path, content);
   return path;
+}
+
+/** BYTES with a token more than the model has. */
+function withAddedToken(dir: string): string {
+  cpSync(BYTES, dir, { recursive: true });
+  const path = join(dir, 'tokenizer.json');
+  const tokenizer = JSON.parse(readFileSync(path, 'utf8'));
+  tokenizer.added_tokens.push({ ...tokenizer.added_tokens[0], id: 999, content: '<extra>' });
+  writeFileSync(path, JSON.stringify(tokenizer));
+  return dir;
 }
 
 describe('choices', () => {
@@ -95,6 +105,8 @@ describe('choices', () => {
     expect(stderr).toMatch(
       /^kvgen: the choice "0123456789" has 10 tokens and the prompt 35: more than the context of 40; .*\n$/,
     );
+    const nothing = await score('--choices-file', fileWith('\n'), 'x');
+    expect(nothing.stderr).toMatch(/^kvgen: .*text\.txt: expected choices, one a line, found none\n$/);
     const empty = await score('--choices-file', fileWith('a\n\nb\n'), 'x');
     expect(empty.stderr).toMatch(/^kvgen: .*text\.txt: line 2: expected a choice, found nothing; .*\n$/);
   });
@@ -114,6 +126,27 @@ describe('--perplexity', () => {
     near(await scoreJson('--perplexity', fileWith(text), '--per-document'), scores.per_document);
     const windows = text.replaceAll('\n', '\r\n').replace(/<\|endoftext\|>\s*$/, '\n \n');
     near(await scoreJson('--perplexity', fileWith(windows), '--per-document'), scores.per_document);
+  });
+
+  it('needs a context of two, and ids that the model has', async () => {
+    const narrow = await score('--perplexity', fileWith(scores.text), '-c', '1');
+    expect([narrow.code, narrow.stderr]).toEqual([
+      1,
+      'kvgen: --ctx-size 1: a loss needs two tokens or more in the context\n',
+    ]);
+    const dir = withAddedToken(tempDir());
+    for (const args of [
+      ['--perplexity', fileWith('x<extra>')],
+      ['--choices', 'a|<extra>', 'x'],
+      ['--choices', 'a', '<extra>'],
+    ]) {
+      const { code, stdout, stderr } = await kvgen(['score', '-m', dir, '--backend', 'cpu', ...args]);
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: 'kvgen: token id 999: expected a whole number from 0 to 287 (vocab_size − 1)\n',
+      });
+    }
   });
 
   it('in words', async () => {
@@ -145,6 +178,7 @@ it.each([
   [['--choices', 'a', '--perplexity', 'f', 'x'], 'expected one of --choices, --choices-file and --perplexity'],
   [['--choices', 'a||b', 'x'], '--choices must be texts with | between them, none of them empty, got "a||b"'],
   [['--perplexity', 'f', 'x'], '--perplexity cannot go with a prompt'],
+  [['--perplexity', 'f', '--prompt-cache'], '--prompt-cache is for choices: a text is not kept'],
   [['--choices', 'a', '--stride', '5', 'x'], '--stride needs --perplexity'],
   [['--choices', 'a', '--per-document', 'x'], '--per-document needs --perplexity'],
   [['--perplexity', 'f', '--stride', '0'], '--stride must be a whole number in 1 … 2^53−1, got 0'],
