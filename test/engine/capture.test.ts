@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type Binding, nodeBackend, type TensorMetadata } from '../../src/engine/binding.js';
 import { type Captured, capture } from '../../src/engine/capture.js';
 import { encodeSavedModel } from '../../src/engine/saved-model.js';
+import { withBinding } from '../support/binding.js';
 import { expectParity } from '../support/golden.js';
 import { useBackend } from '../support/open.js';
 import { tempDirs } from '../support/temp-dir.js';
@@ -54,19 +55,6 @@ function expectReplay(fn: Fn, first: () => Tensor[], second: () => Tensor[], wei
     }
     replay.dispose();
   });
-}
-
-/** Runs `body` with some of the binding's functions replaced. */
-function withBinding(changes: Partial<Binding>, body: () => void): void {
-  const backend = nodeBackend();
-  const { binding } = backend;
-  const descriptors = Object.entries(changes).map(([name, value]) => [name, { value }]);
-  backend.binding = Object.create(binding, Object.fromEntries(descriptors));
-  try {
-    body();
-  } finally {
-    backend.binding = binding;
-  }
 }
 
 const vector = (...values: number[]) => tf.tensor1d(values, 'float32');
