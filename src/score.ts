@@ -35,24 +35,32 @@ export async function scoreContinuations(
   { signal, onProgress }: ScoreOptions = {},
 ): Promise<number[]> {
   const scores = continuations.map(([first]) => logprobOf(logits, first as number));
-  const longer = continuations.flatMap((ids, i) => (ids.length > 1 ? [{ ids, i }] : []));
-  const width = Math.max(0, ...longer.map(({ ids }) => ids.length - 1));
-  const together = Math.max(1, Math.floor(Math.min(MAX_IDS / width, MAX_POSITIONS / (cache.length + width))));
-  for (let start = 0; start < longer.length; start += together) {
-    onProgress?.(start, longer.length);
+  const longer = [...continuations.entries()].filter(([, ids]) => ids.length > 1);
+  let done = 0;
+  for (const group of sharedPasses(longer, cache.length)) {
+    onProgress?.(done, longer.length);
     await setImmediate(); // native calls block the event loop: signals are noticed here
     signal?.throwIfAborted();
-    const group = longer.slice(start, start + together);
-    const sums = scoreTogether(
-      engine,
-      cache,
-      group.map(({ ids }) => ids),
-    );
-    for (const [b, { i }] of group.entries()) {
+    const together = group.map(([, ids]) => ids);
+    const sums = scoreTogether(engine, cache, together);
+    for (const [b, [i]] of group.entries()) {
       scores[i] = (scores[i] as number) + (sums[b] as number);
     }
+    done += group.length;
   }
   return scores;
+}
+
+/** A continuation of two ids or more, and its place among all. */
+type Placed = readonly [i: number, ids: readonly number[]];
+
+/** As many at once as one pass behind `past` tokens may hold. */
+function* sharedPasses(longer: readonly Placed[], past: number): Generator<readonly Placed[], void> {
+  const width = Math.max(0, ...longer.map(([, ids]) => ids.length - 1)); // nothing asks for what follows the last id
+  const together = Math.max(1, Math.floor(Math.min(MAX_IDS / width, MAX_POSITIONS / (past + width))));
+  for (let start = 0; start < longer.length; start += together) {
+    yield longer.slice(start, start + together);
+  }
 }
 
 /** One pass over continuations of unequal length: ids behind the end of a shorter one are seen by nobody before them. */
@@ -62,7 +70,7 @@ function scoreTogether(engine: Engine, cache: KvCache, continuations: readonly (
   const targets = continuations.flatMap((all, b) => all.slice(1).map((target, t) => ({ target, b, row: b * T + t })));
   const gathered = KvCache.gather([{ cache, rows: continuations.map(() => 0) }]);
   try {
-    const values = engine.forwardRows({ ids, wanted: targets.map(({ row }) => row) }, gathered);
+    const values = engine.forwardRows({ ids, wanted: targets.map(({ row }) => row) }, gathered); // [targets, V]
     const sums = continuations.map(() => 0);
     const { vocabSize } = engine.config;
     for (const [n, { target, b }] of targets.entries()) {
@@ -128,7 +136,7 @@ function chunkLoss(engine: Engine, cache: KvCache, rows: Rows, next: readonly nu
     engine.forward(rows.ids[0] as readonly number[], cache);
     return 0;
   }
-  const values = engine.forwardRows(rows, cache);
+  const values = engine.forwardRows(rows, cache); // [wanted, V]
   return rows.wanted.reduce((loss, t, n) => {
     const logits = values.subarray(n * vocabSize, (n + 1) * vocabSize);
     return loss - logprobOf(logits, next[t] as number);
