@@ -11,7 +11,7 @@ import { tf } from '../backend/tf.js';
 import { type NodeBackend, nodeBackend } from './binding.js';
 import { plainProducts } from './plain-products.js';
 import { Recorder } from './recorder.js';
-import { type Edge, encodeSavedModel } from './saved-model.js';
+import { type AttributeTypes, type Edge, encodeSavedModel, type Graph } from './saved-model.js';
 import { splitMatMuls } from './split-matmuls.js';
 
 /** A recorded function. `run` takes tensors in the order of capture and gives new ones, the caller's to dispose. */
@@ -42,38 +42,40 @@ export function capture(
   fn: (inputs: readonly Tensor[]) => readonly Tensor[],
   inputs: readonly Tensor[],
   weights: readonly Tensor[],
-  { tfjsNodeDir, shards, manyRows = false }: CaptureOptions,
+  options: CaptureOptions,
 ): Captured {
   if (recording) {
     throw new Error('a capture cannot run inside another');
   }
   const backend = nodeBackend();
   const recorder = new Recorder(backend.binding);
-  const declare = (tensor: Tensor): Feed => {
-    const id = nativeId(backend, tensor); // uploads now: while recording it would become a constant
-    return { id, edge: recorder.placeholder(id, backend.tensorMap.get(tensor.dataId).dtype, tensor.shape) };
-  };
-  const inputFeeds = inputs.map(declare);
-  const weightFeeds = weights.map(declare);
+  const inputFeeds = inputs.map((tensor) => declare(tensor, backend, recorder));
+  const weightFeeds = weights.map((tensor) => declare(tensor, backend, recorder));
   const fetches = record(fn, inputs, backend, recorder);
   if ([...inputFeeds, ...weightFeeds].some(({ edge }) => fetches.includes(edge))) {
     throw new Error('an output that is an input or a weight itself cannot be captured');
   }
-  const graph = plainProducts(splitMatMuls(recorder.graph(), shards, backend.binding), backend.binding, manyRows);
+  const graph = optimized(recorder.graph(), backend.binding, options);
+  const model = load(backend, encodeSavedModel(graph, backend.binding, options.tfjsNodeDir));
   const read = new Set(graph.nodes.flatMap((node) => node.inputs));
-  const model = load(backend, encodeSavedModel(graph, backend.binding, tfjsNodeDir));
-  return new Replay(
-    backend,
-    model,
-    inputFeeds,
-    weightFeeds.filter(({ edge }) => read.has(edge)),
-    fetches,
-  );
+  const readWeights = weightFeeds.filter(({ edge }) => read.has(edge));
+  return new Replay(backend, model, inputFeeds, readWeights, fetches);
 }
 
 interface Feed {
   readonly id: number;
   readonly edge: Edge;
+}
+
+/** Makes a placeholder of a tensor. Uploads it now: while recording it would become a constant. */
+function declare(tensor: Tensor, backend: NodeBackend, recorder: Recorder): Feed {
+  const id = nativeId(backend, tensor);
+  return { id, edge: recorder.placeholder(id, backend.tensorMap.get(tensor.dataId).dtype, tensor.shape) };
+}
+
+/** The passes over what was recorded: the same values, sooner. */
+function optimized(graph: Graph, types: AttributeTypes, { shards, manyRows }: CaptureOptions): Graph {
+  return plainProducts(splitMatMuls(graph, shards, types), types, manyRows);
 }
 
 /** Runs `fn` with the recorder in the binding's place, which is put back whatever happens. */
