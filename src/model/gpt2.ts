@@ -140,12 +140,20 @@ function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D }
   const v = appendRows(last?.v, splitHeads(newV, inputs)); // [B, nHead, S, headDim]
   const scaled = tf.mul<Tensor4D>(splitHeads(q, inputs), scoreScale(config, layer)); // [B, nHead, T, headDim]
   const older = past.slice(0, -1);
-  const scores = [...older, { k }].map((segment) => tf.matMul<Tensor4D>(scaled, segment.k, false, true)); // [B, nHead, T, S]
-  const newest = scores.pop() as Tensor4D;
-  const padded = padding === null ? undefined : scores.pop();
-  scores.push(...(padded === undefined ? [] : [tf.add<Tensor4D>(padded, padding as Tensor4D)]), tf.add(newest, bias));
-  const mixed = mergeHeads(mixValues(scores, [...older.map((segment) => segment.v), v]), config.nEmbd); // [B·T, C]
+  // New tokens may look at all older ones. Of these only padding is hidden: rows before the first token of a shorter
+  // sequence, which a cache keeps at the beginning of its body, the segment before the newest.
+  const segments = [
+    ...older.map((segment, i) => ({ ...segment, bias: i === older.length - 1 ? padding : null })), // bias: [B, 1, 1, S]
+    { k, v, bias }, // bias: [T, S]
+  ];
+  const scores = segments.map((segment) => addBias(tf.matMul(scaled, segment.k, false, true), segment.bias)); // [B, nHead, T, S]
+  const values = segments.map((segment) => segment.v); // [B, nHead, S, headDim]
+  const mixed = mergeHeads(mixValues(scores, values), config.nEmbd); // [B·T, C]
   return { a: linear(mixed, block.attn.c_proj), k, v };
+}
+
+function addBias(scores: Tensor4D, bias: Tensor | null): Tensor4D {
+  return bias === null ? scores : tf.add(scores, bias); // [B, nHead, T, S]
 }
 
 /**
@@ -156,7 +164,7 @@ function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Te
   const largest = scores.map((segment) => tf.max<Tensor4D>(segment, -1, true)).reduce((a, b) => tf.maximum(a, b)); // [B, nHead, T, 1]
   const exponentials = scores.map((segment) => tf.exp(tf.sub<Tensor4D>(segment, largest))); // [B, nHead, T, S]
   const total = exponentials.map((e) => tf.sum<Tensor4D>(e, -1, true)).reduce((a, b) => tf.add(a, b)); // [B, nHead, T, 1]
-  const mixed = exponentials.map((e, i) => tf.matMul(e, values[i] as Tensor4D)).reduce((a, b) => tf.add(a, b));
+  const mixed = exponentials.map((e, i) => tf.matMul(e, values[i] as Tensor4D)).reduce((a, b) => tf.add(a, b)); // [B, nHead, T, headDim]
   return tf.div(mixed, total); // [B, nHead, T, headDim]
 }
 
