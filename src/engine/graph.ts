@@ -218,11 +218,10 @@ export class GraphEngine implements Engine {
   }
 }
 
-/** The recordings that can run this, best first. */
+/** The recordings that can run this, best first. A sequence alone has no padding: it is the longest. */
 function formsOf({ ids, wanted }: Rows, cache: KvCache): Form[] {
-  const isPadded = cache.padding.some((rows) => rows > 0);
   const isSteps = cache.length > 0 && ids.every((row) => row.length === 1);
-  const sequence: Form[] = ids.length === 1 && !isPadded ? [wanted.length === 1 ? 'sequence' : 'rows'] : [];
+  const sequence: Form[] = ids.length === 1 ? [wanted.length === 1 ? 'sequence' : 'rows'] : [];
   return isSteps ? [...sequence, 'step'] : sequence;
 }
 
@@ -234,7 +233,7 @@ function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tens
 
 /** The recording of steps always adds the padding. */
 function noPadding(past: readonly Past[]): Tensor4D {
-  return tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]);
+  return tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]); // [1, 1, 1, S]
 }
 
 function pairs(tensors: readonly Tensor4D[]): KeyValue[] {

@@ -104,6 +104,19 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     for (let step = 1; step < 4; step++) expectStep(model.engine, again, others, step);
     disposeAll([batch, again, ...caches, ...others]);
   });
+
+  it.each([0, 1, 2])('have them when number %i is left alone, which then has no padding', (b) => {
+    const caches = alone();
+    const batch = together(caches);
+    expectStep(model.engine, batch, caches, 0);
+    const left = KvCache.gather([{ cache: batch, rows: [b] }]);
+    expect([left.length, left.padding]).toEqual([caches[b]?.length, [0]]);
+    for (const id of [4, 2]) {
+      const logits = model.engine.forwardRows({ ids: [[id]], wanted: [0] }, left);
+      expectParity(logits, eager.engine.forward([id], caches[b] as KvCache));
+    }
+    disposeAll([batch, left, ...caches]);
+  });
 });
 
 describe('the recording of steps', () => {
