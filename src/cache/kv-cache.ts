@@ -138,18 +138,13 @@ export interface Sequences {
 function pick({ cache, rows }: Sequences, layer: number, side: 'k' | 'v', length: number): Tensor4D {
   const past = cache.layers?.[layer] ?? [];
   const segments = past.map((segment) => segment[side]).filter(({ size }) => size > 0);
-  const all = tf.gather<Tensor4D>(segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat(segments, 2), [
-    ...rows,
-  ]);
+  const all = segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat<Tensor4D>(segments, 2); // [B, nHead, cache.length, headDim]
+  const picked = tf.gather(all, [...rows]); // [rows, nHead, cache.length, headDim]
   const missing = length - all.shape[2];
+  const none: [number, number] = [0, 0];
   return missing < 0
-    ? tf.slice(all, [0, 0, -missing, 0], [-1, -1, length, -1]) // [rows, nHead, length, headDim]
-    : tf.pad(all, [
-        [0, 0],
-        [0, 0],
-        [missing, 0],
-        [0, 0],
-      ]);
+    ? tf.slice(picked, [0, 0, -missing, 0], [-1, -1, length, -1]) // [rows, nHead, length, headDim]
+    : tf.pad(picked, [none, none, [missing, 0], none]); // [rows, nHead, length, headDim]
 }
 
 /** Frees all that making a layer took, but for the layer. */
@@ -183,8 +178,8 @@ function firstRows({ k, v }: KeyValue, length: number): KeyValue {
     return empty({ k, v });
   }
   return kept({
-    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]),
-    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]),
+    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nHead, length, headDim]
+    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nHead, length, headDim]
   });
 }
 

@@ -20,11 +20,11 @@ export function forwardInputs({ ids, wanted }: Rows, cache: KvCache | null): For
   const newest = cache?.layers?.[0]?.at(-1)?.k.shape[2] ?? 0;
   const int32 = (rows: number[]) => tf.tensor2d(Int32Array.from(rows), [B, T], 'int32');
   return {
-    ids: int32(ids.flat()),
-    positions: int32(ids.flatMap((row, b) => row.map((_, t) => (starts[b] ?? 0) + t))),
+    ids: int32(ids.flat()), // [B, T]
+    positions: int32(ids.flatMap((row, b) => row.map((_, t) => (starts[b] ?? 0) + t))), // [B, T]
     bias: causalBias(T, newest + T), // [T, S]
-    padding: cache === null || cache.padding.every((rows) => rows === 0) ? null : bodyPadding(cache),
-    last: tf.tensor1d(Int32Array.from(wanted), 'int32'),
+    padding: cache === null || cache.padding.every((rows) => rows === 0) ? null : bodyPadding(cache), // [B, 1, 1, S]
+    last: tf.tensor1d(Int32Array.from(wanted), 'int32'), // [N]
   };
 }
 
