@@ -8,20 +8,12 @@ import { tidyNumbers } from '../backend/tidy.js';
 import { KvCache } from '../cache/kv-cache.js';
 import type { Gpt2Config } from '../config.js';
 import { errorMessage } from '../errors.js';
-import {
-  causalBias,
-  type ForwardInputs,
-  forward,
-  type Gpt2Weights,
-  type KeyValue,
-  type Past,
-  parameters,
-} from '../model/gpt2.js';
+import { type ForwardInputs, forward, type Gpt2Weights, type KeyValue, type Past, parameters } from '../model/gpt2.js';
 import { argmax } from '../sampling/sampler.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { EagerEngine } from './eager.js';
 import { type Engine, type EnginePhase, type ForwardPart, lastRow } from './engine.js';
-import { forwardInputs, paddingBias, type Rows } from './inputs.js';
+import { forwardInputs, type Rows } from './inputs.js';
 
 /** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
 const MIN_STEPS = 24;
@@ -29,19 +21,19 @@ const MIN_STEPS = 24;
 const MIN_PREFILL_WORK = 3e10;
 /** The largest difference to eager, as a share of the largest logit. */
 const TOLERANCE = 1e-4;
-/** What the two recordings are made of and checked with; their values do not matter, only that they differ. */
+/** What each recording is made of and checked with; their values do not matter, only that they differ. */
 const EXAMPLES: Record<Form, readonly [Example, Example]> = {
   sequence: [
-    { ids: [[0]], body: 1, tail: 1 },
-    { ids: [[1, 2]], body: 3, tail: 2 },
+    { ids: [[0]], wanted: [0], body: 1, tail: 1, padding: [0] },
+    { ids: [[1, 2]], wanted: [1], body: 3, tail: 2, padding: [0] },
   ],
   rows: [
-    { ids: [[0, 1]], body: 1, tail: 1 },
-    { ids: [[1, 2, 3]], body: 3, tail: 2 },
+    { ids: [[0, 1]], wanted: [0, 1], body: 1, tail: 1, padding: [0] },
+    { ids: [[1, 2, 3]], wanted: [0, 2], body: 3, tail: 2, padding: [0] },
   ],
   step: [
-    { ids: [[0], [1]], body: 2, tail: 1 },
-    { ids: [[1], [2], [0]], body: 3, tail: 2 },
+    { ids: [[0], [1]], wanted: [0, 1], body: 2, tail: 1, padding: [1, 0] },
+    { ids: [[1], [2], [0]], wanted: [0, 1, 2], body: 3, tail: 2, padding: [1, 0, 0] },
   ],
 };
 /** Inputs before the past: ids, positions, bias, last, and of steps the padding. */
@@ -51,9 +43,9 @@ const INPUTS: Record<Form, number> = { sequence: 4, rows: 4, step: 5 };
 type Form = 'sequence' | 'rows' | 'step';
 const FORMS: Record<EnginePhase, Form> = { prefill: 'sequence', decode: 'sequence', rows: 'rows', batch: 'step' };
 
-/** Ids, and how many rows of past there are before them. */
-interface Example {
-  readonly ids: readonly (readonly number[])[];
+/** A pass, and how many rows of past there are before it: in each segment, and of these no tokens of a sequence. */
+interface Example extends Rows {
+  readonly padding: readonly number[];
   readonly body: number;
   readonly tail: number;
 }
@@ -189,32 +181,25 @@ export class GraphEngine implements Engine {
     }
   }
 
-  /** Inputs with a made-up past, in which the first of several sequences begins a row late. */
-  #example(form: Form, { ids, body, tail }: Example): Tensor[] {
-    const { nLayer, nHead, headDim, nPositions, vocabSize } = this.config;
+  /** Inputs behind a made-up past. */
+  #example(form: Form, { ids, wanted, padding, body, tail }: Example): Tensor[] {
+    const { nLayer, nPositions, vocabSize } = this.config;
     const [B, T] = [ids.length, (ids[0] as readonly number[]).length];
-    const waves = (S: number): Tensor4D =>
-      tf.reshape(tf.sin(tf.range(0, B * nHead * S * headDim)), [B, nHead, S, headDim]);
-    const segment = (S: number): KeyValue => ({ k: waves(S), v: waves(S) });
-    const int32 = (rows: number[]) => tf.tensor2d(Int32Array.from(rows), [B, T], 'int32');
-    const inputs: ForwardInputs = {
-      ids: int32(ids.flatMap((row) => row.map((id) => id % vocabSize))),
-      positions: int32(ids.flatMap((row) => row.map((_, t) => (body + tail + t) % nPositions))),
-      bias: causalBias(T, tail + T),
-      padding:
-        form === 'step'
-          ? paddingBias(
-              ids.map((_, b) => Number(b === 0)),
-              body,
-            )
-          : null,
-      last: tf.tensor1d(form === 'rows' ? [0, T - 1] : ids.map((_, b) => b * T + T - 1), 'int32'),
+    const layers = Array.from({ length: nLayer }, () => [this.#waves(B, body), this.#waves(B, tail)]);
+    // The smallest models have neither as many positions nor as many ids.
+    const lengths = padding.map((rows) => Math.min(body + tail - rows, nPositions - T));
+    const known = ids.map((row) => row.map((id) => id % vocabSize));
+    return flatten(form, forwardInputs({ ids: known, wanted }, { lengths, padding, layers }), layers);
+  }
+
+  /** S made-up rows of one layer. */
+  #waves(B: number, S: number): KeyValue {
+    const { nHead, headDim } = this.config;
+    const waves = (): Tensor4D => {
+      const values = tf.sin(tf.range(0, B * nHead * S * headDim)); // [B·nHead·S·headDim]
+      return tf.reshape(values, [B, nHead, S, headDim]); // [B, nHead, S, headDim]
     };
-    return flatten(
-      form,
-      inputs,
-      Array.from({ length: nLayer }, () => [segment(body), segment(tail)]),
-    );
+    return { k: waves(), v: waves() };
   }
 }
 

@@ -12,8 +12,11 @@ export interface Rows {
   readonly wanted: readonly number[];
 }
 
+/** What of a cache says where its tokens are. */
+type PastTokens = Pick<KvCache, 'lengths' | 'padding' | 'layers'>;
+
 /** The inputs for `ids` behind what `cache` holds of each sequence. The caller disposes them. */
-export function forwardInputs({ ids, wanted }: Rows, cache: KvCache | null): ForwardInputs {
+export function forwardInputs({ ids, wanted }: Rows, cache: PastTokens | null): ForwardInputs {
   const B = ids.length;
   const T = (ids[0] as readonly number[]).length;
   const starts = cache?.lengths ?? [];
@@ -23,17 +26,14 @@ export function forwardInputs({ ids, wanted }: Rows, cache: KvCache | null): For
     ids: int32(ids.flat()), // [B, T]
     positions: int32(ids.flatMap((row, b) => row.map((_, t) => (starts[b] ?? 0) + t))), // [B, T]
     bias: causalBias(T, newest + T), // [T, S]
-    padding: cache === null || cache.padding.every((rows) => rows === 0) ? null : bodyPadding(cache), // [B, 1, 1, S]
+    padding: cache === null || cache.padding.every((rows) => rows === 0) ? null : paddingBias(cache), // [B, 1, 1, S]
     last: tf.tensor1d(Int32Array.from(wanted), 'int32'), // [N]
   };
 }
 
-function bodyPadding({ padding, layers }: KvCache): Tensor4D {
-  return paddingBias(padding, layers?.[0]?.[0]?.k.shape[2] ?? 0);
-}
-
-/** For a segment of S rows of sequences of unequal length: hides what is before the first token of each. */
-export function paddingBias(padding: readonly number[], S: number): Tensor4D {
+/** For the body: hides what is before the first token of each sequence. */
+function paddingBias({ padding, layers }: PastTokens): Tensor4D {
+  const S = layers?.[0]?.[0]?.k.shape[2] ?? 0;
   const values = new Float32Array(padding.length * S);
   for (const [b, rows] of padding.entries()) {
     values.fill(HIDDEN, b * S, b * S + rows);

@@ -18,8 +18,8 @@ vi.mock('../../src/model/gpt2.js', async (original) => {
   const real = await original<Model>();
   const forward: Forward = (...args) => {
     const { logits, presents } = real.forward(...args);
-    const steps = tf.mul(tf.range(0, logits.size), added.to(args));
-    return { logits: tf.add<tf.Tensor2D>(logits, tf.reshape(steps, [1, -1])), presents };
+    const steps = tf.mul(tf.range(0, logits.shape[1]), added.to(args));
+    return { logits: tf.add<tf.Tensor2D>(logits, steps), presents };
   };
   return { ...real, forward };
 });
@@ -43,7 +43,7 @@ async function open(): Promise<GraphEngine> {
   return new GraphEngine(config, await loadWeights(dir, config), { tfjsNodeDir, shards: 2, always: true, onNote });
 }
 
-describe('a number that depends on', () => {
+describe.each(['decode', 'rows', 'batch'] as const)('while recording for %s, a number that depends on', (phase) => {
   const numbers: [string, (args: Parameters<Forward>) => number][] = [
     ['the token', ([, , { ids }]) => 1e-2 * (ids.dataSync()[0] as number)],
     ['the position', ([, , { positions }]) => 1e-2 * (positions.dataSync()[0] as number)],
@@ -56,8 +56,8 @@ describe('a number that depends on', () => {
     const before = tf.memory().numTensors;
     const engine = await open();
     const loaded = tf.memory().numTensors;
-    engine.prepare('decode', 99);
-    engine.prepare('decode', 99);
+    engine.prepare(phase, 99);
+    engine.prepare(phase, 99);
     expect(engine.name).toBe('eager');
     expect(notes).toEqual([
       expect.stringMatching(/^the engine stays eager: the recording differs from it by \S+ of \S+$/),

@@ -104,6 +104,15 @@ describe('the choice', () => {
     expect(names).toEqual({ '24, cache true': 'eager', '25, cache true': 'graph', '99, cache false': 'eager' });
   });
 
+  it('captures a model of two ids and three positions', async () => {
+    const config = { ...TINY, vocab_size: 2, n_positions: 3, eos_token_id: 1 };
+    const folder = writeModel(tempDir(), { config, tensors: randomize(config) });
+    const model = await open(folder, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
+    for (const phase of ['decode', 'rows', 'batch'] as const) model.engine.prepare?.(phase, 1);
+    expect(model.engine.name).toBe('graph');
+    model.dispose();
+  });
+
   it('a capture that fails leaves the eager engine, and says why once', async () => {
     const notes: string[] = [];
     const onNote = (line: string) => notes.push(line);
