@@ -1,6 +1,6 @@
 // The captured engine: the forward pass recorded and replayed as one TensorFlow graph call. One recording serves one
-// sequence, decode steps and prefill chunks alike; another the steps of any number of sequences together.
-// Until it has captured, and whenever that fails, it is the eager engine.
+// sequence, decode steps and prefill chunks alike; a second the same with the logits of several ids; a third the steps
+// of any number of sequences together. Until it has captured, and whenever that fails, it is the eager engine.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import { tf } from '../backend/tf.js';
@@ -43,7 +43,7 @@ const INPUTS: Record<Form, number> = { sequence: 4, rows: 4, step: 5 };
 type Form = 'sequence' | 'rows' | 'step';
 const FORMS: Record<EnginePhase, Form> = { prefill: 'sequence', decode: 'sequence', rows: 'rows', batch: 'step' };
 
-/** A pass, and how many rows of past there are before it: in each segment, and of these no tokens of a sequence. */
+/** A pass and its past: the rows of both segments, and how many at the beginning are no tokens of each sequence. */
 interface Example extends Rows {
   readonly padding: readonly number[];
   readonly body: number;
@@ -132,7 +132,7 @@ export class GraphEngine implements Engine {
     return tidyNumbers(() => {
       const inputs = flatten(form, forwardInputs(rows, cache), cache.layers ?? emptyPast(this.config));
       onPart?.('feed');
-      const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]];
+      const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]]; // [N, V], [B, nHead, S, headDim] …
       onPart?.('graph');
       cache.append(pairs(presents));
       const values = logits.dataSync<'float32'>();
