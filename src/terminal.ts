@@ -23,6 +23,8 @@ export class Terminal {
   failed = false;
   #options: TerminalOptions = { color: 'auto', quiet: false, verbose: false };
   #spinner: Ora | null = null;
+  /** Is the cursor behind a text on stdout? A spinner would erase it. */
+  #isMidLine = false;
   #ora: typeof import('ora').default | null = null;
 
   constructor() {
@@ -52,6 +54,7 @@ export class Terminal {
 
   /** Writes to stdout and waits until the reader has kept up; gives up quietly when it is gone. */
   async write(text: string): Promise<void> {
+    this.#isMidLine = text === '' ? this.#isMidLine : process.stdout.isTTY && !text.endsWith('\n');
     if (text === '' || this.closed.aborted || process.stdout.write(text)) {
       return;
     }
@@ -93,7 +96,7 @@ export class Terminal {
 
   /** The line with the spinner, on a terminal only; each call moves it on, since native calls stop its clock. */
   progress(text: string): void {
-    if (this.#ora === null) {
+    if (this.#ora === null || this.#isMidLine) {
       return;
     }
     this.#spinner ??= this.#ora({

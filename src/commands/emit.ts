@@ -26,10 +26,12 @@ export async function emit(
 ): Promise<void> {
   const { args, terminal } = output;
   const isText = !args.json && !args.jsonl;
-  let next = await tokens.next();
-  terminal.progressDone();
-  await terminal.write(args.echo && isText ? run.prompt : ''); // now: prefill's spinner erases its line
-  for (; ; next = await tokens.next()) {
+  if (args.echo && isText) {
+    terminal.progressDone();
+    await terminal.write(run.prompt);
+  }
+  for (let next = await tokens.next(); ; next = await tokens.next()) {
+    terminal.progressDone();
     if (next.done === true) {
       run.finishReason = next.value;
       break;

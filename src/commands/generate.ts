@@ -173,16 +173,10 @@ function savedPrompts({ args, saved, model, terminal, prompt }: Opened): SavedPr
 }
 
 function sampleOptions({ args, terminal, signal }: Opened): SampleContext['options'] {
-  let begun = false;
   return {
     logprobs: wantedLogprobs(args),
     signal: AbortSignal.any([signal, terminal.closed]),
-    onPrefill: (done, total) => {
-      if (!begun) {
-        terminal.progress(`prefill ${done}/${total}`);
-      }
-      begun ||= done === total; // a later prefill comes in the middle of a line of text
-    },
+    onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
   };
 }
 

@@ -56,11 +56,10 @@ export async function emitSamples(
     ordered.begin(run);
   }
   const writer = args.json || args.jsonl ? new JsonWriter(output, ordered) : new TextWriter(output, ordered);
-  let started = false;
+  terminal.progressDone();
+  await writer.start();
   for await (const event of events) {
     terminal.progressDone();
-    started || (await writer.start());
-    started = true;
     const { run } = event.request;
     if ('error' in event) {
       throw event.error;
