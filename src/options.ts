@@ -382,7 +382,7 @@ export const SCORE_OPTIONS: readonly OptionRow[] = [
   },
   {
     flags: '--per-document',
-    description: 'score each document of the file alone; a line <|endoftext|> ends one',
+    description: 'score each document alone, without white space around it; a line <|endoftext|> ends one',
     fallback: false,
   },
   CTX_SIZE,

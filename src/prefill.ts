@@ -30,15 +30,10 @@ export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise
     const logits = known?.logits ?? (await prefillIds(engine, ids, cache, options, onPromptLogits));
     if (logits !== null) {
       stats.promptMs = sequence.elapsed;
-      const isNew = cache !== null && (known?.logits ?? null) === null;
-      isNew &&
-        promptCache?.keep({
-          promptIds: ids,
-          cache,
-          logits,
-          reused: stats.reusedTokens,
-          computeMs: performance.now() - start,
-        });
+    }
+    if (logits !== null && cache !== null && !known?.logits) {
+      const { reusedTokens: reused } = stats;
+      promptCache?.keep({ promptIds: ids, cache, logits, reused, computeMs: performance.now() - start });
     }
     return { cache, logits };
   } catch (error) {

@@ -11,17 +11,15 @@ import { findModel } from '../model/find.js';
 import type { Model } from '../model/model.js';
 import { type BatchArgs, batchDefaults, checkBatchArgs, type GenerateArgs } from '../options.js';
 import { decodeUtf8, withoutMark } from '../prompt.js';
-import { SavedPrompts } from '../prompt-cache.js';
 import { randomSeed } from '../sampling/random.js';
 import { idsWithoutToken } from '../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import { firstWords } from './answers.js';
 import { type Line, openRows, RowQueue, readLines } from './batch-input.js';
 import { BatchProgress } from './batch-progress.js';
 import { type BatchRow, readRow, rowWords } from './batch-rows.js';
 import { InOrder } from './in-order.js';
 import { openEverything } from './open.js';
-import { checkStops, type Prompt, preparePrompt } from './prepare.js';
+import { checkStops, preparePrompt } from './prepare.js';
 import { PromptSamples } from './prompt-samples.js';
 import { reportFields } from './report.js';
 import type { Sample } from './samples.js';
@@ -207,7 +205,7 @@ class Batch {
   }
 
   #samples({ prompt, args }: BatchRow, { id }: Entry): PromptSamples {
-    const { model, tokenizer, dir, name, backend, terminal, stopped } = this.#run;
+    const { model, tokenizer, dir, name, backend, saved, terminal, stopped } = this.#run;
     const { engine } = model;
     if (tokenizer === null && prompt !== undefined) {
       throw new KvgenError(`prompt: ${dir} has no tokenizer; give prompt_ids`);
@@ -218,7 +216,7 @@ class Batch {
     const seed = args.seed ?? randomSeed();
     const start = { args, model: name, backend, prompt: prepared, seed, answerCached: false };
     const options = { logprobs: args.logprobs, signal: stopped };
-    const prompts = this.#savedPrompts(prepared);
+    const prompts = saved?.prompts(engine.config.nHead, prepared.text) ?? null;
     return new PromptSamples(start, {
       args,
       prompt: prepared,
@@ -227,13 +225,6 @@ class Batch {
       prompts,
       options,
     });
-  }
-
-  #savedPrompts({ text }: Prompt): SavedPrompts | null {
-    const { saved, model } = this.#run;
-    const { nHead } = model.engine.config;
-    const store = saved?.prompts(nHead) ?? null;
-    return store === null ? null : new SavedPrompts(store, nHead, firstWords(text));
   }
 
   async #done({ entry, run, samples }: Request): Promise<void> {

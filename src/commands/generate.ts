@@ -4,44 +4,36 @@ import type { Backend } from '../backend/backend.js';
 import type { Invocation } from '../commands.js';
 import { complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
-import { EXIT, UsageError } from '../errors.js';
+import { EXIT } from '../errors.js';
 import { type FoundModel, findModel, weightBytes } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import type { Model } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
-import { readPrompt } from '../prompt.js';
-import { SavedPrompts } from '../prompt-cache.js';
+import type { SavedPrompts } from '../prompt-cache.js';
 import { randomSeed } from '../sampling/random.js';
 import { idsWithoutToken } from '../text/prompt-ids.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { CacheVerifier, type VerifyReport } from '../verify.js';
-import { type Answer, askQuestion, firstWords, keepAnswer, machineFor, replay } from './answers.js';
+import { type Answer, askQuestion, keepAnswer, machineFor, replay } from './answers.js';
 import { emit } from './emit.js';
 import { openEverything } from './open.js';
 import { openTokenizer, type Prompt, preparePrompt } from './prepare.js';
 import { PromptSamples, type SampleContext } from './prompt-samples.js';
+import { checkHasPrompt, promptText } from './prompt-text.js';
 import { missLine, verifyLine } from './report-cache.js';
 import { type GenerateRun, newRun } from './run.js';
 import { emitSamples, replaySamples, type Sample, sampleRows } from './samples.js';
 import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
-  const { words, literal, options, terminal, signal, usage } = invocation;
+  const { words, options, terminal, signal } = invocation;
   const args = options as GenerateArgs;
-  const [argument] = words;
-  checkGenerateArgs(args, argument);
+  checkGenerateArgs(args, words[0]);
   checkCacheEnvironment(args);
   await terminal.configure(args);
-  const fromStdin = argument === undefined && args.file === undefined && args.promptIds === undefined;
-  if (fromStdin && terminal.stdinIsTerminal) {
-    terminal.log(usage());
-    throw new UsageError('no prompt');
-  }
+  checkHasPrompt(invocation, args);
   const found = findModel(args.model);
-  const text =
-    args.promptIds === undefined
-      ? await readPrompt({ argument, literal, file: args.file, readStdin: () => terminal.readStdin(signal) })
-      : undefined;
+  const text = await promptText(invocation, args);
   const saved = await openSaved(args, found, terminal);
   const asked = { args, found, text, saved, terminal, signal };
   const prompt = args.answerCache
@@ -163,13 +155,12 @@ function sayWhatWasReused({ terminal }: Opened, run: GenerateRun): void {
 
 /** null: not asked for, or of no use. */
 function savedPrompts({ args, saved, model, terminal, prompt }: Opened): SavedPrompts | null {
-  const { nHead } = model.engine.config;
-  const store = saved?.prompts(nHead) ?? null;
-  if (store !== null && args.echo && args.logprobs !== undefined) {
+  const prompts = saved?.prompts(model.engine.config.nHead, prompt.text) ?? null;
+  if (prompts !== null && args.echo && args.logprobs !== undefined) {
     terminal.note("--prompt-cache does not apply: the prompt's log-probabilities need all of it");
     return null;
   }
-  return store === null ? null : new SavedPrompts(store, nHead, firstWords(prompt.text));
+  return prompts;
 }
 
 function sampleOptions({ args, terminal, signal }: Opened): SampleContext['options'] {

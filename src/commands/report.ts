@@ -66,23 +66,29 @@ export function reportFields(run: GenerateRun): object {
     ...tokensJson(run),
     prompt_tokens: run.promptIds.length,
     generation_tokens: stats.generationTokens,
-    load_ms: round(stats.loadMs),
-    prompt_ms: round(stats.promptMs),
-    first_token_ms: round(stats.firstTokenMs),
-    decode_ms: round(stats.decodeMs),
-    prompt_tps: round(rate(run.promptIds.length - stats.reusedTokens, stats.promptMs)),
-    generation_tps: round(rate(stats.generationTokens - 1, stats.decodeMs)),
-    cache: {
-      enabled: run.cache,
-      positions: stats.cachePositions,
-      bytes: stats.cacheBytes,
-      prompt: promptCacheJson(run),
-    },
+    ...timeFields(run),
+    cache: cacheFields(run),
     answer_cached: run.answerCached,
     ...(run.verify === null ? {} : { verify: verifyJson(run.verify) }),
     num_tensors: stats.numTensors,
     peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+function timeFields({ stats, promptIds }: GenerateRun): object {
+  return {
+    load_ms: round(stats.loadMs),
+    prompt_ms: round(stats.promptMs),
+    first_token_ms: round(stats.firstTokenMs),
+    decode_ms: round(stats.decodeMs),
+    prompt_tps: round(rate(promptIds.length - stats.reusedTokens, stats.promptMs)),
+    generation_tps: round(rate(stats.generationTokens - 1, stats.decodeMs)),
+  };
+}
+
+function cacheFields(run: GenerateRun): object {
+  const { cachePositions: positions, cacheBytes: bytes } = run.stats;
+  return { enabled: run.cache, positions, bytes, prompt: promptCacheJson(run) };
 }
 
 /** A second; null where nothing was measured. */

@@ -4,19 +4,21 @@ import { alignedFloat32 } from '../backend/aligned.js';
 import { KvgenError } from '../errors.js';
 import type { FoundModel } from '../model/find.js';
 import { type StoreArgs, wantsPromptCache } from '../options.js';
+import { SavedPrompts } from '../prompt-cache.js';
 import { AnswerStore } from '../store/answers.js';
 import { fileState, fingerprint } from '../store/fingerprint.js';
-import { type Limits, readLimits } from '../store/limits.js';
+import { readLimits } from '../store/limits.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
 import { PromptStore } from '../store/prompts.js';
 import type { Terminal } from '../terminal.js';
+import { firstWords } from './answers.js';
 
 export interface Saved {
   readonly fingerprint: string;
   /** null: not asked for. */
   readonly answers: AnswerStore | null;
-  /** null: not asked for. */
-  prompts(nHead: number): PromptStore | null;
+  /** For the prompt of this text; null: not asked for. */
+  prompts(nHead: number, text: string | undefined): SavedPrompts | null;
   /** Are the model's files what they were when the fingerprint was taken? */
   unchanged(): Promise<boolean>;
 }
@@ -42,23 +44,13 @@ export async function openSaved(args: StoreArgs, found: FoundModel, terminal: Te
     write: args.writeCache,
     onProgress: () => terminal.progress(`hashing ${found.name}`),
   });
-  const common = { write: args.writeCache, limits: readLimits(process.env) satisfies Limits };
+  const common = { write: args.writeCache, limits: readLimits(process.env), onNote: verbose(args, terminal) };
+  const prompts = { ...common, fingerprint: hash, model: found.name, folder: promptFolder, allocate: alignedFloat32 };
   return {
     fingerprint: hash,
-    answers: wanted.answers
-      ? new AnswerStore({ ...common, folder: answerFolder, onNote: verbose(args, terminal) })
-      : null,
-    prompts: (nHead) => {
-      const model = { fingerprint: hash, model: found.name, nHead };
-      const options = {
-        ...common,
-        ...model,
-        folder: promptFolder,
-        allocate: alignedFloat32,
-        onNote: verbose(args, terminal),
-      };
-      return wanted.prompts ? new PromptStore(options) : null;
-    },
+    answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder }) : null,
+    prompts: (nHead, text) =>
+      wanted.prompts ? new SavedPrompts(new PromptStore({ ...prompts, nHead }), nHead, firstWords(text ?? '')) : null,
     unchanged: async () => (await fileState(found.dir)).state === state,
   };
 }

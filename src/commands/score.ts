@@ -1,22 +1,22 @@
 // `kvgen score`: how likely given continuations of a prompt are, best first; or how well a model predicts a text.
 
 import type { Invocation } from '../commands.js';
-import { EXIT, KvgenError, UsageError } from '../errors.js';
+import { EXIT, KvgenError } from '../errors.js';
 import { type GenerateOptions, type GenerateStats, newStats } from '../generate.js';
 import { findModel } from '../model/find.js';
 import { checkIds, checkVocabulary, type Model } from '../model/model.js';
 import { checkScoreArgs, type ScoreArgs } from '../options.js';
 import { prefillPrompt } from '../prefill.js';
-import { readPrompt, readUtf8, withoutMark } from '../prompt.js';
-import { SavedPrompts } from '../prompt-cache.js';
+import { readUtf8, withoutMark } from '../prompt.js';
+import type { SavedPrompts } from '../prompt-cache.js';
 import { scoreContinuations } from '../score.js';
 import { Sequence } from '../sequence.js';
 import { encodePrompt } from '../text/prompt-ids.js';
 import { loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import { firstWords } from './answers.js';
 import { openEverything } from './open.js';
 import { perplexity } from './perplexity.js';
 import { contextSize, decode } from './prepare.js';
+import { checkHasPrompt, promptText } from './prompt-text.js';
 import { missLine } from './report-cache.js';
 import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
 import { type Choice, choicesJson, choicesTable, rank } from './score-report.js';
@@ -33,17 +33,14 @@ export interface ScoreRun extends Pick<Invocation, 'terminal' | 'signal'> {
 }
 
 export async function scoreCommand(invocation: Invocation): Promise<number> {
-  const { words, terminal, signal, usage } = invocation;
+  const { words, terminal, signal } = invocation;
   const args = invocation.options as ScoreArgs;
-  const [argument] = words;
   const store = { ...args, cache: true, answerCache: false };
-  checkScoreArgs(args, argument);
+  checkScoreArgs(args, words[0]);
   checkCacheEnvironment(store);
   await terminal.configure(args);
-  const needsStdin = argument === undefined && args.file === undefined && args.promptIds === undefined;
-  if (args.perplexity === undefined && needsStdin && terminal.stdinIsTerminal) {
-    terminal.log(usage());
-    throw new UsageError('no prompt');
+  if (args.perplexity === undefined) {
+    checkHasPrompt(invocation, args);
   }
   const found = findModel(args.model);
   const text = args.perplexity === undefined ? await promptText(invocation, args) : await readUtf8(args.perplexity);
@@ -62,12 +59,6 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
     model.dispose();
   }
   return EXIT.ok;
-}
-
-/** undefined: --prompt-ids */
-async function promptText({ words, literal, terminal, signal }: Invocation, args: ScoreArgs) {
-  const source = { argument: words[0], literal, file: args.file, readStdin: () => terminal.readStdin(signal) };
-  return args.promptIds === undefined ? readPrompt(source) : undefined;
 }
 
 async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonly string[]> {
@@ -131,11 +122,9 @@ function toChoice(text: string, ids: readonly number[], logprob: number): Choice
 async function prefill(
   { saved, model, tokenizer, nCtx, terminal, signal }: ScoreRun,
   promptIds: readonly number[],
-  text = '',
+  text: string | undefined,
 ) {
-  const { nHead } = model.engine.config;
-  const store = saved?.prompts(nHead) ?? null;
-  const prompts = store === null ? null : new SavedPrompts(store, nHead, firstWords(text));
+  const prompts = saved?.prompts(model.engine.config.nHead, text) ?? null;
   const options: GenerateOptions = {
     maxTokens: 0,
     nCtx,
