@@ -1,41 +1,24 @@
 // Many sequences decoded together, on values: each row gives the ids that it gives alone.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Engine } from '../src/engine/engine.js';
 import type { Rows } from '../src/engine/inputs.js';
 import { type GenerateOptions, type GenerateStats, newStats } from '../src/generate.js';
 import { generateRows, type RowRequest, type RowSource } from '../src/generate-rows.js';
-import type { Model } from '../src/model/model.js';
 import { makeSampler, type Sampler } from '../src/sampling/sampler.js';
+import { bothEngines } from './support/both-engines.js';
 import { goldenDir, readGolden } from './support/golden.js';
-import { randomize, TINY, writeModel } from './support/model-folder.js';
-import { open, useBackend } from './support/open.js';
+import { TINY } from './support/model-folder.js';
+import { open } from './support/open.js';
 import { greedy, optionsFor, PLAIN, run } from './support/run.js';
-import { tempDirs } from './support/temp-dir.js';
 
-const tempDir = tempDirs();
 const SHAPE = { ...TINY, n_positions: 60, n_embd: 16, n_layer: 3 };
-let eager: Model;
-let graph: Model;
-let empty: number;
-
-beforeAll(async () => {
-  await useBackend('node');
-  const dir = writeModel(tempDir(), { config: SHAPE, tensors: randomize(SHAPE) });
-  empty = tf.memory().numTensors;
-  eager = await open(dir);
-  graph = await open(dir, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
-});
-afterAll(() => {
-  eager.dispose();
-  graph.dispose();
-  expect(tf.memory().numTensors).toBe(empty);
-});
+const built = bothEngines(SHAPE);
 
 const models = [
-  ['eager', () => eager],
-  ['graph', () => graph],
+  ['eager', () => built.eager],
+  ['graph', () => built.graph],
 ] as const;
 
 /** Prompts of unequal lengths, some of which begin alike. */
@@ -106,7 +89,7 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
     const rows = await runRows(engine, asked, concurrency);
     for (const [i, { promptIds, options }] of asked.entries()) {
       const sampler = i % 2 === 0 ? greedy() : sampled((i - 1) / 2);
-      const alone = await run(eager.engine, promptIds, options, sampler);
+      const alone = await run(built.eager.engine, promptIds, options, sampler);
       expect(rows[i], `row ${i}`).toMatchObject({ ids: alone.ids, end: alone.reason });
       expect(rows[i]?.stats).toMatchObject({
         generationTokens: alone.stats.generationTokens,
@@ -127,7 +110,7 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
     }));
     const rows = await runRows(engine, asked as Asked[], 4);
     for (const [i, { promptIds, options }] of (asked as Asked[]).entries()) {
-      const alone = await run(eager.engine, promptIds, options);
+      const alone = await run(built.eager.engine, promptIds, options);
       expect(rows[i]).toMatchObject({ ids: alone.ids, end: i % 2 === 0 ? 'context' : 'length' });
     }
   });
@@ -140,7 +123,7 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
     }));
     const rows = await runRows(model().engine, asked, 3);
     for (const [i, { promptIds, options }] of asked.entries()) {
-      expect(rows[i]?.ids).toEqual((await run(eager.engine, promptIds, options)).ids);
+      expect(rows[i]?.ids).toEqual((await run(built.eager.engine, promptIds, options)).ids);
       expect(rows[i]?.stats.cachePositions === 0).toBe(i === 1);
     }
   });
@@ -151,21 +134,21 @@ describe('a row that', () => {
     PROMPTS.slice(0, 3).map((promptIds, i) => ({ promptIds, sampler: greedy(), ...(i === 1 ? one : {}) }));
   const others = async (rows: readonly Row[]) => {
     for (const i of [0, 2]) {
-      const alone = await run(eager.engine, PROMPTS[i] as number[]);
+      const alone = await run(built.eager.engine, PROMPTS[i] as number[]);
       expect(rows[i]).toMatchObject({ ids: alone.ids, end: 'length' });
     }
   };
 
   it('stops early leaves, and the others go on', async () => {
-    const rows = await runRows(eager.engine, three({ isStopped: (ids) => ids.length === 3 }), 3);
+    const rows = await runRows(built.eager.engine, three({ isStopped: (ids) => ids.length === 3 }), 3);
     expect(rows[1]).toMatchObject({ end: 'stop', ids: expect.objectContaining({ length: 3 }) });
     await others(rows);
   });
 
   it('meets an end-of-text id leaves without it', async () => {
-    const [, second] = (await run(eager.engine, PROMPTS[1] as number[])).ids as [number, number];
-    const { ids } = await run(eager.engine, PROMPTS[1] as number[], { stopIds: [second] });
-    const rows = await runRows(eager.engine, three({ options: { stopIds: [second] } }), 3);
+    const [, second] = (await run(built.eager.engine, PROMPTS[1] as number[])).ids as [number, number];
+    const { ids } = await run(built.eager.engine, PROMPTS[1] as number[], { stopIds: [second] });
+    const rows = await runRows(built.eager.engine, three({ options: { stopIds: [second] } }), 3);
     expect(rows[1]).toMatchObject({ end: 'stop', ids });
     await others(rows);
   });
@@ -177,7 +160,7 @@ describe('a row that', () => {
       return 1;
     };
     const before = tf.memory().numTensors;
-    const rows = await runRows(eager.engine, three({ sampler }), 3);
+    const rows = await runRows(built.eager.engine, three({ sampler }), 3);
     expect(rows[1]).toMatchObject({ error: broken, ids: Array(after).fill(1) });
     await others(rows);
     expect(tf.memory().numTensors).toBe(before);
@@ -188,7 +171,7 @@ describe('a row that', () => {
     ['is prefilled anew', { onFull: 'reprefill', nCtx: 10, maxTokens: 20 }],
   ])('%s and fails there says why, and the others go on', async (_, options) => {
     const before = tf.memory().numTensors;
-    const rows = await runRows(eager.engine, three({ sampler: () => 99, options }), 3); // an id that the model does not have
+    const rows = await runRows(built.eager.engine, three({ sampler: () => 99, options }), 3); // an id that the model does not have
     expect(rows[1]).toMatchObject({ error: expect.any(Error), ids: expect.arrayContaining([99]) });
     await others(rows);
     expect(tf.memory().numTensors).toBe(before);
@@ -197,14 +180,14 @@ describe('a row that', () => {
   it('fails in a pass that others share takes these with it, and no more', async () => {
     const before = tf.memory().numTensors;
     const asked = [...three({ sampler: () => 99 }), { promptIds: PROMPTS[3] as number[], sampler: greedy() }];
-    const rows = await runRows(eager.engine, asked, 3);
+    const rows = await runRows(built.eager.engine, asked, 3);
     expect(rows.slice(0, 3).map(({ error }) => error)).toEqual(Array(3).fill(expect.any(Error)));
-    expect(rows[3]).toMatchObject({ ids: (await run(eager.engine, PROMPTS[3] as number[])).ids, end: 'length' });
+    expect(rows[3]).toMatchObject({ ids: (await run(built.eager.engine, PROMPTS[3] as number[])).ids, end: 'length' });
     expect(tf.memory().numTensors).toBe(before);
   });
 
   it('wants no token is only prefilled', async () => {
-    const rows = await runRows(eager.engine, three({ options: { maxTokens: 0 } }), 3);
+    const rows = await runRows(built.eager.engine, three({ options: { maxTokens: 0 } }), 3);
     expect(rows[1]).toMatchObject({ end: 'length', ids: [] });
     await others(rows);
   });
@@ -212,7 +195,7 @@ describe('a row that', () => {
 
 describe('what is computed once', () => {
   it('beginnings that take turns, and a prompt that comes back after many others', async () => {
-    const { engine, passes } = watched(eager.engine);
+    const { engine, passes } = watched(built.eager.engine);
     const prompts = Array.from({ length: 20 }, (_, i) => [i, 29, 30, 31]);
     const asked = [...prompts, ...prompts].map((promptIds) => ({
       promptIds,
@@ -224,7 +207,7 @@ describe('what is computed once', () => {
   });
 
   it('one prompt for several samples, and one pass for one id of each', async () => {
-    const { engine, passes } = watched(eager.engine);
+    const { engine, passes } = watched(built.eager.engine);
     const asked = [0, 1, 2, 3].map((i) => ({ promptIds: PROMPTS[1] as number[], sampler: sampled(i) }));
     await runRows(engine, asked, 4);
     expect(passes.map(({ ids }) => ids.length)).toEqual([1, ...Array(7).fill(4)]);
@@ -232,7 +215,7 @@ describe('what is computed once', () => {
   });
 
   it('beginnings that several prompts share', async () => {
-    const { engine, passes } = watched(eager.engine);
+    const { engine, passes } = watched(built.eager.engine);
     const asked = [1, 2, 4].map((i) => ({
       promptIds: PROMPTS[i] as number[],
       sampler: greedy(),
@@ -252,7 +235,7 @@ it('an abort ends every row, and frees all', async () => {
     return 1;
   };
   const asked = [1, 2, 0].map((i) => ({ promptIds: PROMPTS[i] as number[], sampler: stopping, options }));
-  const rows = await runRows(eager.engine, asked, 2);
+  const rows = await runRows(built.eager.engine, asked, 2);
   expect(rows.map(({ end }) => end)).toEqual(['abort', 'abort', 'abort']);
   expect(rows[2]?.ids).toEqual([]);
   expect(tf.memory().numTensors).toBe(before);
@@ -260,8 +243,8 @@ it('an abort ends every row, and frees all', async () => {
 
 it('a reader that goes away frees all', async () => {
   const before = tf.memory().numTensors;
-  const rows = PROMPTS.map((promptIds) => makeRow(eager.engine, { promptIds, sampler: greedy() }));
-  for await (const _ of generateRows(eager.engine, { take: () => rows.shift(), wait: async () => false }, 3)) {
+  const rows = PROMPTS.map((promptIds) => makeRow(built.eager.engine, { promptIds, sampler: greedy() }));
+  for await (const _ of generateRows(built.eager.engine, { take: () => rows.shift(), wait: async () => false }, 3)) {
     if (rows.length < 4) break;
   }
   expect(tf.memory().numTensors).toBe(before);

@@ -1,45 +1,27 @@
 // Scores on values: whatever shares a pass or comes in chunks has the log-probabilities of one plain pass.
 
 import * as tf from '@tensorflow/tfjs-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Engine } from '../src/engine/engine.js';
-import type { Model } from '../src/model/model.js';
 import { logprobOf } from '../src/sampling/sampler.js';
 import { scoreContinuations, slidingWindows, windowLoss } from '../src/score.js';
-import { randomize, TINY, writeModel } from './support/model-folder.js';
-import { open, useBackend } from './support/open.js';
-import { tempDirs } from './support/temp-dir.js';
+import { bothEngines } from './support/both-engines.js';
+import { TINY } from './support/model-folder.js';
 
 const LONG = { ...TINY, n_positions: 600 };
 const idsOf = (length: number, seed = 3) => Array.from({ length }, (_, i) => (i * i + seed * i + seed) % 31);
 
-const tempDir = tempDirs();
-let eager: Model;
-let graph: Model;
-let empty: number;
-
-beforeAll(async () => {
-  await useBackend('node');
-  const dir = writeModel(tempDir(), { config: LONG, tensors: randomize(LONG) });
-  empty = tf.memory().numTensors;
-  eager = await open(dir);
-  graph = await open(dir, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
-});
-afterAll(() => {
-  eager.dispose();
-  graph.dispose();
-  expect(tf.memory().numTensors).toBe(empty);
-});
+const built = bothEngines(LONG);
 
 const engines = [
-  ['eager', () => eager.engine],
-  ['graph', () => graph.engine],
+  ['eager', () => built.eager.engine],
+  ['graph', () => built.graph.engine],
 ] as const;
 
 /** The log-probability of each id but the first, from one pass without a cache that asks for every row. */
 function logprobs(ids: readonly number[]): number[] {
-  const { vocabSize } = eager.engine.config;
-  const rows = eager.engine.forwardRows({ ids: [ids], wanted: ids.map((_, t) => t) }, null);
+  const { vocabSize } = built.eager.engine.config;
+  const rows = built.eager.engine.forwardRows({ ids: [ids], wanted: ids.map((_, t) => t) }, null);
   return ids.slice(1).map((id, t) => logprobOf(rows.subarray(t * vocabSize, (t + 1) * vocabSize), id));
 }
 
@@ -58,7 +40,7 @@ describe.each(engines)('the loss of a window, engine %s', (_, engine) => {
 
 it('the loss of a window whose scoring is aborted is none, and nothing is kept', async () => {
   const before = tf.memory().numTensors;
-  const loss = windowLoss(eager.engine, { ids: idsOf(300), scored: 9 }, AbortSignal.abort(new Error('enough')));
+  const loss = windowLoss(built.eager.engine, { ids: idsOf(300), scored: 9 }, AbortSignal.abort(new Error('enough')));
   await expect(loss).rejects.toThrow('enough');
   expect(tf.memory().numTensors).toBe(before);
 });
@@ -184,11 +166,11 @@ describe.each(engines)('the scores of continuations, engine %s', (_, engine) => 
 });
 
 it('scores whose computing is aborted are none', async () => {
-  const cache = eager.engine.newCache();
-  const logits = eager.engine.forward([1, 2], cache);
+  const cache = built.eager.engine.newCache();
+  const logits = built.eager.engine.forward([1, 2], cache);
   const before = tf.memory().numTensors;
   const signal = AbortSignal.abort(new Error('enough'));
-  await expect(scoreContinuations(eager.engine, cache, logits, [[1, 2]], { signal })).rejects.toThrow('enough');
+  await expect(scoreContinuations(built.eager.engine, cache, logits, [[1, 2]], { signal })).rejects.toThrow('enough');
   expect(tf.memory().numTensors).toBe(before);
   cache.dispose();
 });
