@@ -11,6 +11,11 @@ export function makeDirectories(dir: string, mode: number): void {
     return;
   }
   makeDirectories(dirname(dir), mode);
+  makeDirectory(dir, mode);
+}
+
+/** One that is there already is left as it is, whatever it is. @throws the system's error */
+export function makeDirectory(dir: string, mode: number): void {
   try {
     mkdirSync(dir, { mode });
   } catch (error) {

@@ -465,9 +465,7 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [args.json && args.jsonl, '--json cannot go with --jsonl'],
     [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
-    [args.file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
-    [args.promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
-    [args.promptIds !== undefined && args.file !== undefined, '--prompt-ids cannot go with --file'],
+    ...promptConflicts(args, prompt),
   ]);
 }
 
@@ -492,14 +490,26 @@ export function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): voi
     [isText && args.promptCache === true, '--prompt-cache is for choices: a text is not kept'],
     [!isText && stride !== undefined, '--stride needs --perplexity'],
     [!isText && perDocument, '--per-document needs --perplexity'],
-    [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
-    [promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
-    [promptIds !== undefined && file !== undefined, '--prompt-ids cannot go with --file'],
+    ...promptConflicts(args, prompt),
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
   ]);
 }
 
-function throwFirst(conflicts: readonly [holds: boolean, message: string][]): void {
+type Conflict = readonly [holds: boolean, message: string];
+
+/** A prompt comes from one place. */
+function promptConflicts(
+  { file, promptIds }: Pick<GenerateArgs, 'file' | 'promptIds'>,
+  prompt: string | undefined,
+): Conflict[] {
+  return [
+    [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
+    [promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
+    [promptIds !== undefined && file !== undefined, '--prompt-ids cannot go with --file'],
+  ];
+}
+
+function throwFirst(conflicts: readonly Conflict[]): void {
   const conflict = conflicts.find(([holds]) => holds);
   if (conflict !== undefined) {
     throw new UsageError(conflict[1]);

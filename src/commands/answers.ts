@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { type Backend, defaultThreads } from '../backend/backend.js';
 import type { CompletionToken } from '../complete.js';
 import type { FinishReason } from '../generate.js';
+import { weightBytes } from '../model/find.js';
 import { status } from '../native/status.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../options.js';
 import type { TokenLogprob } from '../sampling/logprobs.js';
@@ -29,10 +30,10 @@ export interface Answer {
 /** What a run is going to be computed on, known without loading it. */
 export type Machine = Pick<Backend, 'name' | 'threads'>;
 
-/** @param modelBytes of the weights' files */
-export function machineFor({ backend, threads }: GenerateArgs, modelBytes: number): Machine {
+/** @param dir the model's folder */
+export function machineFor({ backend, threads }: GenerateArgs, dir: string): Machine {
   const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
-  return { name, threads: name === 'node' ? (threads ?? defaultThreads(modelBytes)) : 1 };
+  return { name, threads: name === 'node' ? (threads ?? defaultThreads(weightBytes(dir))) : 1 };
 }
 
 /**

@@ -36,7 +36,7 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   checkBatchArgs(args);
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
-  if (path === '-' && words.length === 0 && terminal.stdinIsTerminal) {
+  if (words.length === 0 && terminal.stdinIsTerminal) {
     terminal.log(usage());
     throw new UsageError('no rows: give a file, or pipe them in');
   }

@@ -7,7 +7,7 @@ import type { GenerateArgs } from '../options.js';
 import type { Terminal } from '../terminal.js';
 import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
-import type { GenerateRun } from './run.js';
+import { type GenerateRun, joined } from './run.js';
 
 export interface Output {
   readonly args: GenerateArgs;
@@ -25,11 +25,7 @@ export async function emit(
   finish: () => Promise<void>,
 ): Promise<void> {
   const { args, terminal } = output;
-  const isText = !args.json && !args.jsonl;
-  if (args.echo && isText) {
-    terminal.progressDone();
-    await terminal.write(run.prompt);
-  }
+  await writeEcho(output, run);
   for (let next = await tokens.next(); ; next = await tokens.next()) {
     terminal.progressDone();
     if (next.done === true) {
@@ -38,7 +34,7 @@ export async function emit(
     }
     await writeToken(output, run, next.value);
   }
-  if (isText && hasBegun(args, run)) {
+  if (isText(args) && hasBegun(args, run)) {
     await terminal.write(`${args.stream ? '' : joined(run)}\n`);
   }
   await finish();
@@ -46,28 +42,36 @@ export async function emit(
   terminal.statistics(statisticsLine(run));
 }
 
+/** The prompt, where the text goes to stdout and begins with it. */
+export async function writeEcho({ args, terminal }: Output, { prompt }: GenerateRun): Promise<void> {
+  if (args.echo && isText(args)) {
+    terminal.progressDone();
+    await terminal.write(prompt);
+  }
+}
+
 /** A token as it comes: its event, its text, or nothing yet. */
 export async function writeToken({ args, terminal }: Output, run: GenerateRun, token: CompletionToken): Promise<void> {
   run.tokens.push(token);
   if (args.jsonl) {
     await terminal.print(tokenEvent(run, token, run.tokens.length - 1));
-  } else if (args.stream && !args.json) {
+  } else if (args.stream && isText(args)) {
     await terminal.write(token.text);
   }
 }
 
 /** What the JSON forms have at the end. */
 export async function writeReport({ args, terminal }: Output, run: GenerateRun): Promise<void> {
-  if (args.json || args.jsonl) {
+  if (!isText(args)) {
     await terminal.print(JSON.stringify({ ...(args.jsonl ? { type: 'done' } : {}), ...reportFields(run) }));
   }
+}
+
+export function isText({ json, jsonl }: GenerateArgs): boolean {
+  return !json && !jsonl;
 }
 
 /** Is there a text, empty or not, that a newline ends? */
 export function hasBegun({ echo }: GenerateArgs, { finishReason, tokens }: GenerateRun): boolean {
   return finishReason !== 'abort' || tokens.length > 0 || echo;
-}
-
-export function joined(run: GenerateRun): string {
-  return run.tokens.map(({ text }) => text).join('');
 }

@@ -5,7 +5,7 @@ import type { Invocation } from '../commands.js';
 import { complete } from '../complete.js';
 import type { Gpt2Config } from '../config.js';
 import { EXIT } from '../errors.js';
-import { type FoundModel, findModel, weightBytes } from '../model/find.js';
+import { type FoundModel, findModel } from '../model/find.js';
 import { loadConfig } from '../model/load.js';
 import type { Model } from '../model/model.js';
 import { checkGenerateArgs, type GenerateArgs, wantedLogprobs } from '../options.js';
@@ -88,7 +88,7 @@ function fitted({ args, found, text, terminal }: Asked, config: Gpt2Config, toke
 
 /** The question to the answer cache; says in one line where there can be none. */
 function ask({ args, found, saved, terminal }: Asked, { ids }: Prompt): string | null {
-  const asked = askQuestion(args, machineFor(args, weightBytes(found.dir)), saved?.fingerprint ?? '', ids);
+  const asked = askQuestion(args, machineFor(args, found.dir), saved?.fingerprint ?? '', ids);
   if ('reason' in asked) {
     terminal.note(`--answer-cache does not apply: ${asked.reason}`);
     return null;
@@ -177,7 +177,7 @@ async function writeAnswers(asked: Asked, prompt: Prompt, answers: readonly Answ
   const start = {
     args,
     model: found.name,
-    backend: machineFor(args, weightBytes(found.dir)),
+    backend: machineFor(args, found.dir),
     prompt,
     answerCached: true,
   };

@@ -2,7 +2,7 @@
 
 import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
-import type { GenerateRun } from './run.js';
+import { type GenerateRun, joined } from './run.js';
 
 /** The line after the text: tokens, speed, what the cache holds, the seed. */
 export function statisticsLine(run: GenerateRun): string {
@@ -58,7 +58,7 @@ export function reportFields(run: GenerateRun): object {
     engine: run.engine,
     threads: run.backend.threads,
     prompt: run.prompt,
-    text: run.tokens.map(({ text }) => text).join(''),
+    text: joined(run),
     finish_reason: run.finishReason,
     seed: run.seed,
     prompt_ids: run.promptIds,

@@ -73,6 +73,11 @@ export function newRun({ args, model, backend, prompt, seed, sample, answerCache
   };
 }
 
+/** Its text so far. */
+export function joined({ tokens }: GenerateRun): string {
+  return tokens.map(({ text }) => text).join('');
+}
+
 /** Keeps what the model thought of each id of the prompt, where it was asked for. */
 export function notePrompt(run: GenerateRun): ((logits: Float32Array) => void) | undefined {
   const { promptLogprobs, promptIds, logprobs } = run;

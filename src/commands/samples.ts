@@ -6,10 +6,10 @@ import { type CompletionEvent, type CompletionRequest, completeRows } from '../c
 import type { Engine } from '../engine/engine.js';
 import type { FinishReason } from '../generate.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import { hasBegun, joined, type Output, writeReport, writeToken } from './emit.js';
+import { hasBegun, isText, type Output, writeEcho, writeReport, writeToken } from './emit.js';
 import { InOrder } from './in-order.js';
 import { samplesLine } from './report.js';
-import type { GenerateRun } from './run.js';
+import { type GenerateRun, joined } from './run.js';
 
 /** Samples that are decoded together: their keys and values are in memory. */
 const MAX_TOGETHER = 64;
@@ -55,9 +55,8 @@ export async function emitSamples(
   for (const run of runs) {
     ordered.begin(run);
   }
-  const writer = args.json || args.jsonl ? new JsonWriter(output, ordered) : new TextWriter(output, ordered);
-  terminal.progressDone();
-  await writer.start();
+  const writer = isText(args) ? new TextWriter(output, ordered) : new JsonWriter(output, ordered);
+  await writeEcho(output, runs[0] as GenerateRun);
   for await (const event of events) {
     terminal.progressDone();
     const { run } = event.request;
@@ -83,11 +82,6 @@ class TextWriter {
   constructor(output: Output, runs: InOrder<GenerateRun>) {
     this.#output = output;
     this.#runs = runs;
-  }
-
-  async start(): Promise<void> {
-    const { args, terminal } = this.#output;
-    await terminal.write(args.echo ? (this.#runs.turn?.prompt ?? '') : '');
   }
 
   async token(run: GenerateRun, token: CompletionToken): Promise<void> {
@@ -121,8 +115,6 @@ class JsonWriter {
     this.#output = output;
     this.#runs = runs;
   }
-
-  async start(): Promise<void> {}
 
   token(run: GenerateRun, token: CompletionToken): Promise<void> {
     return writeToken(this.#output, run, token);

@@ -2,9 +2,9 @@
 // user alone: what others own, can write to, or have put a link in the place of, is refused. Changes no
 // permissions, since the folder may be somebody's own. Knows nothing of what is stored.
 
-import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { lstatSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { makeDirectories } from '../directories.js';
+import { makeDirectories, makeDirectory } from '../directories.js';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 
 export type StoreKind = 'prompts' | 'answers';
@@ -61,19 +61,9 @@ export function openStore(
 
 function makePrivate(root: string, folder: string): void {
   makeDirectories(dirname(root), 0o700);
-  makeOne(root);
+  makeDirectory(root, 0o700);
   check(root, lstatSync(root), 0o022, 'written to');
-  makeOne(folder);
-}
-
-function makeOne(dir: string): void {
-  try {
-    mkdirSync(dir, { mode: 0o700 });
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') {
-      throw error;
-    }
-  }
+  makeDirectory(folder, 0o700);
 }
 
 /** @param forbidden permissions that no one else may have */
