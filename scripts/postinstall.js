@@ -7,7 +7,7 @@ const log = (line) => process.stderr.write(`${line}\n`);
 
 try {
   await build({ log }).catch((error) => log(`kvgen: ${error.message}`));
-  const { setup } = await import('../dist/commands/setup.js');
+  const { setup } = await import('../dist/cli/setup-command.js');
   const code = await setup({ log });
   // 130 and 143: the person pressed Ctrl-C, and npm is to stop too.
   if (code > 128) process.exitCode = code;

@@ -1,19 +1,19 @@
 // What `import … from 'kvgen'` gives. Everything else is internal.
 
 import { inspect } from 'node:util';
-import { type BackendName, loadBackend } from './backend/backend.js';
-import { type CompleteOptions, type CompletionToken, complete } from './complete.js';
-import type { Gpt2Config } from './config.js';
+import { type CompleteOptions, type CompletionToken, complete } from './completion/complete.js';
 import { KvgenError, UsageError } from './errors.js';
-import { type FinishReason, newStats } from './generate.js';
-import { checkOptions, type GenerateOptions } from './library-options.js';
-import { findModel, weightBytes } from './model/find.js';
-import { checkBias, checkIds, type Model, openModel } from './model/model.js';
-import { SAMPLING_DEFAULTS } from './options.js';
+import { type FinishReason, newStats } from './generation/generate.js';
+import { checkOptions, type GenerateOptions } from './library/library-options.js';
+import { checkBias, checkIds, type Model, openModel } from './library/model.js';
+import type { Gpt2Config } from './model/gpt2-config.js';
 import { randomSeed } from './sampling/random.js';
 import { makeSampler, type SamplingOptions } from './sampling/sampler.js';
+import { SAMPLING_DEFAULTS } from './settings.js';
 import { encodePrompt, fitPrompt, idsWithoutToken } from './text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from './text/tokenizer.js';
+import { type BackendName, loadBackend } from './tf/backend.js';
+import { findModel, weightBytes } from './weights/find.js';
 
 const DEFAULT_TOKENS = 128;
 

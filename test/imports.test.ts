@@ -5,42 +5,46 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-const SRC = fileURLToPath(new URL('../src/', import.meta.url));
+const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Lowest first. A file imports from its own layer and from those it may use. */
 const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[] = [
-  { name: 'errors, config', files: /^(errors|config|directories|options)\.ts$|^native\//, uses: [] },
+  { name: 'errors, config', files: /^(errors|settings)\.ts$|^(native|model)\//, uses: [] },
   { name: 'text', files: /^text\//, uses: ['errors, config'] },
   { name: 'sampling', files: /^sampling\//, uses: ['errors, config'] },
-  { name: 'tensors', files: /^(backend|model|cache|engine)\//, uses: ['errors, config', 'sampling'] },
-  { name: 'store', files: /^store\//, uses: ['errors, config'] },
+  {
+    name: 'tensors',
+    files: /^(tf|weights|engine|library\/model\.ts|generation\/prefill-chunks\.ts)/,
+    uses: ['errors, config', 'sampling'],
+  },
+  { name: 'store', files: /^store\//, uses: ['errors, config', 'tensors'] },
   {
     name: 'generation',
-    files: /^(generate|generate-rows|prefill|prompt-cache|prompt-pool|score|sequence|verify)\.ts$/,
+    files: /^generation\/(?!prefill-chunks)/,
     uses: ['errors, config', 'sampling', 'tensors', 'store'],
   },
   {
     name: 'completion',
-    files: /^(complete|complete-rows)\.ts$/,
+    files: /^completion\//,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation'],
   },
   {
     name: 'library',
-    files: /^(index|library-options)\.ts$/,
+    files: /^index\.ts$|^library\/(?!model\.ts)/,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
   },
   {
     name: 'shell',
-    files: /^(chunks|cli|commands|terminal|prompt|interrupts)\.ts$|^(commands|bench)\//,
+    files: /^cli\//,
     uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
   },
 ];
 
 /** Packages that only some files may name. */
 const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
-  { name: /^@tensorflow\//, allowed: /^(backend|model|cache|engine)\// },
-  { name: /^commander$/, allowed: /^cli\.ts$/ },
-  { name: /^(ora|chalk)$/, allowed: /^terminal\.ts$/ },
+  { name: /^@tensorflow\//, allowed: /^(tf|weights|library)\// },
+  { name: /^commander$/, allowed: /^cli\/main\.ts$/ },
+  { name: /^(ora|chalk)$/, allowed: /^cli\/shell\/terminal\.ts$/ },
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
 ];
 
@@ -97,11 +101,11 @@ describe('the walk itself', () => {
   });
 
   it('sees the imports of src', () => {
-    expect(imports).toContainEqual({ file: 'commands.ts', target: 'commands/generate.ts' }); // dynamic
-    expect(imports).toContainEqual({ file: 'complete.ts', target: 'engine/engine.ts' }); // a type
-    expect(imports).toContainEqual({ file: 'index.ts', target: 'model/find.ts' });
-    expect(imports).toContainEqual({ file: 'backend/backend.ts', target: '@tensorflow/tfjs-backend-wasm' });
-    expect(imports).toContainEqual({ file: 'backend/tf.ts', target: '@tensorflow/tfjs-core' }); // required
+    expect(imports).toContainEqual({ file: 'cli/commands.ts', target: 'cli/generate/generate-command.ts' }); // dynamic
+    expect(imports).toContainEqual({ file: 'completion/complete.ts', target: 'engine/engine.ts' }); // a type
+    expect(imports).toContainEqual({ file: 'index.ts', target: 'weights/find.ts' });
+    expect(imports).toContainEqual({ file: 'tf/backend.ts', target: '@tensorflow/tfjs-backend-wasm' });
+    expect(imports).toContainEqual({ file: 'tf/tf.ts', target: '@tensorflow/tfjs-core' }); // required
     expect(imports.filter(({ target }) => target.endsWith('.ts') && !files.includes(target))).toEqual([]);
   });
 });
@@ -154,7 +158,7 @@ describe('streams', () => {
     const users = files.filter((file) =>
       /\bprocess\s*\.\s*std(out|err|in)\b|\bconsole\s*\.|from 'node:process'/.test(withoutTemplates(codeOf(file))),
     );
-    expect(users).toEqual(['terminal.ts']);
+    expect(users).toEqual(['cli/shell/terminal.ts']);
   });
 
   it('only the shell ends the process or catches its signals, and provisioning, which npm runs without it', () => {
@@ -169,7 +173,7 @@ function withoutTemplates(code: string): string {
 }
 
 describe('start-up', () => {
-  it.each(['cli.ts', 'commands/cache.ts'])(
+  it.each(['cli/main.ts', 'cli/cache-command.ts'])(
     '%s reaches TensorFlow through dynamic imports alone, if at all',
     (entry) => {
       const seen = new Set<string>();
@@ -188,7 +192,7 @@ describe('start-up', () => {
         }
       };
       visit(entry);
-      expect([...seen]).toContain(entry === 'cli.ts' ? 'commander' : 'store/list.ts');
+      expect([...seen]).toContain(entry === 'cli/main.ts' ? 'commander' : 'store/list.ts');
       expect([...seen].filter((target) => /^@tensorflow\//.test(target))).toEqual([]);
     },
   );

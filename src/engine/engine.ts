@@ -2,9 +2,9 @@
 // engine is one; an engine that replays a captured graph fits behind the same interface.
 // Knows nothing of text or sampling.
 
-import type { KvCache } from '../cache/kv-cache.js';
-import type { Gpt2Config } from '../config.js';
-import type { Rows } from './inputs.js';
+import type { Gpt2Config } from '../model/gpt2-config.js';
+import type { Rows } from '../tf/inputs.js';
+import type { KvCache } from '../tf/tensor-cache.js';
 
 /** What a forward pass is made of: inputs to tensors, the model, logits and the cache brought forward. */
 export type ForwardPart = 'feed' | 'graph' | 'read';

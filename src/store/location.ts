@@ -4,8 +4,8 @@
 
 import { lstatSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { makeDirectories, makeDirectory } from '../directories.js';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import { makeDirectories, makeDirectory } from '../native/directories.js';
 
 export type StoreKind = 'prompts' | 'answers';
 

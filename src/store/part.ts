@@ -3,8 +3,8 @@
 // whole, or of another format, is not read. Knows nothing of tensors or of where files lie.
 // Reference: the format section of huggingface/safetensors' README.
 
+import type { KvRows } from '../engine/kv-rows.js';
 import { crc32 } from './crc32.js';
-import type { KvRows } from './rows.js';
 
 /** To be raised whenever files, or the numbers that the forward pass gives, change: older files are then left unread. */
 export const FORMAT = 'kvgen-prompt-1';

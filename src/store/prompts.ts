@@ -4,6 +4,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Allocate, type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { evict } from './eviction.js';
 import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
@@ -11,7 +12,6 @@ import type { Limits } from './limits.js';
 import { type Plan, planLookup } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
 import { decodePart, encodePart, type Part, type PartMeta } from './part.js';
-import { type Allocate, type KvRows, RowsCollector, sliceRows } from './rows.js';
 import { recordUse } from './uses.js';
 
 export interface PromptStoreOptions {

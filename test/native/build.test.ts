@@ -12,9 +12,9 @@ const TSC = `
 const fs = require('fs');
 const out = process.argv[process.argv.indexOf('--outDir') + 1];
 fs.appendFileSync(__dirname + '/runs', 'x');
-fs.mkdirSync(out + '/commands', { recursive: true });
+fs.mkdirSync(out + '/cli', { recursive: true });
 for (const name of fs.readdirSync('src')) fs.writeFileSync(out + '/' + name.replace('.ts', '.js'), '');
-fs.writeFileSync(out + '/commands/setup.js', 'export async function setup(io) { io.log("kvgen: an engine"); return 1; }');
+fs.writeFileSync(out + '/cli/setup-command.js', 'export async function setup(io) { io.log("kvgen: an engine"); return 1; }');
 if (fs.readFileSync('src/a.ts', 'utf8') === 'wrong') process.exit(2);
 `;
 

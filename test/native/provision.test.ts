@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { setup } from '../../src/commands/setup.js';
+import { setup } from '../../src/cli/setup-command.js';
 import { status } from '../../src/native/status.js';
 import { FakeInstall, PACKAGE } from './fake-install.js';
 

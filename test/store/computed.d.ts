@@ -1,5 +1,5 @@
+import type { KvRows } from '../../src/engine/kv-rows.js';
 import type { Computed, Found } from '../../src/store/prompts.js';
-import type { KvRows } from '../../src/store/rows.js';
 
 export const N_HEAD: number;
 export function rowsOf(ids: readonly number[], from?: number, to?: number): KvRows;

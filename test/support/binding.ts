@@ -1,6 +1,6 @@
 // tfjs-node's native binding with some of its functions replaced, for tests that watch or break it.
 
-import { type Binding, nodeBackend } from '../../src/engine/binding.js';
+import { type Binding, nodeBackend } from '../../src/tf/binding.js';
 
 /** Runs `body` with these in place of the binding's own. */
 export function withBinding<T>(changes: Partial<Binding>, body: () => T): T {

@@ -3,7 +3,7 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, expect } from 'vitest';
-import type { Model } from '../../src/model/model.js';
+import type { Model } from '../../src/library/model.js';
 import { randomize, type TINY, writeModel } from './model-folder.js';
 import { open, useBackend } from './open.js';
 import { tempDirs } from './temp-dir.js';

@@ -1,10 +1,10 @@
 // An engine without a model: the logits are a function of all the ids before. It records what it was asked to
 // run, and refuses what no real engine could do.
 
-import type { KvCache } from '../../src/cache/kv-cache.js';
-import { parseConfig } from '../../src/config.js';
 import type { Engine } from '../../src/engine/engine.js';
-import type { Rows } from '../../src/engine/inputs.js';
+import { parseConfig } from '../../src/model/gpt2-config.js';
+import type { Rows } from '../../src/tf/inputs.js';
+import type { KvCache } from '../../src/tf/tensor-cache.js';
 
 export interface ForwardCall {
   /** The ids handed over in this pass. */

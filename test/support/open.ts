@@ -1,7 +1,7 @@
 // Loads the backend of a test file, and models onto it.
 
-import { type Backend, type BackendName, loadBackend } from '../../src/backend/backend.js';
-import { type Model, type OpenOptions, openModel } from '../../src/model/model.js';
+import { type Model, type OpenOptions, openModel } from '../../src/library/model.js';
+import { type Backend, type BackendName, loadBackend } from '../../src/tf/backend.js';
 
 let backend: Backend;
 

@@ -1,9 +1,9 @@
 // The parity tests of one backend, which is the whole process's: so one test file for each.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { BackendName } from '../../src/backend/backend.js';
-import type { Model } from '../../src/model/model.js';
+import type { Model } from '../../src/library/model.js';
 import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
+import type { BackendName } from '../../src/tf/backend.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
 import { greedy, run } from './run.js';

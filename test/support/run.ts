@@ -1,7 +1,13 @@
 // Runs the loop to its end and gives all that came of it.
 
 import type { Engine } from '../../src/engine/engine.js';
-import { type FinishReason, type GenerateOptions, type GenerateStats, generate, newStats } from '../../src/generate.js';
+import {
+  type FinishReason,
+  type GenerateOptions,
+  type GenerateStats,
+  generate,
+  newStats,
+} from '../../src/generation/generate.js';
 import { makeSampler, type Sampler, type SamplingOptions } from '../../src/sampling/sampler.js';
 
 export const PLAIN: SamplingOptions = {

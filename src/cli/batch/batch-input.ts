@@ -1,0 +1,98 @@
+// The rows of `kvgen batch` as they arrive: lines read no faster than their results are written, and taken as soon as
+// there is room for them. Knows nothing of what is in a line.
+
+import { constants, createReadStream, openSync, statSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { Readable } from 'node:stream';
+import type { RowSource } from '../../generation/generate-many.js';
+
+export interface Line {
+  /** From 1. */
+  readonly number: number;
+  readonly bytes: Buffer;
+  /** Bytes of the input up to its end. */
+  readonly end: number;
+}
+
+/** A file of rows. A named pipe is not waited for in a thread: that could not be left before its writer says something. */
+export function openRows(path: string): Readable {
+  const { O_RDONLY, O_NONBLOCK } = constants;
+  return statSync(path).isFIFO()
+    ? new Socket({ fd: openSync(path, O_RDONLY | O_NONBLOCK), readable: true, writable: false })
+    : createReadStream(path);
+}
+
+/** Lines, whatever the pieces they arrive in; blank ones are left out. */
+export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Line, void> {
+  let rest: Buffer[] = [];
+  let number = 0;
+  let read = 0;
+  for await (const chunk of chunks) {
+    let start = 0;
+    for (let end = chunk.indexOf(10); end >= 0; end = chunk.indexOf(10, start)) {
+      const bytes = Buffer.concat([...rest, chunk.subarray(start, end)]);
+      rest = [];
+      start = end + 1;
+      number++;
+      if (!isBlank(bytes)) {
+        yield { number, bytes, end: read + start };
+      }
+    }
+    rest.push(Buffer.from(chunk.subarray(start)));
+    read += chunk.length;
+  }
+  const bytes = Buffer.concat(rest);
+  if (!isBlank(bytes)) {
+    yield { number: number + 1, bytes, end: read };
+  }
+}
+
+function isBlank(bytes: Buffer): boolean {
+  return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
+}
+
+/** A queue between who reads rows and who runs them. */
+export class RowQueue<R> implements RowSource<R> {
+  readonly #rows: Iterator<R, void>[] = [];
+  readonly #signal: AbortSignal;
+  #ended = false;
+  #wake = () => {};
+
+  /** @param signal from here on no row is given out */
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', () => this.#wake());
+  }
+
+  /** @param rows made one by one, when they are taken */
+  push(rows: Iterator<R, void>): void {
+    this.#rows.push(rows);
+    this.#wake();
+  }
+
+  /** There will be no more. */
+  end(): void {
+    this.#ended = true;
+    this.#wake();
+  }
+
+  take(): R | undefined {
+    while (!this.#signal.aborted && this.#rows.length > 0) {
+      const next = this.#rows[0]?.next();
+      if (next?.done === false) {
+        return next.value;
+      }
+      this.#rows.shift();
+    }
+    return undefined;
+  }
+
+  async wait(): Promise<boolean> {
+    while (this.#rows.length === 0 && !this.#ended && !this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    return this.#rows.length > 0 && !this.#signal.aborted;
+  }
+}

@@ -1,0 +1,126 @@
+// Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON form are a contract
+// with other programs. Knows nothing of how they were measured.
+
+import type { BenchArgs } from '../../settings.js';
+import { depthChart } from './chart.js';
+import type { Result } from './measure.js';
+
+/** What was measured, besides the results. */
+export interface Subject {
+  readonly model: string;
+  readonly parameters: number;
+  readonly backend: string;
+  readonly engine: string;
+  readonly threads: number;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** The whole output, without the last line's end; jsonl has its lines from `jsonLine`. */
+export function formatResults(
+  format: Exclude<BenchArgs['format'], 'jsonl'>,
+  subject: Subject,
+  results: readonly Result[],
+): string {
+  switch (format) {
+    case 'table':
+      return [headline(subject), table(results), ...gain(results), ...chart(results)].join('\n\n');
+    case 'md':
+      return [headline(subject), markdown(results)].join('\n\n');
+    case 'csv':
+      return csv(results);
+    case 'json':
+      return json(subject, results);
+  }
+}
+
+/** One result on one line, complete in itself. */
+export function jsonLine({ versions, ...subject }: Subject, result: Result): string {
+  return JSON.stringify({ ...subject, ...result });
+}
+
+function json(subject: Subject, results: readonly Result[]): string {
+  return JSON.stringify({ ...subject, results, peak_rss_bytes: process.resourceUsage().maxRSS * 1024 });
+}
+
+function headline({ model, parameters, backend, engine, threads, versions }: Subject): string {
+  const size = parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} M` : `${(parameters / 1e3).toFixed(1)} k`;
+  const tensorflow = versions.tensorflow === undefined ? [] : [`TensorFlow ${versions.tensorflow}`];
+  const engineAndThreads = `${engine}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return [model, `${size} parameters`, `${backend}, ${engineAndThreads}`, ...tensorflow].join(' · ');
+}
+
+interface Column {
+  readonly name: string;
+  readonly cell: (result: Result) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { name: 'test', cell: ({ name }) => name },
+  { name: 'cache', cell: ({ phase, cache }) => (phase === 'prefill' ? '' : cache ? 'yes' : 'no') },
+  { name: 'depth', cell: ({ depth }) => String(depth) },
+  { name: 'tok/s', cell: ({ tps_median }) => tps_median.toFixed(1) },
+  { name: 'mean ± sd', cell: ({ tps_mean, tps_sd }) => `${tps_mean.toFixed(1)} ± ${tps_sd.toFixed(1)}` },
+  { name: 'ms/token', cell: ({ ms_per_token }) => ms_per_token.toFixed(ms_per_token < 10 ? 3 : 1) },
+];
+
+const PARTS = ['feed_ms', 'graph_ms', 'read_ms', 'sample_ms', 'text_ms'] as const;
+const PROFILE_COLUMNS: readonly Column[] = PARTS.map((part) => ({
+  name: part.replace('_', ' '),
+  cell: ({ profile }) => profile?.[part]?.toFixed(3) ?? '',
+}));
+
+/** Parts of a step where some were measured. */
+function columns(results: readonly Result[]): readonly Column[] {
+  return results.some(({ profile }) => profile !== undefined) ? [...COLUMNS, ...PROFILE_COLUMNS] : COLUMNS;
+}
+
+function cells(results: readonly Result[]): string[][] {
+  const shown = columns(results);
+  return [shown.map(({ name }) => name), ...results.map((result) => shown.map(({ cell }) => cell(result)))];
+}
+
+/** Names on the left, numbers on the right, as wide as their widest cell. */
+function aligned(results: readonly Result[]): string[][] {
+  const rows = cells(results);
+  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];
+  return rows.map((row) => row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))));
+}
+
+function table(results: readonly Result[]): string {
+  return aligned(results)
+    .map((row) => row.join('  ').trimEnd())
+    .join('\n');
+}
+
+function markdown(results: readonly Result[]): string {
+  const [head, ...rows] = aligned(results);
+  const rule = head?.map((cell, i) => (i < 2 ? '-'.repeat(cell.length) : `${'-'.repeat(cell.length - 1)}:`));
+  return [head, rule, ...rows].map((row) => `| ${row?.join(' | ')} |`).join('\n');
+}
+
+/** What the cache is worth at the greatest depth. */
+function gain(results: readonly Result[]): string[] {
+  const uncached = results.findLast(({ cache }) => !cache);
+  const cached = results.findLast(
+    ({ phase, cache, depth }) => phase === 'decode' && cache && depth === uncached?.depth,
+  );
+  if (uncached === undefined || cached === undefined) {
+    return [];
+  }
+  const times = uncached.ms_per_token / cached.ms_per_token;
+  return [`With the cache a token at depth ${uncached.depth} comes ${times.toFixed(1)} times as fast as without.`];
+}
+
+function chart(results: readonly Result[]): string[] {
+  const drawing = depthChart(results);
+  return drawing === undefined ? [] : [drawing];
+}
+
+function csv(results: readonly Result[]): string {
+  const profiled = results.some(({ profile }) => profile !== undefined);
+  const rows = results.map(({ profile, ...result }) => ({
+    ...result,
+    ...(profiled ? Object.fromEntries(PARTS.map((part) => [part, profile?.[part] ?? ''])) : {}),
+  }));
+  return [Object.keys(rows[0] ?? {}), ...rows.map(Object.values)].map((row) => row.join(',')).join('\n');
+}

@@ -1,0 +1,62 @@
+// Where the time of a decode step goes: the ids and positions into tensors, the graph, the logits out and the
+// cache brought forward, and what generation adds to that: a token sampled, its text made.
+
+import type { Engine } from '../../engine/engine.js';
+import type { KvCache } from '../../tf/tensor-cache.js';
+import { median, round } from './statistics.js';
+
+const PARTS = ['feed', 'graph', 'read', 'sample', 'text'] as const;
+type Part = (typeof PARTS)[number];
+
+/** What follows the model in a step. */
+export interface ProfileWork {
+  readonly sample: (logits: Float32Array) => number;
+  /** null: the model has no tokenizer. */
+  readonly text: ((id: number) => unknown) | null;
+}
+
+/** Milliseconds of each part, the median of the steps; null where there is none. */
+export interface Profile {
+  readonly feed_ms: number | null;
+  readonly graph_ms: number | null;
+  readonly read_ms: number | null;
+  readonly sample_ms: number | null;
+  readonly text_ms: number | null;
+}
+
+export class Profiler {
+  readonly #engine: Engine;
+  readonly #work: ProfileWork;
+  readonly #times: Record<Part, number[]> = { feed: [], graph: [], read: [], sample: [], text: [] };
+
+  constructor(engine: Engine, work: ProfileWork) {
+    this.#engine = engine;
+    this.#work = work;
+  }
+
+  step(id: number, cache: KvCache): void {
+    let last = performance.now();
+    const done = (part: Part) => {
+      const now = performance.now();
+      this.#times[part].push(now - last);
+      last = now;
+    };
+    const logits = this.#engine.forward([id], cache, done);
+    const next = this.#work.sample(logits);
+    done('sample');
+    if (this.#work.text !== null) {
+      this.#work.text(next);
+      done('text');
+    }
+  }
+
+  result(): Profile {
+    const [feed_ms, graph_ms, read_ms, sample_ms, text_ms] = PARTS.map((part) => this.#median(part));
+    return { feed_ms, graph_ms, read_ms, sample_ms, text_ms } as Profile;
+  }
+
+  #median(part: Part): number | null {
+    const times = this.#times[part];
+    return times.length === 0 ? null : round(median(times));
+  }
+}

@@ -1,0 +1,187 @@
+// `kvgen cache`: what is saved on disk, and how to get rid of it. Loads no TensorFlow.
+
+import { EXIT, KvgenError, UsageError } from '../errors.js';
+import type { CacheArgs } from '../settings.js';
+import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
+import { readLimits } from '../store/limits.js';
+import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
+import { openStore, type StoreKind, storeRoot } from '../store/location.js';
+import type { Invocation } from './commands.js';
+import { printTable } from './shell/table.js';
+import { printable, type Terminal } from './shell/terminal.js';
+
+const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
+
+/** The words after `kvgen cache`, and how many more each takes. */
+const ACTIONS = {
+  ls: { run: list, words: [0, 0] },
+  show: { run: show, words: [1, 1] },
+  rm: { run: remove, words: [1, Number.POSITIVE_INFINITY] },
+  clear: { run: clearAll, words: [0, 0] },
+  prune: { run: prune, words: [0, 0] },
+  path: { run: path, words: [0, 0] },
+} as const;
+
+interface Request {
+  readonly ids: readonly string[];
+  readonly root: string;
+  readonly folders: Readonly<Partial<Record<StoreKind, string>>>;
+  readonly json: boolean;
+  readonly terminal: Terminal;
+}
+
+export async function cacheCommand({ words, options, terminal }: Invocation): Promise<number> {
+  const { json, cacheDir, color } = options as CacheArgs;
+  const [word, ...ids] = words;
+  const names = Object.keys(ACTIONS).join(', ');
+  if (word === undefined || !Object.hasOwn(ACTIONS, word)) {
+    throw new UsageError(`cache: expected one of ${names}, got ${word ?? 'nothing'}`);
+  }
+  const action = ACTIONS[word as keyof typeof ACTIONS];
+  const [min, max] = action.words;
+  if (ids.length < min || ids.length > max) {
+    throw new UsageError(
+      `cache ${word}: expected ${max === 0 ? 'nothing more' : 'an id as `kvgen cache ls` shows it'}`,
+    );
+  }
+  readLimits(process.env);
+  await terminal.configure({ color, quiet: false, verbose: false });
+  const root = await storeRoot(cacheDir);
+  const folders = Object.fromEntries(
+    KINDS.map((kind) => [kind, openStore(root, kind, false, (line) => terminal.note(line))]),
+  );
+  await action.run({ ids, root, folders, json, terminal });
+  return EXIT.ok;
+}
+
+function entries({ folders }: Request): StoredEntry[] {
+  return [
+    ...(folders.prompts === undefined ? [] : listPrompts(folders.prompts)),
+    ...(folders.answers === undefined ? [] : listAnswers(folders.answers)),
+  ];
+}
+
+async function list(request: Request): Promise<void> {
+  const { terminal, json, root } = request;
+  const found = entries(request);
+  const bytes = allFolders(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
+  if (json) {
+    await terminal.print(JSON.stringify({ path: root, bytes, entries: found.map(entryJson) }));
+  } else if (found.length === 0) {
+    terminal.note(`nothing is saved in ${root}`);
+  } else {
+    const head = ['ID', 'KIND', 'WHEN', 'MODEL', 'TOKENS', 'BYTES', 'HITS', 'SAVED', 'FIRST WORDS'];
+    await printTable(terminal, [head, ...found.map(row)]);
+    terminal.log(`${megabytes(bytes)} in ${root}`);
+  }
+}
+
+function row(entry: StoredEntry): string[] {
+  const { id, kind, created, model, tokens, bytes, hits, savedMs, words } = entry;
+  const saved = hits === 0 ? '' : `${(savedMs / 1000).toFixed(1)} s`;
+  return [
+    id,
+    kind,
+    when(created),
+    model,
+    String(tokens),
+    megabytes(bytes),
+    String(hits),
+    saved,
+    words || noWords(entry),
+  ];
+}
+
+/** A beginning of which every prompt is gone, or a prompt that was given as ids to a model without a tokenizer. */
+function noWords({ files }: StoredEntry): string {
+  return files.at(-1)?.startsWith('block') ? '(a beginning)' : '(ids)';
+}
+
+async function show(request: Request): Promise<void> {
+  const entry = pick(entries(request), request.ids[0] as string);
+  const { terminal, json } = request;
+  if (json) {
+    await terminal.print(JSON.stringify({ ...entryJson(entry), files: entry.files }));
+    return;
+  }
+  for (const [name, value] of Object.entries(entryJson(entry))) {
+    await terminal.print(printable(`${name.replaceAll('_', ' ')}: ${value}`));
+  }
+  for (const file of entry.files) {
+    await terminal.print(`file: ${request.folders[entry.kind === 'prompt' ? 'prompts' : 'answers']}/${file}`);
+  }
+}
+
+async function remove(request: Request): Promise<void> {
+  const all = entries(request);
+  const chosen = request.ids.map((id) => pick(all, id));
+  const removed = chosen.map((entry) =>
+    removeEntry(request.folders[entry.kind === 'prompt' ? 'prompts' : 'answers'] as string, entry),
+  );
+  await say(request, removed);
+}
+
+async function clearAll(request: Request): Promise<void> {
+  await say(request, allFolders(request).map(clear));
+}
+
+async function prune(request: Request): Promise<void> {
+  const limits = readLimits(process.env);
+  await say(
+    request,
+    allFolders(request).map((folder) => evict(folder, limits)),
+  );
+}
+
+async function path({ terminal, root, json }: Request): Promise<void> {
+  await terminal.print(json ? JSON.stringify({ path: root }) : root);
+}
+
+async function say({ terminal, json }: Request, removed: readonly Removed[]): Promise<void> {
+  const files = removed.reduce((sum, one) => sum + one.files, 0);
+  const bytes = removed.reduce((sum, one) => sum + one.bytes, 0);
+  const words = `removed ${files} file${files === 1 ? '' : 's'}, ${bytes} bytes`;
+  await terminal.print(json ? JSON.stringify({ removed_files: files, removed_bytes: bytes }) : words);
+}
+
+function allFolders({ folders }: Request): string[] {
+  return KINDS.flatMap((kind) => folders[kind] ?? []);
+}
+
+/** @throws KvgenError when `id` is the beginning of no entry's, or of several */
+function pick(all: readonly StoredEntry[], id: string): StoredEntry {
+  const [found, another] = all.filter((entry) => id !== '' && entry.id.startsWith(id));
+  if (found === undefined || another !== undefined) {
+    throw new KvgenError(
+      `cache: ${id}: ${found === undefined ? 'no such entry' : 'several entries'}; \`kvgen cache ls\` lists them`,
+    );
+  }
+  return found;
+}
+
+function entryJson({
+  id,
+  kind,
+  model,
+  created,
+  lastUsed,
+  tokens,
+  words,
+  bytes,
+  sharedBytes,
+  hits,
+  savedMs,
+}: StoredEntry) {
+  const times = { created, last_used: lastUsed };
+  const sizes = { tokens, words, bytes, shared_bytes: sharedBytes };
+  return { id, kind, model, ...times, ...sizes, hits, saved_ms: Math.round(savedMs * 10) / 10 };
+}
+
+/** Minutes are enough. */
+function when(iso: string): string {
+  return iso.slice(0, 16).replace('T', ' ');
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,188 @@
+// The commands: one row each, with its words, options and examples, and where its code is. The code is loaded
+// when the command is called.
+
+import {
+  BATCH_OPTIONS,
+  BENCH_OPTIONS,
+  CACHE_OPTIONS,
+  COLOR,
+  DOCTOR_OPTIONS,
+  GENERATE_OPTIONS,
+  type OptionRow,
+  SCORE_OPTIONS,
+  TOKENIZE_OPTIONS,
+} from '../settings.js';
+import type { Terminal } from './shell/terminal.js';
+
+export interface Invocation {
+  /** What is no option. */
+  readonly words: readonly string[];
+  /** The word came after `--`: it is text, whatever it looks like. */
+  readonly literal: boolean;
+  readonly options: object;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  usage(): string;
+}
+
+/** Returns the exit code. */
+export type Run = (invocation: Invocation) => Promise<number>;
+
+export interface CommandRow {
+  readonly name: string;
+  readonly description: string;
+  readonly usage: string;
+  readonly maxWords: number;
+  readonly options: readonly OptionRow[];
+  readonly examples: readonly string[];
+  readonly notes: string;
+  readonly load: () => Promise<Run>;
+}
+
+const GENERATE: CommandRow = {
+  name: 'generate',
+  description:
+    "Write text with a GPT-2-style model. The default model, stories, knows English children's stories and nothing else.",
+  usage: '[options] [prompt]',
+  maxWords: 1,
+  options: GENERATE_OPTIONS,
+  examples: [
+    'kvgen "Once upon a time"',
+    'kvgen -n 400 --seed 7 "The dragon" | tee dragon.txt',
+    'kvgen --no-cache --verbose "Once upon a time"',
+  ],
+  notes: `
+Commands (kvgen <command> --help):
+  score        log-probabilities of given continuations, perplexity of a text
+  batch        many prompts in one run, JSON lines in and out
+  bench        measure prefill and decode, with and without the cache
+  cache        the saved prompts and answers: ls, show, rm, clear, prune, path
+  tokenize     token ids of a text as a JSON array
+  models       the models found on this machine
+  setup        install the native engine
+  doctor       what runs here, and a self-test
+  completion   a completion script for bash or zsh
+
+The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
+After -- everything is the prompt: kvgen -- bench
+Environment: KVGEN_MODEL, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+  load: async () => (await import('./generate/generate-command.js')).generateCommand,
+};
+
+export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
+  GENERATE,
+  {
+    name: 'score',
+    description: 'Log-probabilities of given continuations of a prompt, best first; or the perplexity of a text.',
+    usage: '[options] [prompt]',
+    maxWords: 1,
+    options: SCORE_OPTIONS,
+    examples: [
+      'kvgen score --choices " dog| house" "The puppy was a little"',
+      'kvgen score --perplexity story.txt',
+      'kvgen score --perplexity stories.txt --per-document --json',
+    ],
+    notes: `
+Choices are tokenized apart from the prompt and taken literally: a leading space is yours to write. PROBABILITY is the
+share among these choices. With --prompt-cache a long prompt is computed once for any number of runs.`,
+    load: async () => (await import('./score/score-command.js')).scoreCommand,
+  },
+  {
+    name: 'batch',
+    description: 'Many prompts in one run: a JSON object a line in, and one out for each, in the same order.',
+    usage: '[options] [file]',
+    maxWords: 1,
+    options: BATCH_OPTIONS,
+    examples: ['kvgen batch prompts.jsonl > texts.jsonl', 'kvgen batch -n 32 --temp 0 < prompts.jsonl | jq -r .text'],
+    notes: `
+A row is {"id": …, "prompt": …}, and any of generate's long options in snake_case: max_tokens, temperature, seed, stop
+(a text or a list), logit_bias (an object), prompt_ids (a list, instead of prompt). The options above are what rows
+without one of their own have. A result has the fields of generate's --json behind the id; a row that cannot be run
+gives {"id": …, "error": …}, the others go on, and the exit code is 1. What prompts begin with in common is computed once.`,
+    load: async () => (await import('./batch/batch-command.js')).batchCommand,
+  },
+  {
+    name: 'bench',
+    description: 'Measure prefill and decode at several depths of the cache, and decode without it. Samples nothing.',
+    usage: '[options]',
+    maxWords: 0,
+    options: BENCH_OPTIONS,
+    examples: ['kvgen bench', 'kvgen bench -m random:124M --depth 32,900 --cached-only', 'kvgen bench --format json'],
+    notes: `
+pp128: prefill of a prompt of 128 tokens. tg32: 32 tokens decoded one by one behind a cache of the given depth;
+tg3 without the cache: 3 tokens, each after computing all tokens before it anew.`,
+    load: async () => (await import('./bench/bench-command.js')).benchCommand,
+  },
+  {
+    name: 'tokenize',
+    description: 'Print the token ids of a text as a JSON array.',
+    usage: '[options] [text]',
+    maxWords: 1,
+    options: TOKENIZE_OPTIONS,
+    examples: ['kvgen tokenize "Once upon a time"'],
+    notes: '',
+    load: async () => (await import('./tokenize-command.js')).tokenizeCommand,
+  },
+  {
+    name: 'cache',
+    description: 'The prompts and answers that --prompt-cache and --answer-cache have saved.',
+    usage: '<ls|show|rm|clear|prune|path> [options] [id...]',
+    maxWords: 1000,
+    options: CACHE_OPTIONS,
+    examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear'],
+    notes: `
+ls       what is saved; HITS and SAVED count the runs that reused it, or a part of it
+show     one of them, with its files
+rm       remove some; what other prompts share stays
+clear    remove all, and say how many bytes that was
+prune    remove what is too old or too much
+path     where it is
+
+Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30).`,
+    load: async () => (await import('./cache-command.js')).cacheCommand,
+  },
+  {
+    name: 'models',
+    description: "List the models found: in the package, in the user's data directory, in the Hugging Face cache.",
+    usage: '[options]',
+    maxWords: 0,
+    options: [COLOR],
+    examples: ['kvgen models'],
+    notes: '',
+    load: async () => (await import('./models-command.js')).modelsCommand,
+  },
+  {
+    name: 'setup',
+    description: 'Install the native engine now, as npm install does. Exits 1 when there is none at the end.',
+    usage: '[options]',
+    maxWords: 0,
+    options: [],
+    examples: ['kvgen setup'],
+    notes: '',
+    load: async () => {
+      const { setup } = await import('./setup-command.js');
+      return ({ terminal }) => setup({ log: (line) => terminal.log(line) });
+    },
+  },
+  {
+    name: 'doctor',
+    description: 'Show what runs here and test it. Exits 1 when something does not work.',
+    usage: '[options]',
+    maxWords: 0,
+    options: DOCTOR_OPTIONS,
+    examples: ['kvgen doctor'],
+    notes: '',
+    load: async () => (await import('./doctor-command.js')).doctorCommand,
+  },
+  {
+    name: 'completion',
+    description: 'Print a completion script for a shell.',
+    usage: '<bash|zsh>',
+    maxWords: 1,
+    options: [],
+    examples: ['kvgen completion bash >> ~/.bashrc', 'kvgen completion zsh > ~/.zfunc/_kvgen'],
+    notes: '',
+    load: async () => (await import('./completion-command.js')).completionCommand,
+  },
+];

@@ -1,0 +1,94 @@
+// `kvgen doctor`: what runs here, and a ten-token self-test. Each line that fails says what to do.
+
+import { EXIT, errorMessage } from '../errors.js';
+import { generate, newStats } from '../generation/generate.js';
+import { openModel } from '../library/model.js';
+import { describeEngine } from '../native/report.js';
+import { status } from '../native/status.js';
+import { argmax } from '../sampling/sampler.js';
+import { type Backend, loadBackend, tensorflowVersion } from '../tf/backend.js';
+import { findModel, listModels, weightBytes } from '../weights/find.js';
+import type { Invocation } from './commands.js';
+import { printable, type TerminalOptions } from './shell/terminal.js';
+
+const TEST_PROMPT = [1, 2, 3];
+const TEST_TOKENS = 10;
+
+/** One line of the report: a name, and what was found. */
+interface Check {
+  readonly name: string;
+  run(): Promise<string>;
+}
+
+export async function doctorCommand({ options, terminal }: Invocation): Promise<number> {
+  const { model, color } = options as { model: string } & Pick<TerminalOptions, 'color'>;
+  await terminal.configure({ color, quiet: false, verbose: false });
+  let failed = false;
+  for (const { name, run } of checks(model)) {
+    try {
+      await terminal.print(`${terminal.chalk.green('ok')}    ${name}: ${printable(await run())}`);
+    } catch (error) {
+      failed = true;
+      await terminal.print(`${terminal.chalk.red('FAIL')}  ${name}: ${printable(errorMessage(error))}`);
+    }
+  }
+  return failed ? EXIT.failure : EXIT.ok;
+}
+
+function checks(model: string): Check[] {
+  let backend: Backend;
+  return [
+    { name: 'node', run: async () => `${process.version} on ${process.platform} ${process.arch}` },
+    { name: 'engine', run: async () => describeEngine(status()) },
+    {
+      name: 'backend',
+      run: async () => {
+        const modelBytes = weightBytes(findModel(model).dir);
+        backend = await loadBackend({ choice: 'auto', modelBytes, graph: true });
+        return `${backend.name}, ${backend.threads} thread${backend.threads === 1 ? '' : 's'}${backend.note === undefined ? '' : ` (${backend.note})`}`;
+      },
+    },
+    { name: 'tensorflow', run: async () => tensorflowVersion() ?? 'not used by this backend' },
+    {
+      name: 'models',
+      run: async () =>
+        listModels()
+          .map(({ name, dir }) => `${name} (${dir})`)
+          .join(', '),
+    },
+    { name: 'self-test', run: () => selfTest(model, backend) },
+  ];
+}
+
+/** Cached and uncached greedy decoding must give the same ten ids. */
+async function selfTest(name: string, backend: Backend): Promise<string> {
+  const model = await openModel(findModel(name).dir, backend, { engine: backend.name === 'node' ? 'graph' : 'eager' });
+  try {
+    const cached = await greedy(model.engine, true);
+    const uncached = await greedy(model.engine, false);
+    if (cached.ids.join() !== uncached.ids.join()) {
+      throw new Error(
+        `cached gives ${cached.ids}, uncached ${uncached.ids}; run \`kvgen setup\`, else please report it`,
+      );
+    }
+    return `${name}: ${TEST_TOKENS} tokens, cached equals uncached, first token after ${cached.firstTokenMs?.toFixed(0)} ms`;
+  } finally {
+    model.dispose();
+  }
+}
+
+async function greedy(engine: Parameters<typeof generate>[0], cache: boolean) {
+  const stats = newStats();
+  const options = {
+    maxTokens: TEST_TOKENS,
+    nCtx: engine.config.nPositions,
+    stopIds: [],
+    cache,
+    onFull: 'stop' as const,
+  };
+  const ids: number[] = [];
+  for await (const id of generate(engine, argmax, TEST_PROMPT, options, stats)) {
+    ids.push(id);
+  }
+  return { ids, firstTokenMs: stats.firstTokenMs };
+}

@@ -1,0 +1,133 @@
+// The command line: which command, which options, and what an error looks like. The only user of commander.
+// Commands are loaded when they are called, so that --help, --version and usage errors load no TensorFlow.
+
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
+import { FILE, type OptionRow } from '../settings.js';
+import { COMMANDS, type CommandRow } from './commands.js';
+import { catchInterrupts } from './shell/interrupts.js';
+import { Terminal } from './shell/terminal.js';
+
+/** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
+export async function main(argv: readonly string[]): Promise<void> {
+  settleHome();
+  const terminal = new Terminal();
+  const interrupts = catchInterrupts();
+  try {
+    const { row, rest } = splitCommand(argv);
+    process.exitCode = (await dispatch(row, rest, terminal, interrupts.signal)) ?? EXIT.ok;
+  } catch (error) {
+    process.exitCode = report(error, terminal, interrupts.signal);
+  }
+  process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
+}
+
+/** A user without a home, as in a container, has nothing there; an empty HOME would mean the current folder. */
+function settleHome(): void {
+  if (process.env.HOME === '') {
+    delete process.env.HOME;
+  }
+  try {
+    homedir();
+  } catch {
+    process.env.HOME = '/nonexistent';
+  }
+}
+
+/** The first word names the command; anything else belongs to generate. */
+function splitCommand(argv: readonly string[]): { row: CommandRow; rest: readonly string[] } {
+  const [word] = argv;
+  const row = commandOf(word);
+  return row === undefined ? { row: COMMANDS[0], rest: argv } : { row, rest: argv.slice(1) };
+}
+
+function commandOf(word: string | undefined): CommandRow | undefined {
+  return COMMANDS.find(({ name }) => name === word);
+}
+
+async function dispatch(row: CommandRow, argv: readonly string[], terminal: Terminal, signal: AbortSignal) {
+  const command = buildCommand(row, terminal);
+  let words: string[];
+  try {
+    words = command.parse(argv as string[], { from: 'user' }).args;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      return EXIT.ok; // --help and --version have answered
+    }
+    throw error instanceof CommanderError ? usageError(error, command) : error;
+  }
+  const literal = argv.at(-2) === '--';
+  checkWords(row, words, literal);
+  const run = await row.load();
+  return run({ words, literal, options: command.opts(), terminal, signal, usage: () => command.helpInformation() });
+}
+
+function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
+  if (words.length > row.maxWords) {
+    const hint = row.options.includes(FILE) ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
+    throw new UsageError(
+      `expected at most ${row.maxWords} argument${row.maxWords === 1 ? '' : 's'}, got ${words.length}: ${hint}`,
+    );
+  }
+  const [word] = words;
+  if (row.name === 'generate' && commandOf(word) !== undefined && !literal) {
+    throw new UsageError(`'${word}' is a command and comes first; as a prompt: kvgen -- ${word}`);
+  }
+}
+
+function buildCommand(row: CommandRow, terminal: Terminal): Command {
+  const command = new Command(row.name === 'generate' ? 'kvgen' : `kvgen ${row.name}`)
+    .description(row.description)
+    .usage(row.usage)
+    .argument('[words...]')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .configureHelp({ visibleArguments: () => [], helpWidth: 100 })
+    .configureOutput({ writeOut: (text) => void terminal.write(text), writeErr: () => {} })
+    .addHelpText('before', `${row.examples.map((example) => `  $ ${example}`).join('\n')}\n`)
+    .addHelpText('after', row.notes)
+    .exitOverride();
+  for (const option of row.options) {
+    command.addOption(toOption(option));
+  }
+  return command;
+}
+
+function toOption(row: OptionRow): Option {
+  const option = new Option(row.flags, row.description);
+  if (row.fallback !== undefined) {
+    const isEmpty = Array.isArray(row.fallback) || row.fallback instanceof Map;
+    option.default(row.fallback, isEmpty ? 'none' : String(row.fallback));
+  }
+  if (row.choices !== undefined) {
+    option.choices(row.choices);
+  }
+  if (row.parse !== undefined) {
+    option.argParser(row.parse);
+  }
+  return row.env === undefined || process.env[row.env] === '' ? option : option.env(row.env);
+}
+
+function usageError(error: CommanderError, command: Command): UsageError {
+  const [line = ''] = error.message.replace(/^error: /, '').split('\n');
+  return new UsageError(`${line.replace(/\.$/, '')}; \`${command.name()} --help\` lists what there is`);
+}
+
+function report(error: unknown, terminal: Terminal, signal: AbortSignal): number {
+  terminal.progressDone();
+  if (signal.aborted) {
+    return EXIT.failure; // the signal's exit code replaces it
+  }
+  if (process.env.KVGEN_DEBUG === '1' && error instanceof Error && error.stack !== undefined) {
+    terminal.log(error.stack);
+  } else {
+    terminal.error(errorMessage(error));
+  }
+  return error instanceof KvgenError ? error.exitCode : EXIT.failure;
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}

@@ -1,0 +1,24 @@
+// `kvgen models`: what `-m` can name on this machine, with size, context and where it comes from.
+
+import { EXIT, errorMessage } from '../errors.js';
+import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
+import { loadConfig } from '../weights/folder.js';
+import type { Invocation } from './commands.js';
+import { printTable } from './shell/table.js';
+import type { TerminalOptions } from './shell/terminal.js';
+
+export async function modelsCommand({ options, terminal }: Invocation): Promise<number> {
+  await terminal.configure({ quiet: false, verbose: false, ...(options as Pick<TerminalOptions, 'color'>) });
+  const rows = await Promise.all(listModels().map(describe));
+  await printTable(terminal, [['NAME', 'SIZE', 'CONTEXT', 'FROM'], ...rows]);
+  return EXIT.ok;
+}
+
+async function describe(model: FoundModel): Promise<string[]> {
+  const size = `${(weightBytes(model.dir) / 1e6).toFixed(1)} MB`;
+  const context = await loadConfig(model.dir).then(
+    (config) => String(config.nPositions),
+    (error) => `not usable: ${errorMessage(error)}`,
+  );
+  return [model.name, size, context, `${model.source}: ${model.dir}`];
+}

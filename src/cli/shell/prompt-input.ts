@@ -1,0 +1,101 @@
+// The prompt's text: from the argument, a file or stdin. Refuses what is not UTF-8. Knows nothing of ids.
+
+import { isUtf8 } from 'node:buffer';
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { errorMessage, KvgenError } from '../../errors.js';
+
+const COMMAND_LINE = '/proc/self/cmdline';
+
+export interface PromptSource {
+  /** The argument; `-` is stdin, unless it is `literal`. */
+  readonly argument: string | undefined;
+  readonly literal: boolean;
+  readonly file: string | undefined;
+  readStdin(): Promise<Uint8Array>;
+}
+
+/** The prompt's text; one trailing newline of a file or of stdin is dropped. @throws KvgenError */
+export async function readPrompt({ argument, literal, file, readStdin }: PromptSource): Promise<string> {
+  if (argument !== undefined && (literal || argument !== '-')) {
+    checkArgument(argument);
+    return argument;
+  }
+  if (file === undefined) {
+    return withoutNewline(decodeUtf8(await readStdin(), 'stdin'));
+  }
+  return withoutNewline(await readUtf8(file, 'the prompt'));
+}
+
+/** All of a file as text. @throws KvgenError where it cannot be read or is not UTF-8 */
+export async function readUtf8(file: string, what = 'the file'): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    throw new KvgenError(`${file}: ${what} cannot be read (${errorMessage(error)})`);
+  }
+  return decodeUtf8(bytes, file);
+}
+
+/** The byte order mark that some editors put before the first line is not a part of it. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\uFEFF/, '');
+}
+
+function withoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
+
+/** Node has decoded the command line before anyone could look; Linux still has its bytes. @throws KvgenError */
+function checkArgument(argument: string): void {
+  if (!argument.includes('\ufffd') || !existsSync(COMMAND_LINE)) {
+    return;
+  }
+  const words = readFileSync(COMMAND_LINE, 'latin1').split('\0');
+  const broken = words
+    .map((word) => Buffer.from(word, 'latin1'))
+    .find((bytes) => !isUtf8(bytes) && bytes.toString() === argument);
+  if (broken !== undefined) {
+    decodeUtf8(broken, 'the prompt');
+  }
+}
+
+/** @throws KvgenError with the offset of the first byte that is not UTF-8 */
+export function decodeUtf8(bytes: Uint8Array, where: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new KvgenError(
+      `${where}: not UTF-8 at byte ${firstInvalidByte(bytes)}; convert it first, for example with iconv`,
+    );
+  }
+}
+
+/** The length of the longest beginning that is whole UTF-8. */
+function firstInvalidByte(bytes: Uint8Array): number {
+  let valid = 0;
+  let invalid = bytes.length + 1;
+  while (invalid - valid > 1) {
+    const middle = (valid + invalid) >> 1;
+    if (middle <= bytes.length && startsValid(bytes.subarray(0, middle))) {
+      valid = middle;
+    } else {
+      invalid = middle;
+    }
+  }
+  while (!isUtf8(bytes.subarray(0, valid))) {
+    valid--; // back to the byte that began the broken character
+  }
+  return valid;
+}
+
+/** Valid but for a character that the end cuts off. */
+function startsValid(bytes: Uint8Array): boolean {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}

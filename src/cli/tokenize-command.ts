@@ -1,0 +1,25 @@
+// `kvgen tokenize`: a text in, its token ids out as a JSON array. Needs only the tokenizer's files.
+
+import { EXIT, UsageError } from '../errors.js';
+import { loadTokenizer } from '../text/tokenizer.js';
+import { findModel } from '../weights/find.js';
+import type { Invocation } from './commands.js';
+import { readPrompt } from './shell/prompt-input.js';
+
+export async function tokenizeCommand(invocation: Invocation): Promise<number> {
+  const { words, literal, options, terminal, signal, usage } = invocation;
+  const { model, file } = options as { model: string; file?: string };
+  const [argument] = words;
+  if (file !== undefined && argument !== undefined) {
+    throw new UsageError('--file cannot go with a text');
+  }
+  if (argument === undefined && file === undefined && terminal.stdinIsTerminal) {
+    terminal.log(usage());
+    throw new UsageError('no text');
+  }
+  const { dir } = findModel(model);
+  const text = await readPrompt({ argument, literal, file, readStdin: () => terminal.readStdin(signal) });
+  const tokenizer = await loadTokenizer(dir);
+  await terminal.print(JSON.stringify(tokenizer.encode(text)));
+  return EXIT.ok;
+}

@@ -1,0 +1,94 @@
+// The prompts that ran last, in memory: a prompt that begins like one of them takes its keys and values from there.
+// So what many prompts begin with is computed once. Asks a lasting prompt cache where it knows less.
+
+import type { Gpt2Config } from '../model/gpt2-config.js';
+import type { KvCache } from '../tf/tensor-cache.js';
+import type { Prefilled, PromptCache, Restored } from './sequence.js';
+
+/** What is kept, in bytes of keys, values and logits, and in prompts; the latest is kept in any case. */
+const MAX_BYTES = 2 ** 28;
+const MAX_PROMPTS = 256;
+
+interface Kept {
+  readonly ids: readonly number[];
+  readonly cache: KvCache;
+  readonly logits: Float32Array;
+}
+
+export class PromptPool {
+  /** Latest used first. */
+  #kept: Kept[] = [];
+  readonly #bytesPerToken: number;
+
+  constructor({ nLayer, nEmbd }: Pick<Gpt2Config, 'nLayer' | 'nEmbd'>) {
+    this.#bytesPerToken = 2 * nLayer * nEmbd * 4;
+  }
+
+  /** What is known here of a prompt's beginning, before `lasting` is asked, and told. */
+  in(lasting: PromptCache | undefined): PromptCache {
+    return {
+      restore: (ids) => this.#restore(ids, lasting),
+      keep: (prefilled) => {
+        lasting?.keep(prefilled);
+        this.#keep(prefilled);
+      },
+    };
+  }
+
+  dispose(): void {
+    for (const { cache } of this.#kept) {
+      cache.dispose();
+    }
+    this.#kept = [];
+  }
+
+  #restore(ids: readonly number[], lasting: PromptCache | undefined): Restored | null {
+    const best = this.#nearest(ids);
+    const length = best === undefined ? 0 : common(best.ids, ids);
+    if (best !== undefined && length === ids.length && length === best.ids.length) {
+      return { cache: best.cache.fork(), logits: best.logits };
+    }
+    const known = Math.min(length, ids.length - 1); // the last id is run anew, for its logits
+    const stored = lasting?.restore(ids, known) ?? null;
+    if (stored?.logits) {
+      this.#keep({ promptIds: ids, cache: stored.cache, logits: stored.logits });
+    }
+    if (stored !== null || best === undefined || known === 0) {
+      return stored;
+    }
+    const cache = best.cache.fork();
+    cache.truncate(known);
+    return { cache, logits: null };
+  }
+
+  /** The one with the longest beginning in common, which is the latest used then. */
+  #nearest(ids: readonly number[]): Kept | undefined {
+    const lengths = this.#kept.map((kept) => common(kept.ids, ids));
+    const best = this.#kept[lengths.indexOf(Math.max(...lengths))];
+    if (best !== undefined) {
+      this.#kept = [best, ...this.#kept.filter((kept) => kept !== best)];
+    }
+    return best;
+  }
+
+  #keep({ promptIds, cache, logits }: Pick<Prefilled, 'promptIds' | 'cache' | 'logits'>): void {
+    const kept = { ids: [...promptIds], cache: cache.fork(), logits: logits.slice() };
+    const all = [kept, ...this.#kept];
+    let bytes = 0;
+    this.#kept = all.filter(({ ids, logits }, i) => {
+      bytes += this.#bytesPerToken * ids.length + logits.byteLength;
+      return i === 0 || (i < MAX_PROMPTS && bytes <= MAX_BYTES);
+    });
+    for (const { cache: old } of all.slice(this.#kept.length)) {
+      old.dispose();
+    }
+  }
+}
+
+function common(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) {
+    length++;
+  }
+  return length;
+}

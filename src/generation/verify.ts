@@ -1,0 +1,138 @@
+// Shows that cached equals uncached: records the logits that a run was sampled from, then feeds the same ids to the
+// model step by step without a cache, and compares. Knows nothing of text or of where the cache came from.
+
+import { setImmediate } from 'node:timers/promises';
+import type { Engine } from '../engine/engine.js';
+import { argmax, type Sampler } from '../sampling/sampler.js';
+import type { KvCache } from '../tf/tensor-cache.js';
+
+export interface VerifyReport {
+  readonly steps: number;
+  readonly maxAbsDiff: number;
+  readonly meanAbsDiff: number;
+  /** Of all uncached logits. */
+  readonly maxAbsLogit: number;
+  /** The first step at which another token was the likeliest; `gap` is how far the two were apart, uncached. */
+  readonly firstDifference: {
+    readonly step: number;
+    readonly cached: number;
+    readonly uncached: number;
+    readonly gap: number;
+  } | null;
+  /** No more than rounding. */
+  readonly ok: boolean;
+}
+
+interface Step {
+  /** All that the model saw. */
+  readonly ids: readonly number[];
+  readonly logits: Float32Array;
+}
+
+/** Differences from here on, as a share of the largest logit, are no rounding. */
+const TOLERANCE = 1e-3;
+
+export class CacheVerifier {
+  readonly #engine: Engine;
+  readonly #steps: Step[] = [];
+  /** What the cache holds, and what was run last. */
+  #seen: readonly number[];
+
+  constructor(engine: Engine, promptIds: readonly number[]) {
+    this.#engine = engine;
+    this.#seen = promptIds; // a cache from disk holds a beginning of it
+  }
+
+  /** The engine to generate with: notes which ids each pass has seen. */
+  get engine(): Engine {
+    const engine = this.#engine;
+    return {
+      get name() {
+        return engine.name;
+      },
+      config: engine.config,
+      newCache: () => engine.newCache(),
+      prepare: (phase, tokens) => engine.prepare?.(phase, tokens),
+      forward: (ids, cache) => this.#forward(ids, cache),
+      forwardRows: (rows, cache) => {
+        this.#see(rows.ids[0] as readonly number[], cache);
+        return engine.forwardRows(rows, cache);
+      },
+      numTensors: () => engine.numTensors(),
+      dispose: () => engine.dispose(),
+    };
+  }
+
+  /** The sampler to generate with: notes the logits of each step. */
+  record(sampler: Sampler): Sampler {
+    return (logits, ids) => {
+      this.#steps.push({ ids: this.#seen, logits });
+      return sampler(logits, ids);
+    };
+  }
+
+  /**
+   * Runs every step anew, without a cache.
+   * @param onStep called before each
+   * @returns null when `signal` aborts
+   */
+  async compare(onStep: (done: number, total: number) => void, signal: AbortSignal): Promise<VerifyReport | null> {
+    const comparison = new Comparison();
+    for (const [step, { ids, logits }] of this.#steps.entries()) {
+      onStep(step, this.#steps.length);
+      await setImmediate(); // native calls block the event loop: signals are noticed here
+      if (signal.aborted) {
+        return null;
+      }
+      comparison.add(step, logits, this.#engine.forward(ids, null));
+    }
+    return comparison.report(this.#steps.length);
+  }
+
+  #forward(ids: readonly number[], cache: KvCache | null): Float32Array {
+    this.#see(ids, cache);
+    return this.#engine.forward(ids, cache);
+  }
+
+  #see(ids: readonly number[], cache: KvCache | null): void {
+    this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...ids];
+  }
+}
+
+class Comparison {
+  #max = 0;
+  #sum = 0;
+  #count = 0;
+  #largest = 0;
+  #first: VerifyReport['firstDifference'] = null;
+  /** Of all steps whose argmax differs, the largest gap. */
+  #widest = 0;
+
+  add(step: number, cached: Float32Array, uncached: Float32Array): void {
+    for (let id = 0; id < uncached.length; id++) {
+      const difference = Math.abs((cached[id] as number) - (uncached[id] as number));
+      this.#max = difference > this.#max || Number.isNaN(difference) ? difference : this.#max;
+      this.#sum += difference;
+      this.#largest = Math.max(this.#largest, Math.abs(uncached[id] as number));
+    }
+    this.#count += uncached.length;
+    const [a, b] = [argmax(cached), argmax(uncached)];
+    if (a !== b) {
+      const gap = (uncached[b] as number) - (uncached[a] as number);
+      this.#first ??= { step, cached: a, uncached: b, gap };
+      this.#widest = Math.max(this.#widest, gap);
+    }
+  }
+
+  report(steps: number): VerifyReport {
+    const max = this.#max;
+    return {
+      steps,
+      maxAbsDiff: max,
+      meanAbsDiff: this.#count === 0 ? 0 : this.#sum / this.#count,
+      maxAbsLogit: this.#largest,
+      firstDifference: this.#first,
+      ok: this.#widest <= 2 * max && max <= TOLERANCE * this.#largest,
+    };
+  }
+}

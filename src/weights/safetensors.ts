@@ -1,0 +1,204 @@
+// Reads the safetensors format: 8 bytes of header length, a JSON header, then the tensors' bytes. Everything
+// in the header is checked before a byte is read. float32, float16 and bfloat16 all come out as Float32Array.
+// Knows nothing of models or TF.js. Reference: the format section of huggingface/safetensors' README.
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { errorMessage, KvgenError } from '../errors.js';
+import { alignedFloat32 } from './aligned.js';
+
+const BYTES_PER_VALUE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
+/** The reference implementation's own limit. */
+const MAX_HEADER_BYTES = 100_000_000;
+/** A single read may be at most 2 GiB − 1 on Linux. */
+const READ_BYTES = 1 << 30;
+
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  /** Absolute offset in the file. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+export class SafetensorsFile {
+  readonly path: string;
+  readonly entries: ReadonlyMap<string, TensorEntry>;
+  readonly #handle: FileHandle;
+
+  private constructor(path: string, handle: FileHandle, entries: ReadonlyMap<string, TensorEntry>) {
+    this.path = path;
+    this.#handle = handle;
+    this.entries = entries;
+  }
+
+  /** @throws KvgenError when the file cannot be read or its header does not describe it */
+  static async open(path: string): Promise<SafetensorsFile> {
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'r');
+    } catch (error) {
+      throw new KvgenError(`${path}: cannot be opened (${errorMessage(error)})`);
+    }
+    try {
+      return new SafetensorsFile(path, handle, await readHeader(path, handle));
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** Reads one tensor, widened to float32, into memory of its own. @throws KvgenError for a dtype that is not a float */
+  async read(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> {
+    const size = BYTES_PER_VALUE[entry.dtype];
+    if (size === undefined) {
+      const known = Object.keys(BYTES_PER_VALUE).join(', ');
+      throw new KvgenError(`${this.path}: ${entry.name}: expected dtype ${known}, found ${entry.dtype}`);
+    }
+    if (size === 4) {
+      const values = alignedFloat32(entry.byteLength / 4);
+      await this.#fill(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), entry);
+      return values;
+    }
+    const halves = new Uint16Array(entry.byteLength / 2);
+    await this.#fill(new Uint8Array(halves.buffer), entry);
+    return entry.dtype === 'F16' ? widenFloat16(halves) : widenBfloat16(halves);
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  async #fill(bytes: Uint8Array, entry: TensorEntry): Promise<void> {
+    await readExactly(this.#handle, bytes, entry.offset, `${this.path}: ${entry.name}`);
+  }
+}
+
+async function readHeader(path: string, handle: FileHandle): Promise<Map<string, TensorEntry>> {
+  const { size } = await handle.stat();
+  const prefix = new Uint8Array(8);
+  await readExactly(handle, prefix, 0, `${path}: header length`);
+  const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
+  if (length > MAX_HEADER_BYTES || 8 + length > size) {
+    throw new KvgenError(
+      `${path}: header of ${length} bytes does not fit the file of ${size} bytes; download it again`,
+    );
+  }
+  const header = new Uint8Array(length);
+  await readExactly(handle, header, 8, `${path}: header`);
+  const entries = parseHeader(path, header, 8 + length);
+  checkLayout(path, entries, 8 + length, size);
+  return new Map(entries.map((entry) => [entry.name, entry]));
+}
+
+function parseHeader(path: string, bytes: Uint8Array, dataStart: number): TensorEntry[] {
+  let header: unknown;
+  try {
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    throw new KvgenError(`${path}: the header is not JSON; download the file again`);
+  }
+  if (typeof header !== 'object' || header === null || Array.isArray(header)) {
+    throw new KvgenError(`${path}: the header is not a JSON object; download the file again`);
+  }
+  return Object.entries(header)
+    .filter(([name]) => name !== '__metadata__')
+    .map(([name, value]) => parseEntry(path, name, value, dataStart));
+}
+
+function parseEntry(path: string, name: string, value: unknown, dataStart: number): TensorEntry {
+  const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
+  const [begin, end] = Array.isArray(offsets) && offsets.length === 2 ? (offsets as unknown[]) : [];
+  if (typeof dtype !== 'string' || !isCounts(shape) || !isCount(begin) || !isCount(end) || end < begin) {
+    throw new KvgenError(
+      `${path}: ${name}: expected dtype, shape and two rising data_offsets, found ${JSON.stringify(value)}`,
+    );
+  }
+  const size = BYTES_PER_VALUE[dtype];
+  const expected = size === undefined ? end - begin : size * shape.reduce((product, n) => product * n, 1);
+  if (end - begin !== expected) {
+    const found = `${end - begin} bytes`;
+    throw new KvgenError(
+      `${path}: ${name}: expected ${expected} bytes for ${dtype} [${shape.join(', ')}], found ${found}`,
+    );
+  }
+  return { name, dtype, shape, offset: dataStart + begin, byteLength: end - begin };
+}
+
+/** The tensors' bytes follow each other without gap or overlap, up to the end of the file. */
+function checkLayout(path: string, entries: readonly TensorEntry[], dataStart: number, fileSize: number): void {
+  let end = dataStart;
+  for (const entry of entries.toSorted((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)) {
+    if (entry.offset !== end) {
+      const where = `expected it to begin at byte ${end}, found ${entry.offset}`;
+      throw new KvgenError(`${path}: ${entry.name}: overlapping or missing bytes (${where})`);
+    }
+    end = entry.offset + entry.byteLength;
+  }
+  if (end !== fileSize) {
+    const what = end > fileSize ? 'truncated' : 'followed by bytes of no tensor';
+    throw new KvgenError(`${path}: ${what}: expected ${end} bytes, found ${fileSize}; download the file again`);
+  }
+}
+
+async function readExactly(handle: FileHandle, bytes: Uint8Array, offset: number, what: string): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const length = Math.min(READ_BYTES, bytes.length - done);
+    const { bytesRead } = await handle.read(bytes, done, length, offset + done).catch((error: unknown) => {
+      throw new KvgenError(`${what}: cannot be read (${errorMessage(error)})`);
+    });
+    if (bytesRead === 0) {
+      throw new KvgenError(`${what}: expected ${bytes.length} bytes, found ${done}; download the file again`);
+    }
+    done += bytesRead;
+  }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+}
+
+function isCounts(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every(isCount);
+}
+
+/** bfloat16 is the upper half of a float32. */
+function widenBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
+  const values = alignedFloat32(halves.length);
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  for (let i = 0; i < halves.length; i++) {
+    bits[i] = (halves[i] as number) << 16;
+  }
+  return values;
+}
+
+let float16Table: Float32Array | undefined;
+
+/** By table: 65,536 look-ups to build, then one a value. */
+function widenFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
+  float16Table ??= makeFloat16Table();
+  const values = alignedFloat32(halves.length);
+  for (let i = 0; i < halves.length; i++) {
+    values[i] = float16Table[halves[i] as number] as number;
+  }
+  return values;
+}
+
+function makeFloat16Table(): Float32Array {
+  const table = new Float32Array(1 << 16);
+  for (let bits = 0; bits < table.length; bits++) {
+    table[bits] = float16(bits);
+  }
+  return table;
+}
+
+/** IEEE 754 binary16: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
+function float16(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) {
+    return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+  }
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,188 @@
+// Text from ids: bytes as ids, so that the tests can spell.
+
+import { describe, expect, it } from 'vitest';
+import { type CompletionToken, complete } from '../../src/completion/complete.js';
+import { type FinishReason, type GenerateOptions, newStats } from '../../src/generation/generate.js';
+import { byteTokenizer } from '../support/byte-tokenizer.js';
+import { MockEngine } from '../support/mock-engine.js';
+import { greedy, optionsFor } from '../support/run.js';
+
+interface Completion {
+  events: CompletionToken[];
+  text: string;
+  reason: FinishReason;
+  engine: MockEngine;
+  generationTokens: number;
+}
+
+/** Completes with these ids, one after the other; pieces as in byteTokenizer. */
+async function completeIds(
+  ids: readonly number[],
+  { stops = [], pieces = [], ...options }: Partial<GenerateOptions> & { stops?: string[]; pieces?: string[] } = {},
+): Promise<Completion> {
+  const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300, nPositions: 1024 });
+  const sampler = (_: unknown, all: readonly number[]) => ids[all.length - 1] ?? 0;
+  const stats = newStats();
+  const given = optionsFor(engine, { maxTokens: ids.length, ...options });
+  const tokens = complete(engine, sampler, byteTokenizer(pieces), [1], stops, given, stats);
+  const events: CompletionToken[] = [];
+  for (let next = await tokens.next(); ; next = await tokens.next()) {
+    if (next.done === true) {
+      const text = events.map((event) => event.text).join('');
+      return { events, text, reason: next.value, engine, generationTokens: stats.generationTokens };
+    }
+    events.push(next.value);
+  }
+}
+
+const bytes = (text: string) => [...Buffer.from(text, 'utf8')];
+
+describe('text', () => {
+  it.each(['Once upon a time', 'naïve – “quotes”', '人工智能', '👩‍👩‍👧 done', '\ufefftext', 'a\r\nb\u0000c'])(
+    'joined, is the whole text: %j',
+    async (text) => {
+      const { events, text: joined, reason } = await completeIds(bytes(text));
+      expect(joined).toBe(text);
+      expect(events.map(({ id }) => id)).toEqual(bytes(text));
+      expect(reason).toBe('length');
+    },
+  );
+
+  it('comes with the token that completes the character', async () => {
+    const { events } = await completeIds(bytes('aé–b'));
+    expect(events.map(({ text }) => text)).toEqual(['a', '', 'é', '', '', '–', 'b']);
+  });
+
+  it('of a model without a tokenizer is empty, with all its ids', async () => {
+    const engine = MockEngine.script(() => 65);
+    const ids: number[] = [];
+    const options = optionsFor(engine, { maxTokens: 3 });
+    for await (const { id, text } of complete(engine, greedy(), null, [1], [], options, newStats())) {
+      ids.push(id);
+      expect(text).toBe('');
+    }
+    expect(ids).toEqual([65, 65, 65]);
+  });
+});
+
+describe('broken bytes', () => {
+  it.each([
+    ['a lone continuation', [0x61, 0x80, 0x62]],
+    ['a character cut by another', [0x61, 0xe2, 0x82, 0x62]],
+    ['overlong', [0xc0, 0xaf]],
+    ['a surrogate', [0xed, 0xa0, 0x80, 0x21]],
+    ['cut at the end', [0x61, 0xf0, 0x9f, 0x98]],
+    ['a lead byte before a whole character', [0xc3, 0xc3, 0xa9]],
+  ])('become U+FFFD as in one decode: %s', async (_, ids) => {
+    const { text, events } = await completeIds(ids);
+    expect(text).toBe(new TextDecoder().decode(Uint8Array.from(ids)));
+    expect(text).toContain('\ufffd');
+    expect(events.map(({ id }) => id)).toEqual(ids);
+  });
+
+  it('an unfinished character is released with the last token', async () => {
+    const { events } = await completeIds([0x61, 0xe2, 0x82]);
+    expect(events).toEqual([
+      { id: 0x61, text: 'a' },
+      { id: 0xe2, text: '' },
+      { id: 0x82, text: '\ufffd' },
+    ]);
+  });
+
+  it('and before a stop id, too', async () => {
+    const { events, reason } = await completeIds([0x61, 0xc3, 7], { stopIds: [7] });
+    expect([events.at(-1), reason]).toEqual([{ id: 0xc3, text: '\ufffd' }, 'stop']);
+  });
+});
+
+describe('stop strings', () => {
+  it('end the text before the match, and the reason is stop', async () => {
+    const { text, reason, events } = await completeIds(bytes('one. two. three'), { stops: ['. t'] });
+    expect([text, reason]).toEqual(['one', 'stop']);
+    expect(events.map(({ id }) => id)).toEqual(bytes('one. t'));
+  });
+
+  it('may span tokens and end in the middle of one', async () => {
+    const pieces = ['Hello wor', 'ld, go', 'od'];
+    const { text, events, generationTokens, engine } = await completeIds([256, 257, 258], { pieces, stops: ['world'] });
+    expect(text).toBe('Hello ');
+    expect(events).toEqual([
+      { id: 256, text: 'Hello ' },
+      { id: 257, text: '' },
+    ]);
+    expect(generationTokens).toBe(2);
+    expect(engine.calls.length).toBe(2);
+    expect(engine.caches[0]?.disposed).toBe(1);
+  });
+
+  it('hold back what may still become one, and release what does not', async () => {
+    const { events, text, reason } = await completeIds(bytes('a\n\nb'), { stops: ['\n\n\n'] });
+    expect(events.map((event) => event.text)).toEqual(['a', '', '', '\n\nb']);
+    expect([text, reason]).toEqual(['a\n\nb', 'length']);
+  });
+
+  it('release what is held when the tokens end', async () => {
+    const { events, reason } = await completeIds(bytes('ab\n'), { stops: ['\n\n'] });
+    expect([events.at(-1), reason]).toEqual([{ id: 10, text: '\n' }, 'length']);
+  });
+
+  it('the first of several to be complete counts', async () => {
+    const { text } = await completeIds(bytes('x abc'), { stops: ['zz', 'abcd', 'bc'] });
+    expect(text).toBe('x a');
+  });
+
+  it('do not begin in the prompt', async () => {
+    const { text } = await completeIds(bytes('b ab'), { stops: ['\u0001b', 'ab'] }); // the prompt is byte 1
+    expect(text).toBe('b ');
+  });
+
+  it('are found in characters of several tokens', async () => {
+    const { text, events } = await completeIds(bytes('é–€!'), { stops: ['–€'] });
+    expect(text).toBe('é');
+    expect(events.length).toBe(bytes('é–€').length);
+  });
+
+  it('are found where an unfinished character becomes U+FFFD at the end', async () => {
+    const { text, reason } = await completeIds([0x61, 0xe2], { stops: ['\ufffd'] });
+    expect([text, reason]).toEqual(['a', 'stop']);
+  });
+
+  it('keep held text through an abort', async () => {
+    const controller = new AbortController();
+    const pieces = ['x\n'];
+    const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300 });
+    const options = optionsFor(engine, { maxTokens: 9, signal: controller.signal });
+    const sampler = () => {
+      controller.abort();
+      return 256;
+    };
+    const tokens = complete(engine, sampler, byteTokenizer(pieces), [1], ['\n\n'], options, newStats());
+    expect(await tokens.next()).toEqual({ done: false, value: { id: 256, text: 'x\n' } });
+    expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
+  });
+});
+
+describe('events', () => {
+  it('wait only while text is held', async () => {
+    const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300 });
+    const ids = bytes('aé!');
+    const sampler = (_: unknown, all: readonly number[]) => ids[all.length - 1] ?? 0;
+    const options = optionsFor(engine, { maxTokens: ids.length });
+    const tokens = complete(engine, sampler, byteTokenizer(), [1], [], options, newStats());
+    await tokens.next();
+    expect(engine.calls.length).toBe(1); // 'a' is there before the next token is run
+    expect((await tokens.next()).value).toEqual({ id: 0xc3, text: '' });
+    expect(engine.calls.length).toBe(3); // it waited for the other half of é
+    expect((await tokens.next()).value).toEqual({ id: 0xa9, text: 'é' });
+    expect(engine.calls.length).toBe(3);
+    await tokens.return('abort');
+    expect(engine.caches[0]?.disposed).toBe(1);
+  });
+
+  it('pass on how the loop ended', async () => {
+    expect((await completeIds(bytes('abc'), { nCtx: 3, maxTokens: 9 })).reason).toBe('context');
+    expect((await completeIds(bytes('abc'), { stopIds: [98] })).reason).toBe('stop');
+    expect((await completeIds(bytes('abc'), { signal: AbortSignal.abort() })).reason).toBe('abort');
+    expect((await completeIds(bytes('abc'), { maxTokens: 0 })).events).toEqual([]);
+  });
+});

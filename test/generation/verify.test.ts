@@ -1,0 +1,99 @@
+// Cached against uncached, on an engine whose cache may lie.
+
+import { describe, expect, it } from 'vitest';
+import { CacheVerifier } from '../../src/generation/verify.js';
+import type { KvCache } from '../../src/tf/tensor-cache.js';
+import { MockEngine } from '../support/mock-engine.js';
+import { greedy, run } from '../support/run.js';
+
+const never = new AbortController().signal;
+
+/** Logits of 10, 9 and 8 for three ids, the same whatever came before. */
+class LyingEngine extends MockEngine {
+  readonly #error: number;
+
+  /** @param error added to the second id's logit wherever there is a cache with something in it */
+  constructor(error: number, shape = {}) {
+    super(() => [10, 9, 8, ...Array.from({ length: 253 }, () => 0)], shape);
+    this.#error = error;
+  }
+
+  override forward(ids: readonly number[], cache: KvCache | null): Float32Array {
+    const lies = cache !== null && cache.length > 0;
+    const logits = super.forward(ids, cache);
+    logits[1] = (logits[1] as number) + (lies ? this.#error : 0);
+    return logits;
+  }
+}
+
+async function verify(engine: MockEngine, options = {}) {
+  const verifier = new CacheVerifier(engine, [1, 2, 3]);
+  const result = await run(verifier.engine, [1, 2, 3], { maxTokens: 4, ...options }, verifier.record(greedy()));
+  const before = engine.calls.length;
+  const report = await verifier.compare(() => {}, never);
+  return { result, report, calls: engine.calls.slice(before) };
+}
+
+describe('verification', () => {
+  it('runs the ids of each step anew, without a cache', async () => {
+    const { result, report, calls } = await verify(MockEngine.script((ids) => 100 + ids.length));
+    expect(result.ids).toEqual([103, 104, 105, 106]);
+    expect(calls).toEqual([
+      { ids: [1, 2, 3], past: null },
+      { ids: [1, 2, 3, 103], past: null },
+      { ids: [1, 2, 3, 103, 104], past: null },
+      { ids: [1, 2, 3, 103, 104, 105], past: null },
+    ]);
+    expect(report).toEqual({
+      steps: 4,
+      maxAbsDiff: 0,
+      meanAbsDiff: 0,
+      maxAbsLogit: 100,
+      firstDifference: null,
+      ok: true,
+    });
+  });
+
+  it('sees the window that is left after a reprefill', async () => {
+    const engine = MockEngine.script((ids) => ids.length, { nPositions: 8 });
+    const { report, calls } = await verify(engine, { maxTokens: 12, onFull: 'reprefill' });
+    expect(report).toMatchObject({ steps: 12, ok: true });
+    expect(Math.max(...calls.map(({ ids }) => ids.length))).toBeLessThanOrEqual(8);
+  });
+
+  it('takes rounding for rounding', async () => {
+    const { report } = await verify(new LyingEngine(0.009));
+    expect(report).toMatchObject({ steps: 4, firstDifference: null, ok: true });
+    expect(report?.maxAbsDiff).toBeCloseTo(0.009, 5);
+    expect(report?.meanAbsDiff).toBeCloseTo((3 * 0.009) / (4 * 256), 7);
+  });
+
+  it('fails beyond a thousandth of the largest logit', async () => {
+    expect((await verify(new LyingEngine(0.011))).report).toMatchObject({ firstDifference: null, ok: false });
+  });
+
+  it('names the first step at which another token is the likeliest, and how far the two are apart', async () => {
+    expect((await verify(new LyingEngine(1.5))).report).toMatchObject({
+      firstDifference: { step: 1, cached: 1, uncached: 0, gap: 1 },
+      maxAbsDiff: 1.5,
+      ok: false,
+    });
+  });
+
+  it('fails on what is not a number', async () => {
+    const verifier = new CacheVerifier(new LyingEngine(Number.NaN), [1]);
+    await run(
+      verifier.engine,
+      [1],
+      { maxTokens: 2 },
+      verifier.record(() => 0),
+    );
+    expect((await verifier.compare(() => {}, never))?.ok).toBe(false);
+  });
+
+  it('gives up when it is aborted', async () => {
+    const verifier = new CacheVerifier(new LyingEngine(0), [1]);
+    await run(verifier.engine, [1], { maxTokens: 2 }, verifier.record(greedy()));
+    expect(await verifier.compare(() => {}, AbortSignal.abort())).toBeNull();
+  });
+});

@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest';
+import { ACTIVATIONS, type Gpt2Config, parseConfig, parseEosTokenIds } from '../../src/model/gpt2-config.js';
+import { expectFailure } from '../support/errors.js';
+
+type Json = Record<string, unknown>;
+const parse = (json: Json = {}) => parseConfig({ model_type: 'gpt2', ...json }, 'm/config.json');
+
+/** What a config.json that says no more than its type stands for, as in transformers' GPT2Config. */
+const DEFAULTS: Gpt2Config = {
+  vocabSize: 50257,
+  nPositions: 1024,
+  nEmbd: 768,
+  nLayer: 12,
+  nHead: 12,
+  headDim: 64,
+  nInner: 3072,
+  layerNormEpsilon: 1e-5,
+  activation: 'gelu_new',
+  scaleAttnWeights: true,
+  scaleAttnByInverseLayerIdx: false,
+  tieWordEmbeddings: true,
+  eosTokenIds: [],
+};
+
+describe('accepted', () => {
+  it('defaults', () => {
+    expect(parse()).toEqual(DEFAULTS);
+  });
+
+  it.each<[string, Json, Partial<Gpt2Config>]>([
+    ['vocab_size', { vocab_size: 7 }, { vocabSize: 7 }],
+    ['n_positions', { n_positions: 1 }, { nPositions: 1 }],
+    ['n_embd: headDim and nInner follow', { n_embd: 24 }, { nEmbd: 24, headDim: 2, nInner: 96 }],
+    ['n_layer', { n_layer: 48 }, { nLayer: 48 }],
+    ['n_head', { n_head: 1 }, { nHead: 1, headDim: 768 }],
+    ['n_inner', { n_inner: 37 }, { nInner: 37 }],
+    ['n_inner null: four times n_embd', { n_inner: null }, {}],
+    ['layer_norm_epsilon', { layer_norm_epsilon: 0.01 }, { layerNormEpsilon: 0.01 }],
+    ['layer_norm_epsilon 0', { layer_norm_epsilon: 0 }, { layerNormEpsilon: 0 }],
+    ['scale_attn_weights', { scale_attn_weights: false }, { scaleAttnWeights: false }],
+    [
+      'scale_attn_by_inverse_layer_idx',
+      { scale_attn_by_inverse_layer_idx: true },
+      { scaleAttnByInverseLayerIdx: true },
+    ],
+    ['tie_word_embeddings', { tie_word_embeddings: false }, { tieWordEmbeddings: false }],
+    ['eos_token_id', { eos_token_id: 5 }, { eosTokenIds: [5] }],
+    ['eos_token_id 0', { eos_token_id: 0 }, { eosTokenIds: [0] }],
+    ['eos_token_id as a list', { eos_token_id: [5, 6] }, { eosTokenIds: [5, 6] }],
+    ['eos_token_id null', { eos_token_id: null }, { eosTokenIds: [] }],
+    ['hidden_size for n_embd', { hidden_size: 24 }, { nEmbd: 24, headDim: 2, nInner: 96 }],
+    ['num_attention_heads for n_head', { num_attention_heads: 2 }, { nHead: 2, headDim: 384 }],
+    ['num_hidden_layers for n_layer', { num_hidden_layers: 3 }, { nLayer: 3 }],
+    ['max_position_embeddings for n_positions', { max_position_embeddings: 9 }, { nPositions: 9 }],
+    ['the alias where both are given', { n_layer: 5, num_hidden_layers: 3 }, { nLayer: 3 }],
+    ['the name where the alias is null', { n_layer: 5, num_hidden_layers: null }, { nLayer: 5 }],
+    ['add_cross_attention false', { add_cross_attention: false }, {}],
+    ['is_causal true', { is_causal: true }, {}],
+    ['quantization_config null or empty', { quantization_config: null, pruned_heads: {} }, {}],
+    [
+      'what cannot change the result',
+      { attn_pdrop: 0.5, resid_pdrop: 1, summary_type: 'x', task_specific_params: {}, use_cache: false, n_ctx: 3 },
+      {},
+    ],
+  ])('%s', (_, json, expected) => {
+    expect(parse(json)).toEqual({ ...DEFAULTS, ...expected });
+  });
+
+  const activations: [string, string][] = [
+    ...ACTIVATIONS.map((name): [string, string] => [name, name]),
+    ['gelu_pytorch_tanh', 'gelu_new'],
+    ['swish', 'silu'],
+  ];
+  it.each(activations)('activation_function %s', (name, expected) => {
+    expect(parse({ activation_function: name }).activation).toBe(expected);
+  });
+
+  it('computes six activations', () => {
+    expect(ACTIVATIONS).toEqual(['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu']);
+  });
+});
+
+describe('refused by name', () => {
+  const WHOLE = 'a whole number of 1 or more';
+  it.each<[Json, string]>([
+    [{ model_type: 'gpt_neo' }, 'model_type: expected "gpt2", found "gpt_neo"'],
+    [{ model_type: undefined }, 'model_type: expected "gpt2", found nothing'],
+    [
+      { add_cross_attention: true },
+      'add_cross_attention: expected false (cross-attention is not computed), found true',
+    ],
+    [{ add_cross_attention: 'no' }, 'add_cross_attention: expected true or false, found "no"'],
+    [{ is_causal: false }, 'is_causal: expected true (attention is causal), found false'],
+    [
+      { quantization_config: { bits: 4 } },
+      'quantization_config: expected nothing (it is not computed; use the plain weights), found {"bits":4}',
+    ],
+    [{ pruned_heads: { 0: [1] } }, 'pruned_heads: expected nothing'],
+    [{ per_layer_config: { 0: {} } }, 'per_layer_config: expected nothing'],
+    [{ vocab_size: 0 }, `vocab_size: expected ${WHOLE}, found 0`],
+    [{ vocab_size: '7' }, `vocab_size: expected ${WHOLE}, found "7"`],
+    [{ n_positions: -1 }, `n_positions: expected ${WHOLE}, found -1`],
+    [{ n_embd: 1.5 }, `n_embd: expected ${WHOLE}, found 1.5`],
+    [{ n_embd: 2 ** 53 }, `n_embd: expected ${WHOLE}, found 9007199254740992`],
+    [{ n_layer: [2] }, `n_layer: expected ${WHOLE}, found [2]`],
+    [{ n_head: true }, `n_head: expected ${WHOLE}, found true`],
+    [{ n_head: 7 }, 'n_head: expected a divisor of n_embd (768), found 7'],
+    [{ n_inner: 0 }, `n_inner: expected ${WHOLE}, found 0`],
+    [{ layer_norm_epsilon: -1e-5 }, 'layer_norm_epsilon: expected a number of 0 or more, found -0.00001'],
+    [{ layer_norm_epsilon: '1e-5' }, 'layer_norm_epsilon: expected a number of 0 or more, found "1e-5"'],
+    [
+      { activation_function: 'mish' },
+      'activation_function: expected one of gelu_new, gelu, relu, silu, tanh, quick_gelu, gelu_pytorch_tanh, swish, found "mish"',
+    ],
+    [{ activation_function: 'toString' }, 'activation_function: expected one of'],
+    [{ activation_function: 5 }, 'found 5'],
+    [{ scale_attn_weights: 1 }, 'scale_attn_weights: expected true or false, found 1'],
+    [{ scale_attn_by_inverse_layer_idx: 'x' }, 'scale_attn_by_inverse_layer_idx: expected true or false'],
+    [{ tie_word_embeddings: 0 }, 'tie_word_embeddings: expected true or false, found 0'],
+    [{ eos_token_id: -1 }, 'eos_token_id: expected a token id or a list of them, found -1'],
+    [{ eos_token_id: [1, 'x'] }, 'eos_token_id: expected a token id or a list of them, found [1,"x"]'],
+  ])('%j', async (json, problem) => {
+    await expectFailure(() => parse(json), 'm/config.json: ', problem);
+  });
+
+  it.each([
+    ['an array', []],
+    ['null', null],
+    ['text', 'text'],
+    ['5', 5],
+  ])('what is no object: %s', async (what, json) => {
+    await expectFailure(() => parseConfig(json, 'c.json'), `c.json: expected a JSON object, found ${what}`);
+  });
+});
+
+describe('end-of-text ids of generation_config.json', () => {
+  const config = parse({ eos_token_id: 9 });
+  it.each<[string, unknown, number[]]>([
+    ['no file: the model’s', undefined, [9]],
+    ['a file that names none: the model’s', { do_sample: true }, [9]],
+    ['null: the model’s', { eos_token_id: null }, [9]],
+    ['one', { eos_token_id: 3 }, [3]],
+    ['several', { eos_token_id: [3, 4] }, [3, 4]],
+  ])('%s', (_, json, expected) => {
+    expect(parseEosTokenIds(json, 'g.json', config)).toEqual(expected);
+  });
+
+  it('that are none are refused', async () => {
+    await expectFailure(() => parseEosTokenIds({ eos_token_id: 'x' }, 'g.json', config), 'g.json: eos_token_id', '"x"');
+    await expectFailure(() => parseEosTokenIds([], 'g.json', config), 'g.json: expected a JSON object, found an array');
+  });
+});

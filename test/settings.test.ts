@@ -1,0 +1,194 @@
+// The option tables: every value that a row takes, and the exact words of those it does not.
+
+import { describe, expect, it } from 'vitest';
+import { UsageError } from '../src/errors.js';
+import {
+  checkGenerateArgs,
+  GENERATE_OPTIONS,
+  type GenerateArgs,
+  type OptionRow,
+  wantsPromptCache,
+} from '../src/settings.js';
+
+function row(option: string): OptionRow {
+  const found = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(option));
+  if (found === undefined) throw new Error(`no option ${option}`);
+  return found;
+}
+
+const parse = (option: string, value: string, previous: unknown = row(option).fallback) =>
+  row(option).parse?.(value, previous);
+
+const fallbacks = { cache: true, quiet: false, verbose: false } as GenerateArgs;
+
+describe('values', () => {
+  it.each<[string, string, unknown]>([
+    ['--max-tokens', '0', 0],
+    ['--max-tokens', '-1', -1],
+    ['--max-tokens', '+7', 7],
+    ['--max-tokens', '9007199254740991', 9007199254740991],
+    ['--ctx-size', '1', 1],
+    ['--temperature', '0', 0],
+    ['--temperature', '.5', 0.5],
+    ['--temperature', '5.', 5],
+    ['--temperature', '1e-3', 0.001],
+    ['--top-k', '0', 0],
+    ['--top-p', '1', 1],
+    ['--top-p', '0.001', 0.001],
+    ['--min-p', '0', 0],
+    ['--min-p', '1', 1],
+    ['--repeat-penalty', '1.1', 1.1],
+    ['--frequency-penalty', '-2', -2],
+    ['--presence-penalty', '-0.5', -0.5],
+    ['--repeat-last-n', '-1', -1],
+    ['--seed', '0', 0],
+    ['--threads', '1024', 1024],
+    ['--prompt-ids', '1,2,3', [1, 2, 3]],
+    ['--prompt-ids', ' 1, 2 ', [1, 2]],
+    ['--stop', '\n', ['\n']],
+    ['--model', 'gpt2', 'gpt2'],
+    ['--file', 'a b', 'a b'],
+  ])('%s %j', (option, value, expected) => {
+    expect(parse(option, value)).toEqual(expected);
+  });
+
+  it('--stop and --logit-bias add up, and do not touch what was before', () => {
+    const first = parse('--stop', 'a') as string[];
+    expect(parse('--stop', 'b', first)).toEqual(['a', 'b']);
+    expect(first).toEqual(['a']);
+    const bias = parse('--logit-bias', '3=-inf') as Map<number, number>;
+    const both = parse('--logit-bias', '4=+2.5', bias);
+    expect([...(both as Map<number, number>)]).toEqual([
+      [3, Number.NEGATIVE_INFINITY],
+      [4, 2.5],
+    ]);
+    expect([...bias.keys()]).toEqual([3]);
+    expect(row('--stop').fallback).toEqual([]);
+    expect(row('--logit-bias').fallback).toEqual(new Map());
+  });
+});
+
+describe('values out of range are refused with name, range and value', () => {
+  it.each<[string, string, string]>([
+    ['--max-tokens', '-2', '--max-tokens must be a whole number in -1 … 2^53−1, got -2'],
+    ['--max-tokens', '1.5', '--max-tokens must be a whole number in -1 … 2^53−1, got 1.5'],
+    ['--max-tokens', '', '--max-tokens must be a whole number in -1 … 2^53−1, got ""'],
+    ['--max-tokens', '9007199254740992', '--max-tokens must be a whole number in -1 … 2^53−1, got 9007199254740992'],
+    ['--max-tokens', '0x10', '--max-tokens must be a whole number in -1 … 2^53−1, got 0x10'],
+    ['--max-tokens', ' 5', '--max-tokens must be a whole number in -1 … 2^53−1, got " 5"'],
+    ['--ctx-size', '0', '--ctx-size must be a whole number in 1 … 2^53−1, got 0'],
+    ['--temperature', '-0.1', '--temperature must be in [0, ∞), got -0.1'],
+    ['--temperature', 'NaN', '--temperature must be in [0, ∞), got NaN'],
+    ['--temperature', 'Infinity', '--temperature must be in [0, ∞), got Infinity'],
+    ['--temperature', '1e999', '--temperature must be in [0, ∞), got 1e999'],
+    ['--temperature', '0,8', '--temperature must be in [0, ∞), got "0,8"'],
+    ['--top-k', '-1', '--top-k must be a whole number in 0 … 2^53−1, got -1'],
+    ['--top-p', '0', '--top-p must be in (0, 1], got 0'],
+    ['--top-p', '1.5', '--top-p must be in (0, 1], got 1.5'],
+    ['--min-p', '-0.1', '--min-p must be in [0, 1], got -0.1'],
+    ['--min-p', '1.1', '--min-p must be in [0, 1], got 1.1'],
+    ['--repeat-penalty', '0', '--repeat-penalty must be in (0, ∞), got 0'],
+    ['--frequency-penalty', 'x', '--frequency-penalty must be in (−∞, ∞), got x'],
+    ['--presence-penalty', '-inf', '--presence-penalty must be in (−∞, ∞), got -inf'],
+    ['--repeat-last-n', '-2', '--repeat-last-n must be a whole number in -1 … 2^53−1, got -2'],
+    ['--seed', '-1', '--seed must be a whole number in 0 … 2^53−1, got -1'],
+    ['--threads', '0', '--threads must be a whole number in 1 … 1024, got 0'],
+    ['--threads', '1025', '--threads must be a whole number in 1 … 1024, got 1025'],
+    ['--prompt-ids', '', '--prompt-ids must be token ids with commas between them, got ""'],
+    ['--prompt-ids', '1,,2', '--prompt-ids must be token ids with commas between them, got "1,,2"'],
+    ['--prompt-ids', '-1', '--prompt-ids must be token ids with commas between them, got -1'],
+    ['--stop', '', '--stop must not be empty'],
+    ['--model', '', '--model must not be empty'],
+    ['--file', '', '--file must not be empty'],
+    ['--logit-bias', '5', "--logit-bias must be a token id, '=' and a number or -inf, got 5"],
+    ['--logit-bias', '5=', '--logit-bias must be a token id, \'=\' and a number or -inf, got "5="'],
+    ['--logit-bias', '5=inf', '--logit-bias must be a token id, \'=\' and a number or -inf, got "5=inf"'],
+    ['--logit-bias', '-1=2', '--logit-bias must be a token id, \'=\' and a number or -inf, got "-1=2"'],
+    ['--logit-bias', '5=1e999', '--logit-bias must be a token id, \'=\' and a number or -inf, got "5=1e999"'],
+  ])('%s %j', (option, value, message) => {
+    expect(() => parse(option, value)).toThrow(new UsageError(message));
+  });
+
+  it('on one line, whatever the value', () => {
+    expect(() => parse('--seed', 'a\nb')).toThrow('--seed must be a whole number in 0 … 2^53−1, got "a\\nb"');
+  });
+
+  it('with exit code 2', () => {
+    expect(new UsageError('x').exitCode).toBe(2);
+  });
+});
+
+describe('conflicts', () => {
+  it.each<[Partial<GenerateArgs>, string | undefined, string]>([
+    [{ quiet: true, verbose: true }, undefined, '--quiet cannot go with --verbose'],
+    [{ file: 'x' }, 'prompt', '--file cannot go with a prompt'],
+    [{ promptIds: [1] }, 'prompt', '--prompt-ids cannot go with a prompt'],
+    [{ promptIds: [1], file: 'x' }, undefined, '--prompt-ids cannot go with --file'],
+  ])('%j and prompt %j', (args, prompt, message) => {
+    expect(() => checkGenerateArgs({ ...fallbacks, ...args }, prompt)).toThrow(new UsageError(message));
+  });
+
+  it.each<[Partial<GenerateArgs>, string | undefined]>([
+    [{}, 'prompt'],
+    [{}, undefined],
+    [{ quiet: true }, ''],
+    [{ file: 'x', verbose: true }, undefined],
+    [{ promptIds: [] }, undefined],
+  ])('none: %j and prompt %j', (args, prompt) => {
+    expect(() => checkGenerateArgs({ ...fallbacks, ...args }, prompt)).not.toThrow();
+  });
+});
+
+describe('KVGEN_PROMPT_CACHE', () => {
+  it.each<[Partial<GenerateArgs>, string | undefined, boolean]>([
+    [{}, undefined, false],
+    [{}, '', false],
+    [{}, '0', false],
+    [{}, '1', true],
+    [{ promptCache: true }, '0', true],
+    [{ promptCache: false }, '1', false],
+    [{ cache: false }, '1', false],
+  ])('%j with %j: %s', (args, value, expected) => {
+    expect(wantsPromptCache({ ...fallbacks, ...args }, { KVGEN_PROMPT_CACHE: value })).toBe(expected);
+  });
+
+  it('is 0 or 1', () => {
+    const message = 'KVGEN_PROMPT_CACHE must be 0 or 1, got yes';
+    expect(() => wantsPromptCache(fallbacks, { KVGEN_PROMPT_CACHE: 'yes' })).toThrow(new UsageError(message));
+  });
+});
+
+describe('rows', () => {
+  it('name each option once', () => {
+    const names = GENERATE_OPTIONS.flatMap(({ flags }) => flags.split(/[ ,]+/).filter((word) => word.startsWith('-')));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it.each<[string, unknown]>([
+    ['--model', 'stories'],
+    ['--max-tokens', 128],
+    ['--temperature', 0.8],
+    ['--top-k', 40],
+    ['--top-p', 0.95],
+    ['--min-p', 0],
+    ['--repeat-penalty', 1],
+    ['--repeat-last-n', 64],
+    ['--on-full', 'stop'],
+    ['--backend', 'auto'],
+    ['--ctx-size', undefined],
+    ['--seed', undefined],
+  ])('default of %s', (option, fallback) => {
+    expect(row(option).fallback).toBe(fallback);
+  });
+
+  it('take their own defaults', () => {
+    for (const { parse: parseValue, fallback } of GENERATE_OPTIONS) {
+      if (parseValue !== undefined && (typeof fallback === 'number' || typeof fallback === 'string')) {
+        expect(parseValue(String(fallback), undefined)).toBe(fallback);
+      }
+    }
+    for (const { choices, fallback } of GENERATE_OPTIONS) {
+      if (choices !== undefined && fallback !== undefined) expect(choices).toContain(fallback);
+    }
+  });
+});

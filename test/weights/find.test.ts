@@ -1,0 +1,148 @@
+// Where a model is looked for: a path, the package, the user's data, the Hugging Face cache of this machine.
+
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { findModel, listModels, weightBytes } from '../../src/weights/find.js';
+import { expectFailure } from '../support/errors.js';
+import { tempDirs } from '../support/temp-dir.js';
+
+const tempDir = tempDirs();
+let home: string;
+
+beforeEach(() => {
+  home = tempDir();
+  vi.stubEnv('HOME', home);
+  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']) vi.stubEnv(name, undefined);
+});
+afterEach(() => vi.unstubAllEnvs());
+
+function makeModel(...path: string[]): string {
+  const dir = join(...path);
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'config.json'), '{}');
+  return dir;
+}
+
+/** A snapshot as huggingface_hub lays it out; `main`, where given, points to it. */
+function makeSnapshot(hub: string, folder: string, revision: string, main?: string): string {
+  const dir = makeModel(hub, folder, 'snapshots', revision);
+  if (main !== undefined) {
+    mkdirSync(join(hub, folder, 'refs'), { recursive: true });
+    writeFileSync(join(hub, folder, 'refs', 'main'), `${main}\n`);
+  }
+  return dir;
+}
+
+describe('a path', () => {
+  it('is the folder it names', () => {
+    const dir = makeModel(home, 'some', 'model');
+    expect(findModel(dir)).toEqual({ name: 'model', dir, source: 'path' });
+    expect(findModel(`${dir}/`)).toEqual({ name: 'model', dir, source: 'path' });
+  });
+
+  it('that does not exist is refused with what belongs there', async () => {
+    await expectFailure(() => findModel(join(home, 'x', 'none')), join(home, 'x', 'none'), 'config.json and model');
+    writeFileSync(join(home, 'file'), '');
+    await expectFailure(() => findModel(join(home, 'file')), 'not found or not a folder');
+  });
+
+  it('of owner and name may also be a repository in the cache', () => {
+    const hub = join(home, '.cache', 'huggingface', 'hub');
+    const dir = makeSnapshot(hub, 'models--someone--gpt2-tales', 'abc', 'abc');
+    expect(findModel('someone/gpt2-tales')).toEqual({ name: 'someone/gpt2-tales', dir, source: 'hugging face cache' });
+  });
+});
+
+describe('a name', () => {
+  it('is found in the package', () => {
+    expect(findModel('stories')).toMatchObject({ name: 'stories', source: 'package' });
+  });
+
+  it('is found in the user’s data folder', () => {
+    vi.stubEnv('XDG_DATA_HOME', join(home, 'data'));
+    const dir = makeModel(home, 'data', 'kvgen', 'models', 'mine');
+    mkdirSync(join(home, 'data', 'kvgen', 'models', 'empty'));
+    expect(findModel('mine')).toEqual({ name: 'mine', dir, source: 'user' });
+    expect(listModels().filter(({ source }) => source === 'user')).toEqual([{ name: 'mine', dir, source: 'user' }]);
+  });
+
+  it.each([
+    ['models--gpt2', 'gpt2'],
+    ['models--openai-community--gpt2', 'gpt2'],
+    ['models--someone--tales', 'tales'],
+  ])('is found in the Hugging Face cache as %s', (folder, name) => {
+    const dir = makeSnapshot(join(home, '.cache', 'huggingface', 'hub'), folder, 'abc', 'abc');
+    expect(findModel(name)).toEqual({ name, dir, source: 'hugging face cache' });
+  });
+
+  it('prefers the repository of its own name, then openai-community’s', () => {
+    const hub = join(home, '.cache', 'huggingface', 'hub');
+    makeSnapshot(hub, 'models--a--gpt2', '1', '1');
+    const official = makeSnapshot(hub, 'models--openai-community--gpt2', '2', '2');
+    expect(findModel('gpt2').dir).toBe(official);
+    const own = makeSnapshot(hub, 'models--gpt2', '3', '3');
+    expect(findModel('gpt2').dir).toBe(own);
+  });
+
+  it('of a part of a repository’s name is not found', async () => {
+    makeSnapshot(join(home, '.cache', 'huggingface', 'hub'), 'models--a--distilgpt2', '1', '1');
+    await expectFailure(() => findModel('gpt2'), "model 'gpt2' not found");
+  });
+
+  it('that is not found says where it was looked for, and how to get it', async () => {
+    vi.stubEnv('XDG_DATA_HOME', join(home, 'data'));
+    const { message } = await expectFailure(() => findModel('gpt2'), "model 'gpt2' not found in", 'kvgen models');
+    expect(message).toContain(join(home, '.cache', 'huggingface', 'hub'));
+    expect(message).toContain(join(home, 'data', 'kvgen', 'models'));
+    expect(message).toContain('hf download openai-community/gpt2');
+    expect(message).toContain('-m ./gpt2');
+  });
+});
+
+describe('the Hugging Face cache', () => {
+  it.each([
+    ['HF_HUB_CACHE', 'cache', ['cache']],
+    ['HF_HOME', 'hf', ['hf', 'hub']],
+    ['XDG_CACHE_HOME', 'xdg', ['xdg', 'huggingface', 'hub']],
+  ])('is where %s says', (variable, value, path) => {
+    vi.stubEnv(variable, join(home, value));
+    const dir = makeSnapshot(join(home, ...path), 'models--gpt2', 'abc', 'abc');
+    expect(findModel('gpt2').dir).toBe(dir);
+  });
+
+  it('HF_HUB_CACHE wins over HF_HOME', () => {
+    vi.stubEnv('HF_HOME', join(home, 'hf'));
+    vi.stubEnv('HF_HUB_CACHE', join(home, 'hub'));
+    makeSnapshot(join(home, 'hf', 'hub'), 'models--gpt2', 'old', 'old');
+    const dir = makeSnapshot(join(home, 'hub'), 'models--gpt2', 'new', 'new');
+    expect(findModel('gpt2').dir).toBe(dir);
+  });
+
+  it('gives the snapshot of main, else the newest', () => {
+    const hub = join(home, '.cache', 'huggingface', 'hub');
+    const main = makeSnapshot(hub, 'models--gpt2', 'aaa', 'aaa');
+    const other = makeSnapshot(hub, 'models--gpt2', 'bbb');
+    utimesSync(main, 1, 1);
+    expect(findModel('gpt2').dir).toBe(main);
+    writeFileSync(join(hub, 'models--gpt2', 'refs', 'main'), 'gone');
+    expect(findModel('gpt2').dir).toBe(other);
+  });
+
+  it('lists models with owner and name, and nothing else that lies there', () => {
+    const hub = join(home, '.cache', 'huggingface', 'hub');
+    const dir = makeSnapshot(hub, 'models--a--b', '1', '1');
+    makeSnapshot(hub, 'datasets--a--c', '1', '1');
+    mkdirSync(join(hub, 'models--a--d', 'snapshots', '1'), { recursive: true }); // no config.json
+    const found = listModels().filter(({ source }) => source === 'hugging face cache');
+    expect(found).toEqual([{ name: 'a/b', dir, source: 'hugging face cache' }]);
+  });
+});
+
+it('weightBytes counts safetensors files alone', () => {
+  const dir = makeModel(home, 'weights');
+  writeFileSync(join(dir, 'a.safetensors'), new Uint8Array(5));
+  writeFileSync(join(dir, 'b.safetensors'), new Uint8Array(7));
+  writeFileSync(join(dir, 'model.safetensors.index.json'), '{}');
+  expect(weightBytes(dir)).toBe(12);
+});
