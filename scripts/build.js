@@ -25,11 +25,15 @@ const stamp = 'build-stamp';
 export async function build({ log, force = false }) {
   const compiler = join(root, 'node_modules', 'typescript');
   if (!existsSync(join(root, 'src')) || !existsSync(compiler)) {
-    if (existsSync(dist) && !force) return;
+    if (existsSync(dist) && !force) {
+      return;
+    }
     throw new Error('dist/ cannot be built without TypeScript: run "npm install" with development dependencies');
   }
   const wanted = fingerprint(compiler);
-  if (!force && readStamp() === wanted) return;
+  if (!force && readStamp() === wanted) {
+    return;
+  }
   log('kvgen: building dist/');
   compile(compiler, wanted);
 }
@@ -64,7 +68,9 @@ function compile(compiler, wanted) {
     const { bin } = JSON.parse(readFileSync(join(compiler, 'package.json'), 'utf8'));
     const args = [join(compiler, bin.tsc), '-p', join(root, 'tsconfig.json'), '--outDir', join(out, 'new')];
     const { status, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] });
-    if (error !== undefined || status !== 0) throw new Error(`tsc failed (${error?.message ?? `exit ${status}`})`);
+    if (error !== undefined || status !== 0) {
+      throw new Error(`tsc failed (${error?.message ?? `exit ${status}`})`);
+    }
     writeFileSync(join(out, 'new', stamp), wanted);
     replace(join(out, 'new'), join(out, 'old'), wanted);
   } finally {
@@ -74,11 +80,15 @@ function compile(compiler, wanted) {
 
 function replace(fresh, old, wanted) {
   try {
-    if (existsSync(dist)) renameSync(dist, old);
+    if (existsSync(dist)) {
+      renameSync(dist, old);
+    }
     renameSync(fresh, dist);
   } catch (error) {
     // Another build of the same sources may have been faster.
-    if (readStamp() !== wanted) throw error;
+    if (readStamp() !== wanted) {
+      throw error;
+    }
   }
 }
 

@@ -10,7 +10,9 @@ try {
   const { setup } = await import('../dist/cli/setup-command.js');
   const code = await setup({ log });
   // 130 and 143: the person pressed Ctrl-C, and npm is to stop too.
-  if (code > 128) process.exitCode = code;
+  if (code > 128) {
+    process.exitCode = code;
+  }
 } catch (error) {
   log(`kvgen: no native engine (${error instanceof Error ? error.message : error}); "kvgen setup" tries again`);
 }

@@ -187,7 +187,9 @@ describe('start-up', () => {
             : name;
           if (!seen.has(target)) {
             seen.add(target);
-            if (files.includes(target)) visit(target);
+            if (files.includes(target)) {
+              visit(target);
+            }
           }
         }
       };

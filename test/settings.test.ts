@@ -12,7 +12,9 @@ import {
 
 function row(option: string): OptionRow {
   const found = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(option));
-  if (found === undefined) throw new Error(`no option ${option}`);
+  if (found === undefined) {
+    throw new Error(`no option ${option}`);
+  }
   return found;
 }
 
@@ -188,7 +190,9 @@ describe('rows', () => {
       }
     }
     for (const { choices, fallback } of GENERATE_OPTIONS) {
-      if (choices !== undefined && fallback !== undefined) expect(choices).toContain(fallback);
+      if (choices !== undefined && fallback !== undefined) {
+        expect(choices).toContain(fallback);
+      }
     }
   });
 });

@@ -9,7 +9,9 @@ import { describeEngine } from '../native/report.js';
 export async function setup(io: { log(line: string): void }, where: Partial<ProvisionOptions> = {}): Promise<number> {
   const log = (line: string) => io.log(`kvgen: ${line}`);
   const outcome = await interruptible((signal) => provision({ ...where, log, signal }));
-  if (typeof outcome === 'number') return outcome;
+  if (typeof outcome === 'number') {
+    return outcome;
+  }
   log(describeEngine(outcome));
   return outcome.engine === 'native' ? EXIT.ok : EXIT.failure;
 }

@@ -16,12 +16,16 @@ export interface BuildOptions {
 
 /** Throws when the build cannot work, before anything large is downloaded for it. */
 export function checkCompiler(env: NodeJS.ProcessEnv): void {
-  if (findNodeGyp(env) === undefined) throw new Error('no node-gyp found: install npm, which bundles it');
+  if (findNodeGyp(env) === undefined) {
+    throw new Error('no node-gyp found: install npm, which bundles it');
+  }
   const compilers = [env.CXX?.split(' ')[0] ?? 'g++', 'c++', 'clang++'];
   if (!compilers.some((name) => existsSync(name) || findProgram(name, env) !== undefined)) {
     throw new Error('no C++ compiler found on the PATH: install g++ and make');
   }
-  if (findProgram('make', env) === undefined) throw new Error('no make found on the PATH: install it');
+  if (findProgram('make', env) === undefined) {
+    throw new Error('no make found on the PATH: install it');
+  }
 }
 
 /** Builds against `tensorflow/{lib,include}`; the binding ends up as the file `output`. */
@@ -32,7 +36,9 @@ export async function buildBinding(
   options: BuildOptions,
 ): Promise<void> {
   const gyp = findNodeGyp(options.env);
-  if (gyp === undefined) throw new Error('no node-gyp found: install npm, which bundles it');
+  if (gyp === undefined) {
+    throw new Error('no node-gyp found: install npm, which bundles it');
+  }
   const folder = join(dirname(tensorflow), 'build');
   await layOut(packageFolder, tensorflow, folder);
   options.log('building the binding (10 to 30 s)');

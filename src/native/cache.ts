@@ -19,11 +19,19 @@ export interface Cached {
 export async function openCache(folder: string): Promise<void> {
   makeDirectories(folder, 0o700);
   const stats = await lstat(folder);
-  if (!stats.isDirectory()) throw new Error(`${folder}: expected a directory`);
+  if (!stats.isDirectory()) {
+    throw new Error(`${folder}: expected a directory`);
+  }
   const uid = process.getuid?.();
-  if (uid === undefined) return;
-  if (stats.uid !== uid) throw new Error(`${folder}: belongs to user ${stats.uid}, expected ${uid}`);
-  if ((stats.mode & 0o022) !== 0) throw new Error(`${folder}: can be written by others: chmod 700 it`);
+  if (uid === undefined) {
+    return;
+  }
+  if (stats.uid !== uid) {
+    throw new Error(`${folder}: belongs to user ${stats.uid}, expected ${uid}`);
+  }
+  if ((stats.mode & 0o022) !== 0) {
+    throw new Error(`${folder}: can be written by others: chmod 700 it`);
+  }
   await chmod(folder, 0o700);
 }
 
@@ -35,9 +43,13 @@ export async function findCached(
 ): Promise<Cached | undefined> {
   const folder = entryFolder(cache, platform);
   const stats = await lstat(folder).catch(() => undefined);
-  if (stats === undefined) return undefined;
+  if (stats === undefined) {
+    return undefined;
+  }
   const problem = await findProblem(folder);
-  if (typeof problem === 'object') return { folder, record: problem };
+  if (typeof problem === 'object') {
+    return { folder, record: problem };
+  }
   log(`${folder}: ${problem}; removed`);
   await rm(folder, { recursive: true, force: true });
   return undefined;
@@ -45,7 +57,9 @@ export async function findCached(
 
 async function findProblem(folder: string): Promise<NativeRecord | string> {
   const record = readRecord(folder);
-  if (record === undefined) return 'files are missing or have another size than recorded';
+  if (record === undefined) {
+    return 'files are missing or have another size than recorded';
+  }
   const corrupt = await findCorrupt(folder, record);
   return corrupt === undefined ? record : `${corrupt} is not what was recorded`;
 }
@@ -66,7 +80,9 @@ export async function keep(
     });
   } catch (error) {
     // Another install was faster: its engine is as good.
-    if (errorCode(error) === 'ENOTEMPTY' || errorCode(error) === 'EEXIST') return;
+    if (errorCode(error) === 'ENOTEMPTY' || errorCode(error) === 'EEXIST') {
+      return;
+    }
     log(`not kept in the cache: ${errorMessage(error)}`);
   }
 }

@@ -16,7 +16,9 @@ export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>
   try {
     return await work(controller.signal);
   } catch (error) {
-    if (caught !== undefined) return 128 + NUMBERS[caught];
+    if (caught !== undefined) {
+      return 128 + NUMBERS[caught];
+    }
     throw error;
   } finally {
     process.off('SIGINT', onSignal).off('SIGTERM', onSignal);

@@ -31,8 +31,12 @@ export function privateFolder(root: string): string {
 export function npmFolder(root: string): string | undefined {
   for (let folder = root; ; folder = dirname(folder)) {
     const candidate = ownFolder(folder);
-    if (existsSync(join(candidate, 'package.json'))) return candidate;
-    if (dirname(folder) === folder) return undefined;
+    if (existsSync(join(candidate, 'package.json'))) {
+      return candidate;
+    }
+    if (dirname(folder) === folder) {
+      return undefined;
+    }
   }
 }
 

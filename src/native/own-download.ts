@@ -55,7 +55,9 @@ function lookup(packageFolder: string, env: NodeJS.ProcessEnv): NodeJS.ProcessEn
 
 /** The script has no time limit of its own: on a network that swallows packets it would wait for minutes. */
 function stalled(copy: string, seconds: number): string | undefined {
-  if (seconds < FIRST_BYTE_SECONDS || isFilled(join(copy, 'deps'))) return undefined;
+  if (seconds < FIRST_BYTE_SECONDS || isFilled(join(copy, 'deps'))) {
+    return undefined;
+  }
   return `had no answer after ${FIRST_BYTE_SECONDS} s`;
 }
 
@@ -69,7 +71,9 @@ function isFilled(folder: string): boolean {
 
 async function collect(copy: string, target: string): Promise<void> {
   const files = nativeFiles(copy);
-  if (files.length < 2) throw new Error('its install script ended without TensorFlow libraries');
+  if (files.length < 2) {
+    throw new Error('its install script ended without TensorFlow libraries');
+  }
   for (const file of files) {
     await mkdir(dirname(join(target, file)), { recursive: true });
     // Several names lead to one library; the binding asks for the one that is collected here.

@@ -21,9 +21,13 @@ export interface FetchOptions {
 /** The folder of a whole tfjs-node package, without its native parts, that will still be there afterwards. */
 export async function packageFolder(root: string, options: FetchOptions): Promise<string> {
   const npms = npmFolder(root);
-  if (npms !== undefined && !isDependency(root)) return npms;
+  if (npms !== undefined && !isDependency(root)) {
+    return npms;
+  }
   const target = isDependency(root) ? privateFolder(root) : ownFolder(root);
-  if (existsSync(join(target, 'package.json'))) return target;
+  if (existsSync(join(target, 'package.json'))) {
+    return target;
+  }
   const parent = dirname(target);
   await mkdir(parent, { recursive: true });
   await withStage(parent, async (stage) => {
@@ -45,7 +49,9 @@ async function fetchPackage(stage: string, options: FetchOptions): Promise<strin
   const spec = `${TFJS_NODE.name}@${TFJS_NODE.version}`;
   options.log(`fetching ${spec}, which npm left out`);
   const npm = findNpm(options.env);
-  if (npm === undefined) throw new Error(`${spec}: no npm found to fetch it with`);
+  if (npm === undefined) {
+    throw new Error(`${spec}: no npm found to fetch it with`);
+  }
   const child = { env: childEnv(options.env), cwd: stage, signal: options.signal, timeoutSeconds: 300 };
   const pack = ['pack', spec, '--ignore-scripts', '--pack-destination', stage];
   await run(process.execPath, [npm, ...pack], { ...child, name: 'npm pack' });

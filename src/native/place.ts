@@ -21,7 +21,9 @@ export async function place(from: string, to: string, record: NativeRecord): Pro
 }
 
 export async function unplace(from: string, record: NativeRecord): Promise<void> {
-  for (const { path } of record.files) await rm(join(from, path), { force: true });
+  for (const { path } of record.files) {
+    await rm(join(from, path), { force: true });
+  }
 }
 
 async function linkOrCopy(source: string, target: string): Promise<void> {

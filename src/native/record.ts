@@ -42,7 +42,9 @@ export async function writeRecord(folder: string, record: NativeRecord): Promise
 /** The first recorded file whose content is not what was recorded, or undefined. Reads everything. */
 export async function findCorrupt(folder: string, record: NativeRecord): Promise<string | undefined> {
   for (const file of record.files) {
-    if ((await sha256(join(folder, file.path))) !== file.sha256) return file.path;
+    if ((await sha256(join(folder, file.path))) !== file.sha256) {
+      return file.path;
+    }
   }
   return undefined;
 }

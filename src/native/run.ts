@@ -36,8 +36,12 @@ export async function run(command: string, args: readonly string[], options: Run
     });
   }
   const ended = await watch(child, options);
-  if (ended === 'ok') return output;
-  if (options.env.KVGEN_DEBUG === '1') writeSync(STDERR, output);
+  if (ended === 'ok') {
+    return output;
+  }
+  if (options.env.KVGEN_DEBUG === '1') {
+    writeSync(STDERR, output);
+  }
   throw new Error(`${options.name} ${ended}${tellingLine(output)}`);
 }
 
@@ -56,9 +60,13 @@ function watch(child: ChildProcess, options: RunOptions): Promise<string> {
     };
     const timer = setInterval(() => {
       seconds += 1;
-      if (seconds >= options.timeoutSeconds) end(`took longer than ${options.timeoutSeconds} s`);
+      if (seconds >= options.timeoutSeconds) {
+        end(`took longer than ${options.timeoutSeconds} s`);
+      }
       const stalled = options.stalled?.(seconds);
-      if (stalled !== undefined) end(stalled);
+      if (stalled !== undefined) {
+        end(stalled);
+      }
     }, 1000);
     const abort = () => end('was interrupted');
     options.signal?.addEventListener('abort', abort, { once: true });
@@ -69,17 +77,25 @@ function watch(child: ChildProcess, options: RunOptions): Promise<string> {
     };
     child.on('error', (error) => finish(() => reject(error)));
     child.on('close', (code, signal) => {
-      if (options.signal?.aborted) finish(() => reject(options.signal?.reason));
-      else finish(() => resolve(reason ?? (code === 0 ? 'ok' : `failed (${signal ?? `exit ${code}`})`)));
+      if (options.signal?.aborted) {
+        finish(() => reject(options.signal?.reason));
+      } else {
+        finish(() => resolve(reason ?? (code === 0 ? 'ok' : `failed (${signal ?? `exit ${code}`})`)));
+      }
     });
   });
 }
 
 function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+  if (child.pid === undefined) {
+    return;
+  }
   try {
-    if (process.platform === 'win32') child.kill();
-    else process.kill(-child.pid, 'SIGKILL');
+    if (process.platform === 'win32') {
+      child.kill();
+    } else {
+      process.kill(-child.pid, 'SIGKILL');
+    }
   } catch {
     // It ended by itself in the meantime.
   }

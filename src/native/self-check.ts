@@ -28,6 +28,8 @@ export async function selfCheck(
     timeoutSeconds: 120,
   });
   const version = /^tensorflow=(\S+)$/m.exec(output)?.[1];
-  if (version === undefined) throw new Error('the self-check printed no TensorFlow version');
+  if (version === undefined) {
+    throw new Error('the self-check printed no TensorFlow version');
+  }
   return version;
 }

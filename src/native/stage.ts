@@ -20,7 +20,9 @@ export async function withStage<T>(parent: string, work: (stage: string) => Prom
 
 async function sweep(parent: string): Promise<void> {
   for (const name of await readdir(parent)) {
-    if (!name.startsWith(PREFIX)) continue;
+    if (!name.startsWith(PREFIX)) {
+      continue;
+    }
     const stats = await stat(join(parent, name)).catch(() => undefined);
     if (stats !== undefined && Date.now() - stats.mtimeMs > DAY_MS) {
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);

@@ -32,13 +32,17 @@ export function status(root = packageRoot()): Status {
 
 function recorded(folder: string): NativeStatus | undefined {
   const record = readRecord(folder);
-  if (record?.tfjsNode !== TFJS_NODE.version) return undefined;
+  if (record?.tfjsNode !== TFJS_NODE.version) {
+    return undefined;
+  }
   return { engine: 'native', folder, tensorflow: record.tensorflow, source: record.source, checked: true };
 }
 
 /** An engine that tfjs-node's own install script, or a person, put there. */
 function unrecorded(folder: string): NativeStatus | undefined {
-  if (!existsSync(join(folder, BINDING)) || nativeFiles(folder).length < 2) return undefined;
+  if (!existsSync(join(folder, BINDING)) || nativeFiles(folder).length < 2) {
+    return undefined;
+  }
   return { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false };
 }
 

@@ -21,7 +21,9 @@ export async function unpack(archive: string, target: string, options: UnpackOpt
   try {
     for await (const entry of zip.eachEntry()) {
       const relative = options.choose(entry.fileName);
-      if (relative === undefined) continue;
+      if (relative === undefined) {
+        continue;
+      }
       total += entry.uncompressedSize;
       if (total > options.maxBytes) {
         throw new Error(`${entry.fileName}: expected at most ${options.maxBytes} bytes unpacked, found ${total}`);
@@ -39,6 +41,8 @@ export async function unpack(archive: string, target: string, options: UnpackOpt
 
 function insideOf(target: string, relative: string): string {
   const path = resolve(target, relative);
-  if (!path.startsWith(resolve(target) + sep)) throw new Error(`${relative}: leaves the folder it is unpacked to`);
+  if (!path.startsWith(resolve(target) + sep)) {
+    throw new Error(`${relative}: leaves the folder it is unpacked to`);
+  }
   return path;
 }

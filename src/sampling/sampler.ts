@@ -44,8 +44,12 @@ export function argmax(scores: Scores): number {
   let max = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < scores.length; id++) {
     const score = scores[id] as number;
-    if (score <= max) continue;
-    if (Number.isNaN(score)) return -1;
+    if (score <= max) {
+      continue;
+    }
+    if (Number.isNaN(score)) {
+      return -1;
+    }
     best = id;
     max = score;
   }
@@ -61,10 +65,16 @@ function damaged(what: string, id: number): KvgenError {
 /** The best id of the model's own logits; refuses NaN, +∞ and nothing but −∞. */
 function checkedArgmax(logits: Float32Array): number {
   const best = argmax(logits);
-  if (best < 0) throw damaged('NaN', logits.findIndex(Number.isNaN));
+  if (best < 0) {
+    throw damaged('NaN', logits.findIndex(Number.isNaN));
+  }
   const max = logits[best] as number;
-  if (max === Number.POSITIVE_INFINITY) throw damaged('Infinity', best);
-  if (max === Number.NEGATIVE_INFINITY) throw damaged('-Infinity everywhere, first', best);
+  if (max === Number.POSITIVE_INFINITY) {
+    throw damaged('Infinity', best);
+  }
+  if (max === Number.NEGATIVE_INFINITY) {
+    throw damaged('-Infinity everywhere, first', best);
+  }
   return best;
 }
 
@@ -81,7 +91,9 @@ function penalize(scores: Float64Array, ids: readonly number[], options: Samplin
   const { repeatPenalty, frequencyPenalty, presencePenalty } = options;
   for (const [id, count] of countRecent(ids, options.repeatLastN)) {
     const score = scores[id];
-    if (score === undefined) continue;
+    if (score === undefined) {
+      continue;
+    }
     const repeated = score > 0 ? score / repeatPenalty : score * repeatPenalty;
     scores[id] = repeated - count * frequencyPenalty - presencePenalty;
   }
@@ -95,14 +107,24 @@ function makeAdjust(
   const { repeatPenalty, frequencyPenalty, presencePenalty, logitBias } = options;
   const penalties =
     options.repeatLastN !== 0 && (repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0);
-  if (!penalties && logitBias.size === 0 && banned.length === 0) return (logits) => logits;
+  if (!penalties && logitBias.size === 0 && banned.length === 0) {
+    return (logits) => logits;
+  }
   let scores = new Float64Array(0);
   return (logits, ids) => {
-    if (scores.length !== logits.length) scores = new Float64Array(logits.length);
+    if (scores.length !== logits.length) {
+      scores = new Float64Array(logits.length);
+    }
     scores.set(logits);
-    for (const [id, bias] of logitBias) scores[id] = (scores[id] as number) + bias;
-    if (penalties) penalize(scores, ids, options);
-    for (const id of banned) scores[id] = Number.NEGATIVE_INFINITY;
+    for (const [id, bias] of logitBias) {
+      scores[id] = (scores[id] as number) + bias;
+    }
+    if (penalties) {
+      penalize(scores, ids, options);
+    }
+    for (const id of banned) {
+      scores[id] = Number.NEGATIVE_INFINITY;
+    }
     return scores;
   };
 }
@@ -123,14 +145,18 @@ function countToReach(c: Candidates, goal: number): number {
   let sum = 0;
   for (let i = 0; i < c.size; i++) {
     sum += c.weights[i] as number;
-    if (sum >= goal) return i + 1;
+    if (sum >= goal) {
+      return i + 1;
+    }
   }
   return c.size + 1;
 }
 
 function sumOfExp(scores: Scores, max: number): number {
   let sum = 0;
-  for (let id = 0; id < scores.length; id++) sum += Math.exp((scores[id] as number) - max);
+  for (let id = 0; id < scores.length; id++) {
+    sum += Math.exp((scores[id] as number) - max);
+  }
   return sum;
 }
 
@@ -156,7 +182,9 @@ function keepMinP(c: Candidates, scores: Scores, max: number, minP: number): voi
   let kept = 0;
   for (let i = 0; i < c.size; i++) {
     const id = c.ids[i] as number;
-    if (Math.exp((scores[id] as number) - max) >= minP) c.ids[kept++] = id;
+    if (Math.exp((scores[id] as number) - max) >= minP) {
+      c.ids[kept++] = id;
+    }
   }
   c.size = kept;
 }
@@ -166,7 +194,9 @@ function draw(c: Candidates, scores: Scores, max: number, temperature: number, r
   c.ids.subarray(0, c.size).sort();
   const target = random * weigh(c, scores, max, temperature); // below the sum, since random < 1
   let i = 0;
-  for (let sum = c.weights[0] as number; target >= sum; sum += c.weights[i] as number) i++;
+  for (let sum = c.weights[0] as number; target >= sum; sum += c.weights[i] as number) {
+    i++;
+  }
   return c.ids[i] as number;
 }
 
@@ -176,14 +206,25 @@ function makeChoose(options: SamplingOptions): (scores: Scores, best: number, ra
   let c: Candidates = { ids: new Int32Array(0), weights: new Float64Array(0), size: 0 };
   return (scores, best, random) => {
     const vocab = scores.length;
-    if (c.ids.length !== vocab) c = { ids: new Int32Array(vocab), weights: new Float64Array(vocab), size: 0 };
+    if (c.ids.length !== vocab) {
+      c = { ids: new Int32Array(vocab), weights: new Float64Array(vocab), size: 0 };
+    }
     const max = scores[best] as number;
     const ranked = topK > 0 && topK < vocab;
     c.size = ranked ? topK : vocab;
-    if (ranked) selectTop(scores, topK, c.ids);
-    else for (let id = 0; id < vocab; id++) c.ids[id] = id;
-    if (topP < 1) keepTopP(c, scores, max, topP, ranked);
-    if (minP > 0) keepMinP(c, scores, max, minP);
+    if (ranked) {
+      selectTop(scores, topK, c.ids);
+    } else {
+      for (let id = 0; id < vocab; id++) {
+        c.ids[id] = id;
+      }
+    }
+    if (topP < 1) {
+      keepTopP(c, scores, max, topP, ranked);
+    }
+    if (minP > 0) {
+      keepMinP(c, scores, max, minP);
+    }
     return draw(c, scores, max, temperature, random);
   };
 }

@@ -15,8 +15,12 @@ function isWorse(scores: Scores, a: number, b: number): boolean {
 function sink(heap: Int32Array, size: number, root: number, id: number, scores: Scores): void {
   let hole = root;
   for (let child = 2 * hole + 1; child < size; child = 2 * hole + 1) {
-    if (child + 1 < size && isWorse(scores, heap[child + 1] as number, heap[child] as number)) child++;
-    if (!isWorse(scores, heap[child] as number, id)) break;
+    if (child + 1 < size && isWorse(scores, heap[child + 1] as number, heap[child] as number)) {
+      child++;
+    }
+    if (!isWorse(scores, heap[child] as number, id)) {
+      break;
+    }
     heap[hole] = heap[child] as number;
     hole = child;
   }
@@ -25,11 +29,17 @@ function sink(heap: Int32Array, size: number, root: number, id: number, scores: 
 
 /** Writes the ids of the k highest scores into out[0 … k), best first. Takes 1 ≤ k ≤ scores.length; out holds at least k. */
 export function selectTop(scores: Scores, k: number, out: Int32Array): void {
-  for (let id = 0; id < k; id++) out[id] = id;
-  for (let root = (k >> 1) - 1; root >= 0; root--) sink(out, k, root, out[root] as number, scores);
+  for (let id = 0; id < k; id++) {
+    out[id] = id;
+  }
+  for (let root = (k >> 1) - 1; root >= 0; root--) {
+    sink(out, k, root, out[root] as number, scores);
+  }
   let worst = scores[out[0] as number] as number;
   for (let id = k; id < scores.length; id++) {
-    if ((scores[id] as number) <= worst) continue; // an equal score has a lower id already
+    if ((scores[id] as number) <= worst) {
+      continue; // an equal score has a lower id already
+    }
     sink(out, k, 0, id, scores);
     worst = scores[out[0] as number] as number;
   }

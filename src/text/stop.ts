@@ -29,14 +29,18 @@ function addStop(root: Node, stop: string): void {
 function step(root: Node, from: Node, unit: number): Node {
   for (let node: Node | undefined = from; node; node = node.fail) {
     const child = node.next.get(unit);
-    if (child) return child;
+    if (child) {
+      return child;
+    }
   }
   return root;
 }
 
 function buildAutomaton(stops: readonly string[]): Node {
   const root = makeNode(0);
-  for (const stop of stops) addStop(root, stop);
+  for (const stop of stops) {
+    addStop(root, stop);
+  }
   const queue = [root];
   for (const node of queue) {
     for (const [unit, child] of node.next) {
@@ -67,7 +71,9 @@ export class StopMatcher {
 
   /** The text that this piece releases; `stopped` from the match on, after which nothing comes. */
   push(text: string): { text: string; stopped: boolean } {
-    if (this.#stopped) return { text: '', stopped: true };
+    if (this.#stopped) {
+      return { text: '', stopped: true };
+    }
     const pending = this.#held + text;
     for (let i = this.#held.length; i < pending.length; i++) {
       this.#node = step(this.#root, this.#node, pending.charCodeAt(i));

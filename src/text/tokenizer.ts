@@ -90,7 +90,9 @@ async function readJson(file: string): Promise<JsonObject> {
   } catch (error) {
     throw broken(file, `not valid JSON (${errorMessage(error)})`);
   }
-  if (!isObject(value)) throw broken(file, 'expected a JSON object');
+  if (!isObject(value)) {
+    throw broken(file, 'expected a JSON object');
+  }
   return value;
 }
 
@@ -113,10 +115,13 @@ async function readTokenizerJson(file: string): Promise<TokenizerJson> {
     const found = kind === 'BPE' ? `BPE with pre-tokenizer ${preTokenizer?.type ?? 'none'}` : kind;
     throw new KvgenError(`${file}: expected a byte-level BPE tokenizer, got ${found}; use a GPT-2-style model`);
   }
-  if (!isObject(model.vocab) || !Array.isArray(model.merges))
+  if (!isObject(model.vocab) || !Array.isArray(model.merges)) {
     throw broken(file, 'expected model.vocab and model.merges');
+  }
   const added = json.added_tokens ?? [];
-  if (!Array.isArray(added)) throw broken(file, 'expected added_tokens to be an array');
+  if (!Array.isArray(added)) {
+    throw broken(file, 'expected added_tokens to be an array');
+  }
   const optional = { normalizer: null, post_processor: null, decoder: null };
   return { ...optional, ...json, model: { ...model, type: kind }, added_tokens: added } as unknown as TokenizerJson;
 }
@@ -131,8 +136,9 @@ async function fromVocabAndMerges(dir: string, config: JsonObject): Promise<Toke
   const lines = (await readText(join(dir, 'merges.txt'))).split(/\r?\n/);
   const merges = lines.filter((line) => line !== '' && !line.startsWith('#version'));
   const bad = merges.find((line) => !/^\S+ \S+$/u.test(line));
-  if (bad !== undefined)
+  if (bad !== undefined) {
     throw broken(join(dir, 'merges.txt'), `expected two tokens a line, got ${JSON.stringify(bad)}`);
+  }
   const specials = [...new Set([EOS, eosToken(config)])].filter((content) => Object.hasOwn(vocab, content));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, use_regex: true };
   const added = specials.map((content) => ({
@@ -154,10 +160,14 @@ function tokensById(file: string, json: TokenizerJson): string[] {
     }
     tokens[id as number] = token;
   };
-  for (const token in json.model.vocab) put(token, json.model.vocab[token]);
+  for (const token in json.model.vocab) {
+    put(token, json.model.vocab[token]);
+  }
   for (const added of json.added_tokens) {
     put(added?.content, added?.id);
-    if (added.single_word) throw new KvgenError(`${file}: added token ${added.content}: single_word is not supported`);
+    if (added.single_word) {
+      throw new KvgenError(`${file}: added token ${added.content}: single_word is not supported`);
+    }
   }
   return tokens;
 }
@@ -174,9 +184,13 @@ function makeEncoder(file: string, json: TokenizerJson): HubTokenizer {
 
 /** Gives every ByteLevel part of the library's pre-tokenizer the pattern above. */
 function splitAsRust(json: PreTokenizerJson | null, built: object | null): void {
-  if (json?.type === 'ByteLevel') Object.assign(built as object, { pattern: PATTERN });
+  if (json?.type === 'ByteLevel') {
+    Object.assign(built as object, { pattern: PATTERN });
+  }
   const parts = (built as { tokenizers?: object[] } | null)?.tokenizers ?? [];
-  for (const [i, part] of parts.entries()) splitAsRust(json?.pretokenizers?.[i] ?? null, part);
+  for (const [i, part] of parts.entries()) {
+    splitAsRust(json?.pretokenizers?.[i] ?? null, part);
+  }
 }
 
 /** GPT-2's alphabet: each byte as one printable character; here back from character to byte. */

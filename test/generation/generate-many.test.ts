@@ -53,9 +53,15 @@ async function runRows(engine: Engine, asked: readonly Asked[], concurrency: num
   const waiting = [...rows];
   const source: RowSource<Row> = { take: () => waiting.shift(), wait: async () => false };
   for await (const event of generateRows(engine, source, concurrency)) {
-    if ('id' in event) event.request.ids.push(event.id);
-    if ('end' in event) event.request.end = event.end;
-    if ('error' in event) event.request.error = event.error;
+    if ('id' in event) {
+      event.request.ids.push(event.id);
+    }
+    if ('end' in event) {
+      event.request.end = event.end;
+    }
+    if ('error' in event) {
+      event.request.error = event.error;
+    }
   }
   return rows;
 }
@@ -156,7 +162,9 @@ describe('a row that', () => {
   it.each([0, 2])('fails after %i ids says why, and the others go on', async (after) => {
     const broken = new Error('no more');
     const sampler: Sampler = (_, ids) => {
-      if (ids.length === 9 + after) throw broken;
+      if (ids.length === 9 + after) {
+        throw broken;
+      }
       return 1;
     };
     const before = tf.memory().numTensors;
@@ -231,7 +239,9 @@ it('an abort ends every row, and frees all', async () => {
   const before = tf.memory().numTensors;
   const options = { signal: controller.signal, maxTokens: 20 };
   const stopping: Sampler = (_, ids) => {
-    if (ids.length === 12) controller.abort();
+    if (ids.length === 12) {
+      controller.abort();
+    }
     return 1;
   };
   const asked = [1, 2, 0].map((i) => ({ promptIds: PROMPTS[i] as number[], sampler: stopping, options }));
@@ -245,7 +255,9 @@ it('a reader that goes away frees all', async () => {
   const before = tf.memory().numTensors;
   const rows = PROMPTS.map((promptIds) => makeRow(built.eager.engine, { promptIds, sampler: greedy() }));
   for await (const _ of generateRows(built.eager.engine, { take: () => rows.shift(), wait: async () => false }, 3)) {
-    if (rows.length < 4) break;
+    if (rows.length < 4) {
+      break;
+    }
   }
   expect(tf.memory().numTensors).toBe(before);
 });

@@ -154,7 +154,7 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
       const controller = new AbortController();
       const slow = new MockEngine(() => {
         const until = performance.now() + 2;
-        while (performance.now() < until); // as a native call does, this blocks the event loop
+        while (performance.now() < until) {} // as a native call does, this blocks the event loop
         return new Float32Array(256);
       });
       setTimeout(() => controller.abort(), 20);
@@ -185,7 +185,9 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
     const ended = counting();
     await run(ended, PROMPT, { cache });
     const left = counting();
-    for await (const _ of generate(left, greedy(), PROMPT, optionsFor(left, { cache }), newStats())) break;
+    for await (const _ of generate(left, greedy(), PROMPT, optionsFor(left, { cache }), newStats())) {
+      break;
+    }
     const failed = new MockEngine(() => [Number.NaN]);
     await expect(run(failed, PROMPT, { cache })).rejects.toThrow('NaN at id 0');
     for (const engine of [ended, left, failed]) {
@@ -274,7 +276,9 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
       const controller = new AbortController();
       const engine = counting();
       const onPrefill = () => {
-        if (engine.calls.length > 1) controller.abort();
+        if (engine.calls.length > 1) {
+          controller.abort();
+        }
       };
       const options = { cache, nCtx: 6, onFull: 'reprefill' as const, signal: controller.signal, onPrefill };
       const { ids, reason } = await run(engine, PROMPT, { ...options, maxTokens: 99 }, () => 9);
@@ -325,7 +329,7 @@ describe('prefill', () => {
     const controller = new AbortController();
     const engine = new MockEngine(() => {
       const until = performance.now() + 15;
-      while (performance.now() < until);
+      while (performance.now() < until) {}
       return new Float32Array(256);
     }, LONG);
     setTimeout(() => controller.abort(), 5);

@@ -152,7 +152,9 @@ describe('a saved prompt', () => {
 describe('rows of a cache', () => {
   it('come out and go back in, over both segments', () => {
     const cache = engine.newCache();
-    for (const chunk of [range(60), range(40), range(5)]) engine.forward(chunk, cache);
+    for (const chunk of [range(60), range(40), range(5)]) {
+      engine.forward(chunk, cache);
+    }
     const before = engine.numTensors();
     const whole = exportRows(cache, 0, 105);
     const copy = importRows(whole, TINY.n_head);

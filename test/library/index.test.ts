@@ -57,7 +57,9 @@ describe('generate', () => {
     const tokens = generate(...args);
     const found: library.CompletionToken[] = [];
     for (let next = await tokens.next(); ; next = await tokens.next()) {
-      if (next.done === true) return { tokens: found, text: found.map(({ text }) => text).join(''), end: next.value };
+      if (next.done === true) {
+        return { tokens: found, text: found.map(({ text }) => text).join(''), end: next.value };
+      }
       found.push(next.value);
     }
   }

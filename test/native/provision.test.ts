@@ -158,7 +158,9 @@ describe('what can go wrong', () => {
     fake.env.FAKE_PIP = 'hangs';
     const controller = new AbortController();
     const running = fake.provision(root, { signal: controller.signal });
-    while (!fake.asked().includes('--hash')) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (!fake.asked().includes('--hash')) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     controller.abort(new Error('interrupted'));
     await expect(running).rejects.toThrow('interrupted');
     expect(fake.debris()).toEqual([]);

@@ -61,6 +61,8 @@ describe('uniform', () => {
       buckets[bucket] = (buckets[bucket] ?? 0) + 1;
     }
     expect(buckets).toHaveLength(10);
-    for (const count of buckets) expect(Math.abs(count - 1000)).toBeLessThan(130); // more than 4 sigma
+    for (const count of buckets) {
+      expect(Math.abs(count - 1000)).toBeLessThan(130); // more than 4 sigma
+    }
   });
 });

@@ -23,8 +23,11 @@ function frequencies(options: Partial<SamplingOptions>, logits: Float32Array, id
 
 function expectFrequencies(actual: number[], expected: number[]): void {
   for (const [id, p] of expected.entries()) {
-    if (p === 0) expect(actual[id]).toBe(0);
-    else expect(Math.abs((actual[id] as number) - p)).toBeLessThan(0.035); // more than 4 sigma
+    if (p === 0) {
+      expect(actual[id]).toBe(0);
+    } else {
+      expect(Math.abs((actual[id] as number) - p)).toBeLessThan(0.035); // more than 4 sigma
+    }
   }
 }
 
@@ -159,7 +162,9 @@ describe('draws', () => {
   it('takes the n-th draw of the seed at the n-th call, by id order', () => {
     const sampler = makeSampler(PLAIN, 7);
     const even = Float32Array.of(0, 0, 0, 0);
-    for (let n = 0; n < 50; n++) expect(sampler(even, [])).toBe(Math.floor(uniform(7, n) * 4));
+    for (let n = 0; n < 50; n++) {
+      expect(sampler(even, [])).toBe(Math.floor(uniform(7, n) * 4));
+    }
   });
 
   it.each([0, 7, 2 ** 53 - 1])('seed %d gives the same ids again, and other seeds others', (seed) => {
@@ -197,7 +202,9 @@ describe('draws', () => {
     const order = [...logits.keys()].sort((a, b) => (logits[b] as number) - (logits[a] as number));
     const total = order.reduce((sum, id) => sum + Math.exp(logits[id] as number), 0);
     let size = 0;
-    for (let sum = 0; sum < 0.3 * total; size++) sum += Math.exp(logits[order[size] as number] as number);
+    for (let sum = 0; sum < 0.3 * total; size++) {
+      sum += Math.exp(logits[order[size] as number] as number);
+    }
     const kept = new Set(order.slice(0, size));
     const sampler = makeSampler({ ...PLAIN, topP: 0.3 }, 3);
     const drawn = new Set(Array.from({ length: 3000 }, () => sampler(logits, [])));

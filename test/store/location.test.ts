@@ -82,7 +82,9 @@ describe('is refused', () => {
 
   it.each(['kvgen', 'prompts'])('where %s is a link, or a file', (name) => {
     const [cacheDir, elsewhere] = [newDir(), newDir()];
-    if (name === 'prompts') mkdirSync(join(cacheDir, 'kvgen'), { mode: 0o700 });
+    if (name === 'prompts') {
+      mkdirSync(join(cacheDir, 'kvgen'), { mode: 0o700 });
+    }
     const path = name === 'kvgen' ? join(cacheDir, 'kvgen') : join(cacheDir, 'kvgen', 'prompts');
     symlinkSync(elsewhere, path);
     refused(cacheDir).toThrow('expected a directory, found a link');
@@ -96,7 +98,9 @@ it('a home directory given as --cache-dir keeps everything that was there', () =
   mkdirSync(join(project, 'answers'), { recursive: true, mode: 0o755 });
   chmodSync(project, 0o755);
   const theirs = ['README.md', 'answers/block-list.safetensors', 'answers/1234.json'];
-  for (const file of theirs) writeFileSync(join(project, file), 'mine');
+  for (const file of theirs) {
+    writeFileSync(join(project, file), 'mine');
+  }
   const { folder } = open(home);
   keepOne(folder as string);
   evict(folder as string, { maxBytes: 0, maxAgeMs: 0 });

@@ -321,11 +321,14 @@ describe('room', () => {
     store.keep(computed(range(70)));
     const mine = ['notes.txt', 'block-0000.safetensors', '.tmp-1-short'];
     const lost = ['.tmp-77-0123456789abcdef', `${'0'.repeat(32)}.uses`];
-    for (const file of [...mine, ...lost]) writeFileSync(join(folder, file), 'x');
+    for (const file of [...mine, ...lost]) {
+      writeFileSync(join(folder, file), 'x');
+    }
     mkdirSync(join(folder, `${'1'.repeat(32)}.uses`));
     rmSync(join(folder, (parts(folder).find(({ index }) => index === 0) as PartName).file));
-    for (const file of readdirSync(folder))
+    for (const file of readdirSync(folder)) {
       utimesSync(join(folder, file), Date.now() / 1000 - 7200, Date.now() / 1000 - 7200);
+    }
     evict(folder, UNBOUND);
     evict(folder, UNBOUND);
     expect(readdirSync(folder).sort()).toEqual([`${'1'.repeat(32)}.uses`, ...mine].sort());
@@ -335,11 +338,15 @@ describe('room', () => {
 describe('where nothing can be written', () => {
   const asNobody = (run: () => void) => {
     const root = process.geteuid?.() === 0;
-    if (root) process.seteuid?.(65534);
+    if (root) {
+      process.seteuid?.(65534);
+    }
     try {
       run();
     } finally {
-      if (root) process.seteuid?.(0);
+      if (root) {
+        process.seteuid?.(0);
+      }
     }
   };
 
@@ -347,7 +354,9 @@ describe('where nothing can be written', () => {
     const folder = newDir();
     open(folder).store.keep(computed([1, 2]));
     const before = readdirSync(folder);
-    for (const file of before) chmodSync(join(folder, file), 0o444);
+    for (const file of before) {
+      chmodSync(join(folder, file), 0o444);
+    }
     chmodSync(folder, 0o555);
     try {
       asNobody(() => {

@@ -14,6 +14,8 @@ export async function expectFailure(work: () => unknown, ...fragments: string[])
   expect(error).toBeInstanceOf(KvgenError);
   const { message } = error as KvgenError;
   expect(message).not.toMatch(/[\r\n]/);
-  for (const fragment of fragments) expect(message).toContain(fragment);
+  for (const fragment of fragments) {
+    expect(message).toContain(fragment);
+  }
   return error as KvgenError;
 }

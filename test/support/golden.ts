@@ -44,7 +44,9 @@ export function goldenNames(): string[] {
 
 /** max |a − b| / max |b|; NaN counts as infinitely far. */
 export function distance(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  if (a.length !== b.length) {
+    return Number.POSITIVE_INFINITY;
+  }
   let far = 0;
   let max = 0;
   for (let i = 0; i < b.length; i++) {

@@ -81,7 +81,9 @@ export class MockEngine implements Engine {
       throw new Error(`mock engine: ${ids.length} new of ${seen.length} ids, ${this.config.nPositions} positions`);
     }
     this.calls.push({ ids: [...ids], past: mock === null ? null : [...mock.ids] });
-    if (mock !== null) mock.ids = seen;
+    if (mock !== null) {
+      mock.ids = seen;
+    }
     return Float32Array.from(this.#next(seen));
   }
 

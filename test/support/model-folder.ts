@@ -20,7 +20,9 @@ export const TINY = {
 /** For `writeModel`: the tensors of another config than the tiny one. */
 export function randomize(config: typeof TINY): (tensors: Map<string, StoredTensor>) => void {
   return (tensors) => {
-    for (const [name, tensor] of randomTensors(config)) tensors.set(name, tensor);
+    for (const [name, tensor] of randomTensors(config)) {
+      tensors.set(name, tensor);
+    }
   };
 }
 

@@ -47,7 +47,9 @@ export async function run(
   const ids: number[] = [];
   for (;;) {
     const next = await tokens.next();
-    if (next.done === true) return { ids, reason: next.value, stats };
+    if (next.done === true) {
+      return { ids, reason: next.value, stats };
+    }
     ids.push(next.value);
   }
 }

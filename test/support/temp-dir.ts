@@ -9,7 +9,9 @@ import { afterAll } from 'vitest';
 export function tempDirs(): () => string {
   const dirs: string[] = [];
   afterAll(() => {
-    for (const dir of dirs) rmSync(dir, { recursive: true, force: true });
+    for (const dir of dirs) {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
   return () => {
     const dir = mkdtempSync(join(tmpdir(), 'kvgen-test-'));

@@ -46,7 +46,9 @@ describe('Detokenizer', () => {
         for (let id = 0; id < all.length; id++) {
           released += detokenizer.add(id);
           const isWhole = id + 1 === all.length || ((all[id + 1] as number) & 0xc0) !== 0x80;
-          if (isWhole) expect(released).toBe(Buffer.from(all.subarray(0, id + 1)).toString());
+          if (isWhole) {
+            expect(released).toBe(Buffer.from(all.subarray(0, id + 1)).toString());
+          }
         }
         expect(detokenizer.finish()).toBe('');
       }),

@@ -17,7 +17,9 @@ function naive(stops: string[], text: string): { text: string; stopped: boolean 
   for (let end = 1; end <= text.length; end++) {
     const seen = text.slice(0, end);
     const matched = stops.filter((stop) => seen.endsWith(stop)).map((stop) => stop.length);
-    if (matched.length > 0) return { text: seen.slice(0, end - Math.max(...matched)), stopped: true };
+    if (matched.length > 0) {
+      return { text: seen.slice(0, end - Math.max(...matched)), stopped: true };
+    }
   }
   return { text, stopped: false };
 }

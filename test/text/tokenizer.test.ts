@@ -85,9 +85,13 @@ describe('files', () => {
   });
 
   it('vocab.json and merges.txt give the ids of tokenizer.json', async () => {
-    for (const name of ['vocab.json', 'merges.txt']) await put(name, await readFile(join(STORIES, name), 'utf8'));
+    for (const name of ['vocab.json', 'merges.txt']) {
+      await put(name, await readFile(join(STORIES, name), 'utf8'));
+    }
     const tokenizer = await loadTokenizer(dir);
-    for (const { text, stories: ids } of more) expect(tokenizer.encode(text)).toEqual(ids);
+    for (const { text, stories: ids } of more) {
+      expect(tokenizer.encode(text)).toEqual(ids);
+    }
   });
 
   it('reads an old tokenizer.json: no model type, no null fields; holes in the ids; merges as strings', async () => {
@@ -166,7 +170,9 @@ describe('files', () => {
       /tokenizer_config\.json: not valid JSON/,
     ],
   ])('refuses %s in one line', async (_, files, message) => {
-    for (const [name, content] of Object.entries(files)) await put(name, content);
+    for (const [name, content] of Object.entries(files)) {
+      await put(name, content);
+    }
     const error = await loadTokenizer(dir).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(KvgenError);
     expect((error as KvgenError).message).toMatch(message);

@@ -47,7 +47,9 @@ function runBoth(parts: readonly (readonly number[])[], caches?: [KvCache, KvCac
 }
 
 function disposeAll(caches: readonly KvCache[]): void {
-  for (const cache of caches) cache.dispose();
+  for (const cache of caches) {
+    cache.dispose();
+  }
 }
 
 describe('the captured engine gives the logits of the eager one', () => {
@@ -61,7 +63,9 @@ describe('the captured engine gives the logits of the eager one', () => {
 
   it('after a truncation and on a fork', () => {
     const caches = runBoth([IDS.slice(0, 200), IDS.slice(200, 210)]);
-    for (const cache of caches) cache.truncate(150);
+    for (const cache of caches) {
+      cache.truncate(150);
+    }
     runBoth([[5], [6, 7]], caches);
     const forks: [KvCache, KvCache] = [caches[0].fork(), caches[1].fork()];
     disposeAll(caches);
@@ -108,7 +112,9 @@ describe('the choice', () => {
     const config = { ...TINY, vocab_size: 2, n_positions: 3, eos_token_id: 1 };
     const folder = writeModel(tempDir(), { config, tensors: randomize(config) });
     const model = await open(folder, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
-    for (const phase of ['decode', 'rows', 'batch'] as const) model.engine.prepare?.(phase, 1);
+    for (const phase of ['decode', 'rows', 'batch'] as const) {
+      model.engine.prepare?.(phase, 1);
+    }
     expect(model.engine.name).toBe('graph');
     model.dispose();
   });

@@ -55,7 +55,9 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
     const counts: number[] = [];
     const stats = newStats();
     const options = optionsFor(model.engine, { cache, maxTokens: 12 });
-    for await (const _ of generate(model.engine, greedy(), PROMPT, options, stats)) counts.push(numTensors() - start);
+    for await (const _ of generate(model.engine, greedy(), PROMPT, options, stats)) {
+      counts.push(numTensors() - start);
+    }
     expectConstant(counts, 12);
     expect(stats.numTensors?.map((count) => count - start)).toEqual([counts[0], counts[0]]);
     expect(numTensors()).toBe(start);
@@ -79,7 +81,9 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
 
   it('keeps none when the reader leaves early', async () => {
     const options = optionsFor(model.engine, { cache, maxTokens: 12 });
-    for await (const _ of generate(model.engine, greedy(), PROMPT, options, newStats())) break;
+    for await (const _ of generate(model.engine, greedy(), PROMPT, options, newStats())) {
+      break;
+    }
     expect(numTensors()).toBe(start);
   });
 
@@ -204,7 +208,9 @@ describe('loading', () => {
   it('frees what it has when it is aborted', async () => {
     const controller = new AbortController();
     const onProgress = (done: number) => {
-      if (done === 9) controller.abort(new Error('stopped by a test'));
+      if (done === 9) {
+        controller.abort(new Error('stopped by a test'));
+      }
     };
     const opening = open(writeModel(tempDir()), { signal: controller.signal, onProgress });
     await expect(opening).rejects.toThrow('stopped by a test');

@@ -51,7 +51,9 @@ function together(caches: readonly KvCache[]): KvCache {
 }
 
 function disposeAll(caches: readonly KvCache[]): void {
-  for (const cache of caches) cache.dispose();
+  for (const cache of caches) {
+    cache.dispose();
+  }
 }
 
 /** Runs a step of all together and of each alone, which gives the same logits. */
@@ -76,7 +78,9 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     const batch = together(caches);
     const lengths = PROMPTS.map(({ length }) => length);
     expect([batch.length, batch.lengths, batch.padding]).toEqual([40, lengths, [37, 0, 31]]);
-    for (let step = 0; step < 200; step++) expectStep(model.engine, batch, caches, step);
+    for (let step = 0; step < 200; step++) {
+      expectStep(model.engine, batch, caches, step);
+    }
     expect([batch.length, batch.padding]).toEqual([240, [37, 0, 31]]);
     expect(batch.lengths).toEqual(caches.map(({ length }) => length));
     disposeAll([batch, ...caches]);
@@ -89,7 +93,9 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     const fork = batch.fork();
     expect([fork.lengths, fork.padding]).toEqual([batch.lengths, batch.padding]);
     batch.dispose();
-    for (let step = 1; step < 4; step++) expectStep(model.engine, fork, caches, step);
+    for (let step = 1; step < 4; step++) {
+      expectStep(model.engine, fork, caches, step);
+    }
     disposeAll([fork, ...caches]);
   });
 
@@ -101,7 +107,9 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     const again = KvCache.gather([{ cache: batch, rows: [2, 0, 2] }]);
     expect([again.length, again.padding]).toEqual([10, [0, 6, 0]]); // no longer than the longest that is left
     const others = [c, a, c.fork()];
-    for (let step = 1; step < 4; step++) expectStep(model.engine, again, others, step);
+    for (let step = 1; step < 4; step++) {
+      expectStep(model.engine, again, others, step);
+    }
     disposeAll([batch, again, ...caches, ...others]);
   });
 

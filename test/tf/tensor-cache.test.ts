@@ -27,7 +27,9 @@ beforeEach(() => {
   before = tf.memory().numTensors;
 });
 afterEach(() => {
-  for (const cache of caches) cache.dispose();
+  for (const cache of caches) {
+    cache.dispose();
+  }
   caches = [];
   expect(tf.memory().numTensors).toBe(before);
 });
@@ -35,7 +37,9 @@ afterEach(() => {
 function cacheOf(ids: readonly number[]): KvCache {
   const cache = model.engine.newCache();
   caches.push(cache);
-  if (ids.length > 0) model.engine.forward(ids, cache);
+  if (ids.length > 0) {
+    model.engine.forward(ids, cache);
+  }
   return cache;
 }
 
@@ -144,7 +148,9 @@ describe('over many tokens', () => {
       const logits = model.engine.forward(MANY.slice(i, i + 1), cache);
       expect([cache.length, cache.byteSize]).toEqual([i + 1, (i + 1) * BYTES_PER_POSITION]);
       expect(tf.memory().numTensors).toBe(count);
-      if (i % 32 === 0 || i % 128 < 3 || i > 297) expectParity(logits, fresh(MANY.slice(0, i + 1)));
+      if (i % 32 === 0 || i % 128 < 3 || i > 297) {
+        expectParity(logits, fresh(MANY.slice(0, i + 1)));
+      }
     }
   });
 
@@ -169,8 +175,12 @@ describe('over many tokens', () => {
     model.engine.forward(MANY.slice(150, 260), origin);
     model.engine.forward(MANY.slice(260, 270), origin);
     const fork = forkOf(origin);
-    for (const id of [1, 2, 3]) model.engine.forward([id], fork);
-    for (const id of [4, 5]) model.engine.forward([id], origin);
+    for (const id of [1, 2, 3]) {
+      model.engine.forward([id], fork);
+    }
+    for (const id of [4, 5]) {
+      model.engine.forward([id], origin);
+    }
     const past = MANY.slice(0, 270);
     expectParity(model.engine.forward([9], origin), fresh([...past, 4, 5, 9]));
     origin.dispose();

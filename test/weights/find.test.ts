@@ -13,7 +13,9 @@ let home: string;
 beforeEach(() => {
   home = tempDir();
   vi.stubEnv('HOME', home);
-  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']) vi.stubEnv(name, undefined);
+  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']) {
+    vi.stubEnv(name, undefined);
+  }
 });
 afterEach(() => vi.unstubAllEnvs());
 

@@ -43,7 +43,9 @@ const weights = (dir: string) => join(dir, 'model.safetensors');
 function writeShards(dir: string, map: Record<string, string>, shards: Record<string, Tensors>): string {
   writeFileSync(join(dir, 'config.json'), JSON.stringify(TINY));
   writeFileSync(join(dir, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: map }));
-  for (const [name, tensors] of Object.entries(shards)) writeSafetensors(join(dir, name), tensors);
+  for (const [name, tensors] of Object.entries(shards)) {
+    writeSafetensors(join(dir, name), tensors);
+  }
   return dir;
 }
 
@@ -123,7 +125,9 @@ describe('equal weights give equal logits', () => {
 function reverse(tensors: Tensors): void {
   const all = [...tensors].reverse();
   tensors.clear();
-  for (const [name, tensor] of all) tensors.set(name, tensor);
+  for (const [name, tensor] of all) {
+    tensors.set(name, tensor);
+  }
 }
 
 describe('files that are missing or cut', () => {

@@ -108,7 +108,9 @@ describe('each row is what generate makes of it alone', () => {
     );
     expect(new Set(shared).size).toBe(1);
     expect(results[0].prompt_tokens_detail).toHaveLength(results[0].prompt_tokens);
-    for (const { first_token_ms, prompt_ms } of results) expect(first_token_ms).toBeGreaterThanOrEqual(prompt_ms);
+    for (const { first_token_ms, prompt_ms } of results) {
+      expect(first_token_ms).toBeGreaterThanOrEqual(prompt_ms);
+    }
   });
 
   it('a row without a cache runs op by op, and says so', async () => {
@@ -309,7 +311,9 @@ describe('pipes', () => {
     let taken = 0;
     const feed = async () => {
       while (taken < 200 && running.child.exitCode === null) {
-        if (!running.child.stdin.write(row)) await new Promise((resolve) => running.child.stdin.once('drain', resolve));
+        if (!running.child.stdin.write(row)) {
+          await new Promise((resolve) => running.child.stdin.once('drain', resolve));
+        }
         taken++;
       }
     };

@@ -188,7 +188,9 @@ describe('the other forms', () => {
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is the point
     expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f]/);
     const chart = stdout.slice(stdout.indexOf('▲'));
-    for (const symbol of ['●', '○']) expect(chart.split(symbol).length).toBeGreaterThan(10);
+    for (const symbol of ['●', '○']) {
+      expect(chart.split(symbol).length).toBeGreaterThan(10);
+    }
     expect(chart).toMatch(/\n +0 +6 +12\n$/);
   });
 

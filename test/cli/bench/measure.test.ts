@@ -19,7 +19,9 @@ function mockEngine(): MockEngine {
 
 async function run(engine: MockEngine, args: Parameters<typeof benchPoints>[0], options: Partial<MeasureOptions> = {}) {
   const results: Result[] = [];
-  for await (const result of measure(engine, benchPoints(args, 600), { ...OPTIONS, ...options })) results.push(result);
+  for await (const result of measure(engine, benchPoints(args, 600), { ...OPTIONS, ...options })) {
+    results.push(result);
+  }
   return results;
 }
 
@@ -56,7 +58,9 @@ it('the same ids at the same positions, decided by the seed', async () => {
     await run(engine, { promptTokens: [50], genTokens: 3, depth: [20], cachedOnly: false }, { seed });
     const sequences = engine.calls.map(({ ids, past }) => [...(past ?? []), ...ids]);
     const longest = sequences.reduce((a, b) => (b.length > a.length ? b : a));
-    for (const sequence of sequences) expect(sequence).toEqual(longest.slice(0, sequence.length));
+    for (const sequence of sequences) {
+      expect(sequence).toEqual(longest.slice(0, sequence.length));
+    }
     return longest;
   };
   const [once, again, other] = [await idsAt(5), await idsAt(5), await idsAt(6)];
