@@ -516,6 +516,32 @@ function throwFirst(conflicts: readonly Conflict[]): void {
   }
 }
 
+export interface Limits {
+  readonly maxBytes: number;
+  readonly maxAgeMs: number;
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** How much may be kept on disk, and for how long. @throws UsageError for what is no number */
+export function readLimits(env: NodeJS.ProcessEnv): Limits {
+  return {
+    maxBytes: readLimit(env, 'KVGEN_CACHE_MAX_BYTES', 2 ** 31, /^\d+$/, 'a whole number of bytes'),
+    maxAgeMs: DAY_MS * readLimit(env, 'KVGEN_CACHE_MAX_AGE_DAYS', 30, /^\d+(\.\d+)?$/, 'a number of days'),
+  };
+}
+
+function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form: RegExp, expected: string): number {
+  const { [name]: value = '' } = env;
+  if (value === '') {
+    return fallback;
+  }
+  if (!form.test(value) || !Number.isFinite(Number(value))) {
+    throw new UsageError(`${name} must be ${expected}, got ${JSON.stringify(value)}`);
+  }
+  return Number(value);
+}
+
 /**
  * Are prompts kept? `--no-cache` overrides the environment.
  * @throws UsageError when the environment says neither yes nor no

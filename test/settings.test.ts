@@ -7,6 +7,7 @@ import {
   GENERATE_OPTIONS,
   type GenerateArgs,
   type OptionRow,
+  readLimits,
   wantsPromptCache,
 } from '../src/settings.js';
 
@@ -157,6 +158,23 @@ describe('KVGEN_PROMPT_CACHE', () => {
   it('is 0 or 1', () => {
     const message = 'KVGEN_PROMPT_CACHE must be 0 or 1, got yes';
     expect(() => wantsPromptCache(fallbacks, { KVGEN_PROMPT_CACHE: 'yes' })).toThrow(new UsageError(message));
+  });
+});
+
+describe('limits of what is kept on disk', () => {
+  it('have defaults and come from the environment', () => {
+    expect(readLimits({})).toEqual({ maxBytes: 2147483648, maxAgeMs: 30 * 86_400_000 });
+    const env = { KVGEN_CACHE_MAX_BYTES: '1000', KVGEN_CACHE_MAX_AGE_DAYS: '0.5' };
+    expect(readLimits(env)).toEqual({ maxBytes: 1000, maxAgeMs: 43_200_000 });
+    expect(readLimits({ KVGEN_CACHE_MAX_BYTES: '' }).maxBytes).toBe(2147483648);
+  });
+
+  it.each([
+    ['KVGEN_CACHE_MAX_BYTES', '2G', 'a whole number of bytes'],
+    ['KVGEN_CACHE_MAX_BYTES', '-1', 'a whole number of bytes'],
+    ['KVGEN_CACHE_MAX_AGE_DAYS', 'x', 'a number of days'],
+  ])('%s=%s is refused', (name, value, what) => {
+    expect(() => readLimits({ [name]: value })).toThrow(new UsageError(`${name} must be ${what}, got "${value}"`));
   });
 });
 

@@ -1,9 +1,8 @@
 // `kvgen cache`: what is saved on disk, and how to get rid of it. Loads no TensorFlow.
 
 import { EXIT, KvgenError, UsageError } from '../errors.js';
-import type { CacheArgs } from '../settings.js';
+import { type CacheArgs, readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
-import { readLimits } from '../store/limits.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
 import type { Invocation } from './commands.js';

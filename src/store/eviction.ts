@@ -4,10 +4,10 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Limits } from '../settings.js';
 import { ANSWER } from './answer-names.js';
 import { removeFile, statFile, TEMPORARY } from './files.js';
 import { REMEMBERED } from './fingerprint.js';
-import type { Limits } from './limits.js';
 import { type PartName, parseName } from './names.js';
 import { USES, usesFile } from './uses.js';
 

@@ -3,9 +3,8 @@
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { UsageError } from '../../src/errors.js';
+import { readLimits } from '../../src/settings.js';
 import { AnswerStore, type StoredAnswer } from '../../src/store/answers.js';
-import { readLimits } from '../../src/store/limits.js';
 import { listAnswers } from '../../src/store/list.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -72,22 +71,5 @@ describe('answers', () => {
     writeFileSync(join(folder, file), 'x');
     expect(store.find('q')).toBeUndefined();
     expect(readdirSync(folder)).toEqual([file]);
-  });
-});
-
-describe('limits', () => {
-  it('have defaults and come from the environment', () => {
-    expect(readLimits({})).toEqual({ maxBytes: 2147483648, maxAgeMs: 30 * 86_400_000 });
-    const env = { KVGEN_CACHE_MAX_BYTES: '1000', KVGEN_CACHE_MAX_AGE_DAYS: '0.5' };
-    expect(readLimits(env)).toEqual({ maxBytes: 1000, maxAgeMs: 43_200_000 });
-    expect(readLimits({ KVGEN_CACHE_MAX_BYTES: '' }).maxBytes).toBe(2147483648);
-  });
-
-  it.each([
-    ['KVGEN_CACHE_MAX_BYTES', '2G', 'a whole number of bytes'],
-    ['KVGEN_CACHE_MAX_BYTES', '-1', 'a whole number of bytes'],
-    ['KVGEN_CACHE_MAX_AGE_DAYS', 'x', 'a number of days'],
-  ])('%s=%s is refused', (name, value, what) => {
-    expect(() => readLimits({ [name]: value })).toThrow(new UsageError(`${name} must be ${what}, got "${value}"`));
   });
 });

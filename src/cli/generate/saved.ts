@@ -2,10 +2,9 @@
 
 import { KvgenError } from '../../errors.js';
 import { SavedPrompts } from '../../generation/saved-prompts.js';
-import { type StoreArgs, wantsPromptCache } from '../../settings.js';
+import { readLimits, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import { AnswerStore } from '../../store/answers.js';
 import { fileState, fingerprint } from '../../store/fingerprint.js';
-import { readLimits } from '../../store/limits.js';
 import { openStore, type StoreKind, storeRoot } from '../../store/location.js';
 import { PromptStore } from '../../store/prompts.js';
 import { alignedFloat32 } from '../../weights/aligned.js';
