@@ -451,69 +451,9 @@ export const BENCH_OPTIONS: readonly OptionRow[] = [
   COLOR,
 ];
 
-/** Exit 2, by name, for what cannot go together. */
-export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
-  throwFirst([
-    [!args.cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
-    [!args.cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
-    [!args.cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
-    [(args.samples ?? 1) > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
-    [
-      (args.seed ?? 0) > Number.MAX_SAFE_INTEGER - ((args.samples ?? 1) - 1),
-      '--seed: seed + samples − 1 must be at most 2^53−1',
-    ],
-    [args.json && args.jsonl, '--json cannot go with --jsonl'],
-    [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
-    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
-    ...promptConflicts(args, prompt),
-  ]);
-}
-
 /** The arguments of a row that says nothing but its prompt. */
 export function batchDefaults({ concurrency, ...args }: BatchArgs): GenerateArgs {
   return { ...args, json: true, jsonl: false, stream: true, separator: '', answerCache: false, verifyCache: false };
-}
-
-/** Exit 2, by name, for what cannot go together in batch. */
-export function checkBatchArgs(args: BatchArgs): void {
-  checkGenerateArgs(batchDefaults(args), undefined);
-}
-
-/** Exit 2, by name, for what cannot go together in score. */
-export function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
-  const { choices, choicesFile, perplexity, stride, perDocument, file, promptIds } = args;
-  const given = [choices, choicesFile, perplexity].filter((value) => value !== undefined).length;
-  const isText = perplexity !== undefined;
-  throwFirst([
-    [given !== 1, 'expected one of --choices, --choices-file and --perplexity'],
-    [isText && (prompt ?? file ?? promptIds) !== undefined, '--perplexity cannot go with a prompt'],
-    [isText && args.promptCache === true, '--prompt-cache is for choices: a text is not kept'],
-    [!isText && stride !== undefined, '--stride needs --perplexity'],
-    [!isText && perDocument, '--per-document needs --perplexity'],
-    ...promptConflicts(args, prompt),
-    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
-  ]);
-}
-
-type Conflict = readonly [holds: boolean, message: string];
-
-/** A prompt comes from one place. */
-function promptConflicts(
-  { file, promptIds }: Pick<GenerateArgs, 'file' | 'promptIds'>,
-  prompt: string | undefined,
-): Conflict[] {
-  return [
-    [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
-    [promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
-    [promptIds !== undefined && file !== undefined, '--prompt-ids cannot go with --file'],
-  ];
-}
-
-function throwFirst(conflicts: readonly Conflict[]): void {
-  const conflict = conflicts.find(([holds]) => holds);
-  if (conflict !== undefined) {
-    throw new UsageError(conflict[1]);
-  }
 }
 
 export interface Limits {

@@ -1,15 +1,9 @@
 // The option tables: every value that a row takes, and the exact words of those it does not.
 
 import { describe, expect, it } from 'vitest';
+import { checkGenerateArgs } from '../src/cli/generate/conflicts.js';
 import { UsageError } from '../src/errors.js';
-import {
-  checkGenerateArgs,
-  GENERATE_OPTIONS,
-  type GenerateArgs,
-  type OptionRow,
-  readLimits,
-  wantsPromptCache,
-} from '../src/settings.js';
+import { GENERATE_OPTIONS, type GenerateArgs, type OptionRow, readLimits, wantsPromptCache } from '../src/settings.js';
 
 function row(option: string): OptionRow {
   const found = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(option));

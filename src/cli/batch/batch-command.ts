@@ -6,12 +6,13 @@ import { completeRows } from '../../completion/complete-many.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../../errors.js';
 import type { Model } from '../../library/model.js';
 import { randomSeed } from '../../sampling/random.js';
-import { type BatchArgs, batchDefaults, checkBatchArgs, type GenerateArgs } from '../../settings.js';
+import { type BatchArgs, batchDefaults, type GenerateArgs } from '../../settings.js';
 import { idsWithoutToken } from '../../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import type { Backend } from '../../tf/backend.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../commands.js';
+import { checkGenerateArgs } from '../generate/conflicts.js';
 import { InOrder } from '../generate/in-order.js';
 import { openEverything } from '../generate/open.js';
 import { checkStops, preparePrompt } from '../generate/prepare.js';
@@ -33,7 +34,7 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   const args = invocation.options as BatchArgs;
   const defaults = batchDefaults(args);
   const [path = '-'] = words;
-  checkBatchArgs(args);
+  checkGenerateArgs(defaults, undefined);
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
   if (words.length === 0 && terminal.stdinIsTerminal) {

@@ -2,13 +2,8 @@
 // snake_case; what is wrong with a row is said in the row's own words. Knows nothing of models or streams.
 
 import { KvgenError, UsageError } from '../../errors.js';
-import {
-  BATCH_OPTIONS,
-  checkGenerateArgs,
-  GENERATE_OPTIONS,
-  type GenerateArgs,
-  type OptionRow,
-} from '../../settings.js';
+import { BATCH_OPTIONS, GENERATE_OPTIONS, type GenerateArgs, type OptionRow } from '../../settings.js';
+import { checkGenerateArgs } from '../generate/conflicts.js';
 
 /** A row that can be run. */
 export interface BatchRow {

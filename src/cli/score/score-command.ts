@@ -7,11 +7,12 @@ import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
 import { Sequence } from '../../generation/sequence.js';
 import { checkIds, checkVocabulary, type Model } from '../../library/model.js';
-import { checkScoreArgs, type ScoreArgs } from '../../settings.js';
+import type { ScoreArgs } from '../../settings.js';
 import { encodePrompt } from '../../text/prompt-ids.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../commands.js';
+import { promptConflicts, throwFirst } from '../generate/conflicts.js';
 import { openEverything } from '../generate/open.js';
 import { contextSize, decode } from '../generate/prepare.js';
 import { missLine } from '../generate/report-cache.js';
@@ -59,6 +60,22 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
     model.dispose();
   }
   return EXIT.ok;
+}
+
+/** Exit 2, by name, for what cannot go together. */
+function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
+  const { choices, choicesFile, perplexity, stride, perDocument, file, promptIds } = args;
+  const given = [choices, choicesFile, perplexity].filter((value) => value !== undefined).length;
+  const isText = perplexity !== undefined;
+  throwFirst([
+    [given !== 1, 'expected one of --choices, --choices-file and --perplexity'],
+    [isText && (prompt ?? file ?? promptIds) !== undefined, '--perplexity cannot go with a prompt'],
+    [isText && args.promptCache === true, '--prompt-cache is for choices: a text is not kept'],
+    [!isText && stride !== undefined, '--stride needs --perplexity'],
+    [!isText && perDocument, '--per-document needs --perplexity'],
+    ...promptConflicts(args, prompt),
+    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
+  ]);
 }
 
 async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonly string[]> {
