@@ -124,6 +124,11 @@ describe('layers', () => {
     expect(wrong.map(arrow)).toEqual([]);
   });
 
+  it('the table of commands is imported by nothing that it names', () => {
+    expect([...reachable('cli/commands.ts')]).toContain('cli/completion-command.ts');
+    expect([...reachable('cli/commands.ts')]).not.toContain('cli/commands.ts');
+  });
+
   it('none below the shell goes around in a circle', () => {
     const circles = files.filter((file) => layerOf(file)?.name !== 'shell' && reachable(file).has(file));
     expect(circles).toEqual([]);

@@ -5,7 +5,7 @@ import { type CacheArgs, readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './shell/command.js';
 import { printTable } from './shell/table.js';
 import { printable, type Terminal } from './shell/terminal.js';
 

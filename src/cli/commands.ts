@@ -8,37 +8,10 @@ import {
   COLOR,
   DOCTOR_OPTIONS,
   GENERATE_OPTIONS,
-  type OptionRow,
   SCORE_OPTIONS,
   TOKENIZE_OPTIONS,
 } from '../settings.js';
-import type { Terminal } from './shell/terminal.js';
-
-export interface Invocation {
-  /** What is no option. */
-  readonly words: readonly string[];
-  /** The word came after `--`: it is text, whatever it looks like. */
-  readonly literal: boolean;
-  readonly options: object;
-  readonly terminal: Terminal;
-  /** Aborted by Ctrl-C and SIGTERM. */
-  readonly signal: AbortSignal;
-  usage(): string;
-}
-
-/** Returns the exit code. */
-export type Run = (invocation: Invocation) => Promise<number>;
-
-export interface CommandRow {
-  readonly name: string;
-  readonly description: string;
-  readonly usage: string;
-  readonly maxWords: number;
-  readonly options: readonly OptionRow[];
-  readonly examples: readonly string[];
-  readonly notes: string;
-  readonly load: () => Promise<Run>;
-}
+import type { CommandRow } from './shell/command.js';
 
 const GENERATE: CommandRow = {
   name: 'generate',
@@ -93,6 +66,7 @@ share among these choices. With --prompt-cache a long prompt is computed once fo
     description: 'Many prompts in one run: a JSON object a line in, and one out for each, in the same order.',
     usage: '[options] [file]',
     maxWords: 1,
+    takesFiles: true,
     options: BATCH_OPTIONS,
     examples: ['kvgen batch prompts.jsonl > texts.jsonl', 'kvgen batch -n 32 --temp 0 < prompts.jsonl | jq -r .text'],
     notes: `
@@ -127,7 +101,8 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
   {
     name: 'cache',
     description: 'The prompts and answers that --prompt-cache and --answer-cache have saved.',
-    usage: '<ls|show|rm|clear|prune|path> [options] [id...]',
+    actions: ['ls', 'show', 'rm', 'clear', 'prune', 'path'],
+    usage: '[options] [id...]',
     maxWords: 1000,
     options: CACHE_OPTIONS,
     examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear'],
@@ -178,11 +153,12 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
   {
     name: 'completion',
     description: 'Print a completion script for a shell.',
-    usage: '<bash|zsh>',
+    actions: ['bash', 'zsh'],
+    usage: '',
     maxWords: 1,
     options: [],
     examples: ['kvgen completion bash >> ~/.bashrc', 'kvgen completion zsh > ~/.zfunc/_kvgen'],
     notes: '',
-    load: async () => (await import('./completion-command.js')).completionCommand,
+    load: async () => (await import('./completion-command.js')).completionCommand(COMMANDS),
   },
 ];

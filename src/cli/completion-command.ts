@@ -2,20 +2,19 @@
 
 import { EXIT, UsageError } from '../errors.js';
 import type { OptionRow } from '../settings.js';
-import { COMMANDS, type CommandRow, type Invocation } from './commands.js';
+import type { CommandRow, Run } from './shell/command.js';
 
-export async function completionCommand({ words, terminal }: Invocation): Promise<number> {
-  const [shell] = words;
-  if (shell !== 'bash' && shell !== 'zsh') {
-    throw new UsageError(`completion: expected bash or zsh, got ${shell ?? 'nothing'}`);
-  }
-  await terminal.write(shell === 'bash' ? bashScript() : zshScript());
-  return EXIT.ok;
-}
+/** The first is the one that needs no name. */
+type Commands = readonly [CommandRow, ...CommandRow[]];
 
-/** The words that a command takes first, from its usage: `<bash|zsh>`. */
-function shells(row: CommandRow): string[] {
-  return row.usage.match(/^<([\w|]+)>/)?.[1]?.split('|') ?? [];
+export function completionCommand(commands: Commands): Run {
+  return async ({ words: [shell], terminal }) => {
+    if (shell !== 'bash' && shell !== 'zsh') {
+      throw new UsageError(`completion: expected bash or zsh, got ${shell ?? 'nothing'}`);
+    }
+    await terminal.write(shell === 'bash' ? bashScript(commands) : zshScript(commands));
+    return EXIT.ok;
+  };
 }
 
 /** Long and short forms, as typed. */
@@ -23,27 +22,27 @@ function flags(options: readonly OptionRow[]): string[] {
   return [...options.flatMap((row) => row.flags.match(/--?[\w-]+(?=[ ,]|$)/g) ?? []), '--help', '--version'];
 }
 
-function bashScript(): string {
-  const cases = COMMANDS.map(
-    (row) => `    ${row.name}) words="${[...flags(row.options), ...shells(row)].join(' ')}" ;;`,
+function bashScript(commands: Commands): string {
+  const cases = commands.map(
+    (row) => `    ${row.name}) words="${[...flags(row.options), ...(row.actions ?? [])].join(' ')}" ;;`,
   );
-  const values = choices().map(
+  const values = choices(commands).map(
     ({ flag, words }) => `    ${flag}) COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$cur")); return ;;`,
   );
   return `# bash completion for kvgen
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
-    ${pathFlags().join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    ${pathFlags(commands).join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     -m|--model) COMPREPLY=($(compgen -W "stories" -- "$cur") $(compgen -d -- "$cur")); return ;;
 ${values.join('\n')}
   esac
   case \${COMP_WORDS[1]} in
 ${cases.join('\n')}
-    *) words="${flags(COMMANDS[0].options).join(' ')}" ;;
+    *) words="${flags(commands[0].options).join(' ')}" ;;
   esac
   [[ \${COMP_WORDS[1]} == batch && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
-  [[ $COMP_CWORD -eq 1 ]] && words="$words ${COMMANDS.map(({ name }) => name).join(' ')}"
+  [[ $COMP_CWORD -eq 1 ]] && words="$words ${commands.map(({ name }) => name).join(' ')}"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
 complete -o filenames -F _kvgen kvgen
@@ -51,21 +50,21 @@ complete -o filenames -F _kvgen kvgen
 }
 
 /** Of all commands, the options whose values are files. */
-function pathFlags(): string[] {
-  const rows = COMMANDS.flatMap(({ options }) => options).filter((row) => row.flags.includes('<path>'));
+function pathFlags(commands: Commands): string[] {
+  const rows = commands.flatMap(({ options }) => options).filter((row) => row.flags.includes('<path>'));
   return [...new Set(rows.flatMap((row) => row.flags.match(/--?[\w-]+/g) ?? []))];
 }
 
-function zshScript(): string {
-  const commands = COMMANDS.map((row) => `    '${row.name}:${escapeWord(row.description)}'`);
-  const cases = COMMANDS.map(
+function zshScript(commands: Commands): string {
+  const described = commands.map((row) => `    '${row.name}:${escapeWord(row.description)}'`);
+  const cases = commands.map(
     (row) =>
       `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:${wordAction(row)}' ;;`,
   );
   return `#compdef kvgen
 _kvgen() {
   local -a commands=(
-${commands.join('\n')}
+${described.join('\n')}
   )
   if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
     _describe command commands
@@ -73,7 +72,7 @@ ${commands.join('\n')}
   fi
   case $words[2] in
 ${cases.join('\n')}
-    *) _arguments ${COMMANDS[0].options.flatMap(zshArguments).join(' ')} '*:prompt:' ;;
+    *) _arguments ${commands[0].options.flatMap(zshArguments).join(' ')} '*:prompt:' ;;
   esac
 }
 if [[ $funcstack[1] == _kvgen ]]; then _kvgen "$@"; else compdef _kvgen kvgen; fi
@@ -81,8 +80,8 @@ if [[ $funcstack[1] == _kvgen ]]; then _kvgen "$@"; else compdef _kvgen kvgen; f
 }
 
 /** What stands behind the command itself: its own words, or files. */
-function wordAction(row: CommandRow): string {
-  return row.usage.endsWith('[file]') ? '_files' : `(${shells(row).join(' ')})`;
+function wordAction({ takesFiles, actions = [] }: CommandRow): string {
+  return takesFiles ? '_files' : `(${actions.join(' ')})`;
 }
 
 function zshArguments(row: OptionRow): string[] {
@@ -94,8 +93,8 @@ function zshArguments(row: OptionRow): string[] {
     .map((flag) => `'*${flag}[${escapeWord(row.description)}]${takesValue ? `:value:${action}` : ''}'`);
 }
 
-function choices(): { flag: string; words: readonly string[] }[] {
-  return COMMANDS[0].options.flatMap((row) =>
+function choices(commands: Commands): { flag: string; words: readonly string[] }[] {
+  return commands[0].options.flatMap((row) =>
     row.choices === undefined ? [] : [{ flag: row.flags.split(' ')[0] as string, words: row.choices }],
   );
 }

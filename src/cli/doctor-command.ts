@@ -8,7 +8,7 @@ import { status } from '../native/status.js';
 import { argmax } from '../sampling/sampler.js';
 import { type Backend, loadBackend, tensorflowVersion } from '../tf/backend.js';
 import { findModel, listModels, weightBytes } from '../weights/find.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './shell/command.js';
 import { printable, type TerminalOptions } from './shell/terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];

@@ -6,7 +6,8 @@ import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { FILE, type OptionRow } from '../settings.js';
-import { COMMANDS, type CommandRow } from './commands.js';
+import { COMMANDS } from './commands.js';
+import type { CommandRow } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
 import { Terminal } from './shell/terminal.js';
 
@@ -80,7 +81,7 @@ function checkWords(row: CommandRow, words: readonly string[], literal: boolean)
 function buildCommand(row: CommandRow, terminal: Terminal): Command {
   const command = new Command(row.name === 'generate' ? 'kvgen' : `kvgen ${row.name}`)
     .description(row.description)
-    .usage(row.usage)
+    .usage(usage(row))
     .argument('[words...]')
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -93,6 +94,10 @@ function buildCommand(row: CommandRow, terminal: Terminal): Command {
     command.addOption(toOption(option));
   }
   return command;
+}
+
+function usage({ actions, usage }: CommandRow): string {
+  return actions === undefined ? usage : `<${actions.join('|')}> ${usage}`.trimEnd();
 }
 
 function toOption(row: OptionRow): Option {

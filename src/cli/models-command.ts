@@ -3,7 +3,7 @@
 import { EXIT, errorMessage } from '../errors.js';
 import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
 import { loadConfig } from '../weights/folder.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './shell/command.js';
 import { printTable } from './shell/table.js';
 import type { TerminalOptions } from './shell/terminal.js';
 

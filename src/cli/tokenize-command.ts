@@ -3,7 +3,7 @@
 import { EXIT, UsageError } from '../errors.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
-import type { Invocation } from './commands.js';
+import type { Invocation } from './shell/command.js';
 import { readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {

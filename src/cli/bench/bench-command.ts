@@ -12,7 +12,7 @@ import { type Backend, loadBackend } from '../../tf/backend.js';
 import { findModel, weightBytes } from '../../weights/find.js';
 import { loadConfig } from '../../weights/folder.js';
 import { randomBytes, randomConfig, randomWeights } from '../../weights/random-model.js';
-import type { Invocation } from '../commands.js';
+import type { Invocation } from '../shell/command.js';
 import { formatResults, jsonLine, type Subject } from './format.js';
 import { type MeasureOptions, measure, type Result } from './measure.js';
 import { benchPoints, type Point } from './points.js';

@@ -13,7 +13,7 @@ import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Backend } from '../../tf/backend.js';
 import { type FoundModel, findModel } from '../../weights/find.js';
 import { loadConfig } from '../../weights/folder.js';
-import type { Invocation } from '../commands.js';
+import type { Invocation } from '../shell/command.js';
 import { checkHasPrompt, promptText } from '../shell/prompt-text.js';
 import { type Answer, askQuestion, keepAnswer, machineFor, replay } from './answer-cache.js';
 import { checkGenerateArgs } from './conflicts.js';

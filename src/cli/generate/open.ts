@@ -6,7 +6,7 @@ import type { GenerateArgs } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import { type Backend, loadBackend } from '../../tf/backend.js';
 import { type FoundModel, weightBytes } from '../../weights/find.js';
-import type { Invocation } from '../commands.js';
+import type { Invocation } from '../shell/command.js';
 import { checkUnchanged, type Saved } from './saved.js';
 
 export interface OpenRequest extends Pick<Invocation, 'terminal' | 'signal'> {

@@ -2,7 +2,7 @@
 
 import { UsageError } from '../../errors.js';
 import type { GenerateArgs } from '../../settings.js';
-import type { Invocation } from '../commands.js';
+import type { Invocation } from './command.js';
 import { readPrompt } from './prompt-input.js';
 
 type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;

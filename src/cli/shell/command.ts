@@ -1,0 +1,34 @@
+// What a command is: a row of the table of commands, and what it is called with.
+
+import type { OptionRow } from '../../settings.js';
+import type { Terminal } from './terminal.js';
+
+export interface Invocation {
+  /** What is no option. */
+  readonly words: readonly string[];
+  /** The word came after `--`: it is text, whatever it looks like. */
+  readonly literal: boolean;
+  readonly terminal: Terminal;
+  /** Aborted by Ctrl-C and SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly options: object;
+  usage(): string;
+}
+
+/** Returns the exit code. */
+export type Run = (invocation: Invocation) => Promise<number>;
+
+export interface CommandRow {
+  readonly name: string;
+  readonly description: string;
+  /** Words of which it takes one first. */
+  readonly actions?: readonly string[];
+  readonly usage: string;
+  readonly maxWords: number;
+  /** Are its words files? */
+  readonly takesFiles?: boolean;
+  readonly options: readonly OptionRow[];
+  readonly examples: readonly string[];
+  readonly notes: string;
+  readonly load: () => Promise<Run>;
+}
