@@ -2,20 +2,18 @@
 
 import { inspect } from 'node:util';
 import { type CompleteOptions, type CompletionToken, complete } from './completion/complete.js';
-import { KvgenError, UsageError } from './errors.js';
+import { KvgenError } from './errors.js';
 import { type FinishReason, newStats } from './generation/generate.js';
-import { checkOptions, type GenerateOptions } from './library/library-options.js';
+import { type GenerateOptions, type LibrarySettings, readOptions } from './library/library-options.js';
 import { checkBias, checkIds, type Model, openModel } from './library/model.js';
 import type { Gpt2Config } from './model/gpt2-config.js';
 import { randomSeed } from './sampling/random.js';
-import { makeSampler, type SamplingOptions } from './sampling/sampler.js';
-import { SAMPLING_DEFAULTS } from './settings.js';
+import { makeSampler } from './sampling/sampler.js';
+import { type BackendName, GENERATE } from './settings.js';
 import { encodePrompt, fitPrompt, idsWithoutToken } from './text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from './text/tokenizer.js';
-import { type BackendName, loadBackend } from './tf/backend.js';
+import { loadBackend } from './tf/backend.js';
 import { findModel, weightBytes } from './weights/find.js';
-
-const DEFAULT_TOKENS = 128;
 
 export interface LoadModelOptions {
   /** `auto` (default): the native engine where it is installed, else WebAssembly. */
@@ -42,9 +40,7 @@ const origins = new WeakMap<Model, Origin>();
  */
 export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
   const { backend: choice = 'auto' } = options;
-  if (!['auto', 'node', 'wasm', 'cpu'].includes(choice)) {
-    throw new UsageError(`backend must be 'auto', 'node', 'wasm' or 'cpu', got ${inspect(choice)}`);
-  }
+  GENERATE.backend.kind.fromValue(choice, 'backend');
   const { dir } = findModel(model);
   const backend = await loadBackend({ choice, modelBytes: weightBytes(dir), graph: true });
   const tokenizer = hasTokenizer(dir) ? await loadTokenizer(dir) : null;
@@ -68,24 +64,26 @@ export async function* generate(
   prompt: string | readonly number[],
   options: GenerateOptions = {},
 ): AsyncGenerator<CompletionToken, FinishReason> {
-  checkOptions(options);
+  const settings = readOptions(options);
   const origin = originOf(model);
   const { engine } = model;
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
-  const sampling: SamplingOptions = { ...SAMPLING_DEFAULTS, ...given };
-  const { stop = [], seed = randomSeed() } = options;
+  const { stop, seed = randomSeed() } = settings;
   if (origin.tokenizer === null && stop.length > 0) {
     throw new KvgenError(`${origin.dir}: stop needs a tokenizer`);
   }
-  checkBias('logitBias', sampling.logitBias, engine.config);
+  checkBias('logitBias', settings.logitBias, engine.config);
   const promptIds = fittingIds(prompt, origin, engine.config);
-  const sampler = makeSampler(sampling, seed, idsWithoutToken(origin.tokenizer, engine.config.vocabSize));
-  const loop = loopOptions(options, engine.config);
+  const sampler = makeSampler(settings, seed, idsWithoutToken(origin.tokenizer, engine.config.vocabSize));
+  const loop = loopOptions(settings, options.signal, engine.config);
   return yield* complete(engine, sampler, origin.tokenizer, promptIds, stop, loop, newStats());
 }
 
-function loopOptions(options: GenerateOptions, { nPositions, eosTokenIds }: Gpt2Config): CompleteOptions {
-  const { maxTokens = DEFAULT_TOKENS, ignoreEos, cache = true, onFull = 'stop', signal, logprobs } = options;
+function loopOptions(
+  settings: LibrarySettings,
+  signal: AbortSignal | undefined,
+  { nPositions, eosTokenIds }: Gpt2Config,
+): CompleteOptions {
+  const { maxTokens, ignoreEos, cache, onFull, logprobs } = settings;
   const stopIds = ignoreEos ? [] : eosTokenIds;
   return { maxTokens, nCtx: nPositions, stopIds, cache, onFull, signal, logprobs };
 }

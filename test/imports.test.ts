@@ -9,7 +9,7 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Lowest first. A file imports from its own layer and from those it may use. */
 const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[] = [
-  { name: 'errors, config', files: /^(errors|settings)\.ts$|^(native|model)\//, uses: [] },
+  { name: 'errors, config', files: /^(errors|kinds|settings)\.ts$|^(native|model)\//, uses: [] },
   { name: 'text', files: /^text\//, uses: ['errors, config'] },
   { name: 'sampling', files: /^sampling\//, uses: ['errors, config'] },
   {

@@ -1,22 +1,30 @@
-// The option tables: every value that a row takes, and the exact words of those it does not.
+// The settings: every value that a row takes, and the exact words of those it does not.
 
 import { describe, expect, it } from 'vitest';
 import { checkGenerateArgs } from '../src/cli/generate/conflicts.js';
 import { UsageError } from '../src/errors.js';
-import { GENERATE_OPTIONS, type GenerateArgs, type OptionRow, readLimits, wantsPromptCache } from '../src/settings.js';
+import {
+  GENERATE,
+  type GenerateArgs,
+  optionsOf,
+  readLimits,
+  type Setting,
+  settingsOf,
+  wantsPromptCache,
+} from '../src/settings.js';
 
-function row(option: string): OptionRow {
-  const found = GENERATE_OPTIONS.find(({ flags }) => flags.split(/[ ,]+/).includes(option));
+function row(option: string) {
+  const found = optionsOf(GENERATE).find(({ forms }) => forms.includes(option));
   if (found === undefined) {
     throw new Error(`no option ${option}`);
   }
-  return found;
+  return found.setting;
 }
 
 const parse = (option: string, value: string, previous: unknown = row(option).fallback) =>
-  row(option).parse?.(value, previous);
+  row(option).kind.fromText?.(value, option, previous);
 
-const fallbacks = { cache: true, quiet: false, verbose: false } as GenerateArgs;
+const fallbacks = settingsOf(GENERATE, {});
 
 describe('values', () => {
   it.each<[string, string, unknown]>([
@@ -174,7 +182,7 @@ describe('limits of what is kept on disk', () => {
 
 describe('rows', () => {
   it('name each option once', () => {
-    const names = GENERATE_OPTIONS.flatMap(({ flags }) => flags.split(/[ ,]+/).filter((word) => word.startsWith('-')));
+    const names = optionsOf(GENERATE).flatMap(({ forms }) => forms);
     expect(new Set(names).size).toBe(names.length);
   });
 
@@ -196,15 +204,41 @@ describe('rows', () => {
   });
 
   it('take their own defaults', () => {
-    for (const { parse: parseValue, fallback } of GENERATE_OPTIONS) {
-      if (parseValue !== undefined && (typeof fallback === 'number' || typeof fallback === 'string')) {
-        expect(parseValue(String(fallback), undefined)).toBe(fallback);
+    for (const { long, setting } of optionsOf(GENERATE)) {
+      const { kind, fallback } = setting;
+      if (kind.fromText !== undefined && (typeof fallback === 'number' || typeof fallback === 'string')) {
+        expect(kind.fromText(String(fallback), long, undefined)).toBe(fallback);
       }
     }
-    for (const { choices, fallback } of GENERATE_OPTIONS) {
-      if (choices !== undefined && fallback !== undefined) {
-        expect(choices).toContain(fallback);
+    for (const { kind, fallback } of Object.values<Setting<unknown>>(GENERATE)) {
+      if (kind.choices !== undefined && fallback !== undefined) {
+        expect(kind.choices).toContain(fallback);
       }
     }
   });
+
+  it('give the flags of the command line', () => {
+    const flags = optionsOf(GENERATE).map((option) => option.flags);
+    expect(flags).toEqual(
+      expect.arrayContaining(['-m, --model <dir or name>', '--temp, --temperature <x>', '--no-write-cache']),
+    );
+    expect(flags).toEqual(expect.arrayContaining(['--prompt-cache', '--no-prompt-cache', '-q, --quiet']));
+    expect(flags).not.toContain('--write-cache');
+  });
+});
+
+describe('settings of a table', () => {
+  it('have the fallbacks of what is not given, and nothing else', () => {
+    const { topK, cache, stop, ...rest } = settingsOf(GENERATE, { topK: 3, cache: undefined, other: 1 });
+    expect([topK, cache, stop]).toEqual([3, true, []]);
+    expect(Object.keys(rest)).not.toEqual(expect.arrayContaining(['other']));
+    expect('seed' in rest).toBe(false);
+  });
+
+  it.each([{ topK: '3' }, { cache: 1 }, { stop: 'x' }, { logitBias: {} }, { onFull: 'x' }, { promptIds: ['1'] }])(
+    'are never of another kind than their types say: %j',
+    (given) => {
+      expect(() => settingsOf(GENERATE, given)).toThrow(`${Object.keys(given)[0]}: `);
+    },
+  );
 });

@@ -1,10 +1,11 @@
 // `kvgen cache`: what is saved on disk, and how to get rid of it. Loads no TensorFlow.
 
 import { EXIT, KvgenError, UsageError } from '../errors.js';
-import { type CacheArgs, readLimits } from '../settings.js';
+import { readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
+import { CACHE, CACHE_ACTIONS } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
 import { printTable } from './shell/table.js';
 import { printable, type Terminal } from './shell/terminal.js';
@@ -19,7 +20,7 @@ const ACTIONS = {
   clear: { run: clearAll, words: [0, 0] },
   prune: { run: prune, words: [0, 0] },
   path: { run: path, words: [0, 0] },
-} as const;
+} as const satisfies Record<(typeof CACHE_ACTIONS)[number], unknown>;
 
 interface Request {
   readonly ids: readonly string[];
@@ -29,14 +30,14 @@ interface Request {
   readonly terminal: Terminal;
 }
 
-export async function cacheCommand({ words, options, terminal }: Invocation): Promise<number> {
-  const { json, cacheDir, color } = options as CacheArgs;
+export async function cacheCommand({ words, settings, terminal }: Invocation): Promise<number> {
+  const { json, cacheDir, color } = settings(CACHE);
   const [word, ...ids] = words;
-  const names = Object.keys(ACTIONS).join(', ');
-  if (word === undefined || !Object.hasOwn(ACTIONS, word)) {
-    throw new UsageError(`cache: expected one of ${names}, got ${word ?? 'nothing'}`);
+  const name = CACHE_ACTIONS.find((one) => one === word);
+  if (name === undefined) {
+    throw new UsageError(`cache: expected one of ${CACHE_ACTIONS.join(', ')}, got ${word ?? 'nothing'}`);
   }
-  const action = ACTIONS[word as keyof typeof ACTIONS];
+  const action = ACTIONS[name];
   const [min, max] = action.words;
   if (ids.length < min || ids.length > max) {
     throw new UsageError(

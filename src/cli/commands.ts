@@ -1,31 +1,24 @@
-// The commands: one row each, with its words, options and examples, and where its code is. The code is loaded
+// The commands: one row each, with its words, settings and examples, and where its code is. The code is loaded
 // when the command is called.
 
-import {
-  BATCH_OPTIONS,
-  BENCH_OPTIONS,
-  CACHE_OPTIONS,
-  COLOR,
-  DOCTOR_OPTIONS,
-  GENERATE_OPTIONS,
-  SCORE_OPTIONS,
-  TOKENIZE_OPTIONS,
-} from '../settings.js';
+import { GENERATE } from '../settings.js';
+import { BATCH, BENCH, CACHE, CACHE_ACTIONS, DOCTOR, MODELS, SCORE, SHELLS, TOKENIZE } from './command-settings.js';
 import type { CommandRow } from './shell/command.js';
 
-const GENERATE: CommandRow = {
-  name: 'generate',
-  description:
-    "Write text with a GPT-2-style model. The default model, stories, knows English children's stories and nothing else.",
-  usage: '[options] [prompt]',
-  maxWords: 1,
-  options: GENERATE_OPTIONS,
-  examples: [
-    'kvgen "Once upon a time"',
-    'kvgen -n 400 --seed 7 "The dragon" | tee dragon.txt',
-    'kvgen --no-cache --verbose "Once upon a time"',
-  ],
-  notes: `
+export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
+  {
+    name: 'generate',
+    description:
+      "Write text with a GPT-2-style model. The default model, stories, knows English children's stories and nothing else.",
+    usage: '[options] [prompt]',
+    maxWords: 1,
+    settings: GENERATE,
+    examples: [
+      'kvgen "Once upon a time"',
+      'kvgen -n 400 --seed 7 "The dragon" | tee dragon.txt',
+      'kvgen --no-cache --verbose "Once upon a time"',
+    ],
+    notes: `
 Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
   batch        many prompts in one run, JSON lines in and out
@@ -40,17 +33,14 @@ Commands (kvgen <command> --help):
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
 Environment: KVGEN_MODEL, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
-  load: async () => (await import('./generate/generate-command.js')).generateCommand,
-};
-
-export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
-  GENERATE,
+    load: async () => (await import('./generate/generate-command.js')).generateCommand,
+  },
   {
     name: 'score',
     description: 'Log-probabilities of given continuations of a prompt, best first; or the perplexity of a text.',
     usage: '[options] [prompt]',
     maxWords: 1,
-    options: SCORE_OPTIONS,
+    settings: SCORE,
     examples: [
       'kvgen score --choices " dog| house" "The puppy was a little"',
       'kvgen score --perplexity story.txt',
@@ -67,7 +57,7 @@ share among these choices. With --prompt-cache a long prompt is computed once fo
     usage: '[options] [file]',
     maxWords: 1,
     takesFiles: true,
-    options: BATCH_OPTIONS,
+    settings: BATCH,
     examples: ['kvgen batch prompts.jsonl > texts.jsonl', 'kvgen batch -n 32 --temp 0 < prompts.jsonl | jq -r .text'],
     notes: `
 A row is {"id": …, "prompt": …}, and any of generate's long options in snake_case: max_tokens, temperature, seed, stop
@@ -81,7 +71,7 @@ gives {"id": …, "error": …}, the others go on, and the exit code is 1. What 
     description: 'Measure prefill and decode at several depths of the cache, and decode without it. Samples nothing.',
     usage: '[options]',
     maxWords: 0,
-    options: BENCH_OPTIONS,
+    settings: BENCH,
     examples: ['kvgen bench', 'kvgen bench -m random:124M --depth 32,900 --cached-only', 'kvgen bench --format json'],
     notes: `
 pp128: prefill of a prompt of 128 tokens. tg32: 32 tokens decoded one by one behind a cache of the given depth;
@@ -93,7 +83,7 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
     description: 'Print the token ids of a text as a JSON array.',
     usage: '[options] [text]',
     maxWords: 1,
-    options: TOKENIZE_OPTIONS,
+    settings: TOKENIZE,
     examples: ['kvgen tokenize "Once upon a time"'],
     notes: '',
     load: async () => (await import('./tokenize-command.js')).tokenizeCommand,
@@ -101,10 +91,10 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
   {
     name: 'cache',
     description: 'The prompts and answers that --prompt-cache and --answer-cache have saved.',
-    actions: ['ls', 'show', 'rm', 'clear', 'prune', 'path'],
+    actions: CACHE_ACTIONS,
     usage: '[options] [id...]',
     maxWords: 1000,
-    options: CACHE_OPTIONS,
+    settings: CACHE,
     examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear'],
     notes: `
 ls       what is saved; HITS and SAVED count the runs that reused it, or a part of it
@@ -122,7 +112,7 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
     description: "List the models found: in the package, in the user's data directory, in the Hugging Face cache.",
     usage: '[options]',
     maxWords: 0,
-    options: [COLOR],
+    settings: MODELS,
     examples: ['kvgen models'],
     notes: '',
     load: async () => (await import('./models-command.js')).modelsCommand,
@@ -132,7 +122,7 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
     description: 'Install the native engine now, as npm install does. Exits 1 when there is none at the end.',
     usage: '[options]',
     maxWords: 0,
-    options: [],
+    settings: {},
     examples: ['kvgen setup'],
     notes: '',
     load: async () => {
@@ -145,7 +135,7 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
     description: 'Show what runs here and test it. Exits 1 when something does not work.',
     usage: '[options]',
     maxWords: 0,
-    options: DOCTOR_OPTIONS,
+    settings: DOCTOR,
     examples: ['kvgen doctor'],
     notes: '',
     load: async () => (await import('./doctor-command.js')).doctorCommand,
@@ -153,10 +143,10 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
   {
     name: 'completion',
     description: 'Print a completion script for a shell.',
-    actions: ['bash', 'zsh'],
+    actions: SHELLS,
     usage: '',
     maxWords: 1,
-    options: [],
+    settings: {},
     examples: ['kvgen completion bash >> ~/.bashrc', 'kvgen completion zsh > ~/.zfunc/_kvgen'],
     notes: '',
     load: async () => (await import('./completion-command.js')).completionCommand(COMMANDS),

@@ -1,47 +1,41 @@
 // `kvgen completion bash|zsh`: a completion script, made from the same tables as the parser and the help.
 
 import { EXIT, UsageError } from '../errors.js';
-import type { OptionRow } from '../settings.js';
+import type { Kind } from '../kinds.js';
+import { GENERATE, optionsOf, type TypedOption } from '../settings.js';
+import { SHELLS } from './command-settings.js';
 import type { CommandRow, Run } from './shell/command.js';
 
 /** The first is the one that needs no name. */
 type Commands = readonly [CommandRow, ...CommandRow[]];
 
+const SCRIPTS = { bash: bashScript, zsh: zshScript } as const satisfies Record<(typeof SHELLS)[number], unknown>;
+
 export function completionCommand(commands: Commands): Run {
-  return async ({ words: [shell], terminal }) => {
-    if (shell !== 'bash' && shell !== 'zsh') {
-      throw new UsageError(`completion: expected bash or zsh, got ${shell ?? 'nothing'}`);
+  return async ({ words: [word], terminal }) => {
+    const shell = SHELLS.find((name) => name === word);
+    if (shell === undefined) {
+      throw new UsageError(`completion: expected ${SHELLS.join(' or ')}, got ${word ?? 'nothing'}`);
     }
-    await terminal.write(shell === 'bash' ? bashScript(commands) : zshScript(commands));
+    await terminal.write(SCRIPTS[shell](commands));
     return EXIT.ok;
   };
 }
 
-/** Long and short forms, as typed. */
-function flags(options: readonly OptionRow[]): string[] {
-  return [...options.flatMap((row) => row.flags.match(/--?[\w-]+(?=[ ,]|$)/g) ?? []), '--help', '--version'];
-}
-
 function bashScript(commands: Commands): string {
   const cases = commands.map(
-    (row) => `    ${row.name}) words="${[...flags(row.options), ...(row.actions ?? [])].join(' ')}" ;;`,
-  );
-  const values = choices(commands).map(
-    ({ flag, words }) => `    ${flag}) COMPREPLY=($(compgen -W "${words.join(' ')}" -- "$cur")); return ;;`,
+    (row) => `    ${row.name}) words="${bashWords(row)}"${row.takesFiles ? BASH_FILES : ''} ;;`,
   );
   return `# bash completion for kvgen
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
-    ${pathFlags(commands).join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
-    -m|--model) COMPREPLY=($(compgen -W "stories" -- "$cur") $(compgen -d -- "$cur")); return ;;
-${values.join('\n')}
+${[...bashValues(commands)].join('\n')}
   esac
   case \${COMP_WORDS[1]} in
 ${cases.join('\n')}
-    *) words="${flags(commands[0].options).join(' ')}" ;;
+    *) words="${bashWords(commands[0])}" ;;
   esac
-  [[ \${COMP_WORDS[1]} == batch && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
   [[ $COMP_CWORD -eq 1 ]] && words="$words ${commands.map(({ name }) => name).join(' ')}"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -49,18 +43,34 @@ complete -o filenames -F _kvgen kvgen
 `;
 }
 
-/** Of all commands, the options whose values are files. */
-function pathFlags(commands: Commands): string[] {
-  const rows = commands.flatMap(({ options }) => options).filter((row) => row.flags.includes('<path>'));
-  return [...new Set(rows.flatMap((row) => row.flags.match(/--?[\w-]+/g) ?? []))];
+const BASH_FILES = '; [[ $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return';
+
+/** What a command's words begin with: its options as typed, and its actions. */
+function bashWords({ settings, actions = [] }: CommandRow): string {
+  const forms = optionsOf(settings).flatMap((option) => option.forms);
+  return [...forms, '--help', '--version', ...actions].join(' ');
+}
+
+/** A case for each option of any command whose value can be completed. */
+function bashValues(commands: Commands): Set<string> {
+  const options = commands.flatMap(({ settings }) => optionsOf(settings));
+  const cases = options.flatMap(({ forms, setting: { kind } }) => {
+    const values = bashValuesOf(kind);
+    return values === undefined ? [] : [`    ${forms.join('|')}) COMPREPLY=(${values}); return ;;`];
+  });
+  return new Set(cases);
+}
+
+function bashValuesOf({ choices, completes }: Kind<unknown>): string | undefined {
+  const words = completes === 'models' ? [GENERATE.model.fallback] : choices;
+  const given = words && `$(compgen -W "${words.join(' ')}" -- "$cur")`;
+  const found = completes && `$(compgen -${completes === 'files' ? 'f' : 'd'} -- "$cur")`;
+  return given && found ? `${given} ${found}` : (given ?? found);
 }
 
 function zshScript(commands: Commands): string {
   const described = commands.map((row) => `    '${row.name}:${escapeWord(row.description)}'`);
-  const cases = commands.map(
-    (row) =>
-      `    ${row.name}) _arguments ${row.options.flatMap(zshArguments).join(' ')} '*:word:${wordAction(row)}' ;;`,
-  );
+  const cases = commands.map((row) => `    ${row.name}) _arguments ${zshOptions(row)} '*:word:${wordAction(row)}' ;;`);
   return `#compdef kvgen
 _kvgen() {
   local -a commands=(
@@ -72,31 +82,26 @@ ${described.join('\n')}
   fi
   case $words[2] in
 ${cases.join('\n')}
-    *) _arguments ${commands[0].options.flatMap(zshArguments).join(' ')} '*:prompt:' ;;
+    *) _arguments ${zshOptions(commands[0])} '*:prompt:' ;;
   esac
 }
 if [[ $funcstack[1] == _kvgen ]]; then _kvgen "$@"; else compdef _kvgen kvgen; fi
 `;
 }
 
-/** What stands behind the command itself: its own words, or files. */
+/** What stands behind the command itself. */
 function wordAction({ takesFiles, actions = [] }: CommandRow): string {
   return takesFiles ? '_files' : `(${actions.join(' ')})`;
 }
 
-function zshArguments(row: OptionRow): string[] {
-  const takesValue = row.flags.includes('<');
-  const action =
-    row.choices === undefined ? (/<(path|dir)/.test(row.flags) ? '_files' : ' ') : `(${row.choices.join(' ')})`;
-  return flags([row])
-    .filter((flag) => flag !== '--help' && flag !== '--version')
-    .map((flag) => `'*${flag}[${escapeWord(row.description)}]${takesValue ? `:value:${action}` : ''}'`);
+function zshOptions({ settings }: CommandRow): string {
+  return optionsOf(settings).flatMap(zshOption).join(' ');
 }
 
-function choices(commands: Commands): { flag: string; words: readonly string[] }[] {
-  return commands[0].options.flatMap((row) =>
-    row.choices === undefined ? [] : [{ flag: row.flags.split(' ')[0] as string, words: row.choices }],
-  );
+function zshOption({ forms, words, setting }: TypedOption): string[] {
+  const { value, choices, completes } = setting.kind;
+  const found = choices === undefined ? (completes === undefined ? ' ' : '_files') : `(${choices.join(' ')})`;
+  return forms.map((form) => `'*${form}[${escapeWord(words)}]${value === undefined ? '' : `:value:${found}`}'`);
 }
 
 /** For a word in single quotes inside zsh's own brackets and colons. */

@@ -8,8 +8,9 @@ import { status } from '../native/status.js';
 import { argmax } from '../sampling/sampler.js';
 import { type Backend, loadBackend, tensorflowVersion } from '../tf/backend.js';
 import { findModel, listModels, weightBytes } from '../weights/find.js';
+import { DOCTOR } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
-import { printable, type TerminalOptions } from './shell/terminal.js';
+import { printable } from './shell/terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];
 const TEST_TOKENS = 10;
@@ -20,8 +21,8 @@ interface Check {
   run(): Promise<string>;
 }
 
-export async function doctorCommand({ options, terminal }: Invocation): Promise<number> {
-  const { model, color } = options as { model: string } & Pick<TerminalOptions, 'color'>;
+export async function doctorCommand({ settings, terminal }: Invocation): Promise<number> {
+  const { model, color } = settings(DOCTOR);
   await terminal.configure({ color, quiet: false, verbose: false });
   let failed = false;
   for (const { name, run } of checks(model)) {

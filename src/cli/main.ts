@@ -5,9 +5,9 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
-import { FILE, type OptionRow } from '../settings.js';
+import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
 import { COMMANDS } from './commands.js';
-import type { CommandRow } from './shell/command.js';
+import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
 import { Terminal } from './shell/terminal.js';
 
@@ -62,12 +62,13 @@ async function dispatch(row: CommandRow, argv: readonly string[], terminal: Term
   const literal = argv.at(-2) === '--';
   checkWords(row, words, literal);
   const run = await row.load();
-  return run({ words, literal, options: command.opts(), terminal, signal, usage: () => command.helpInformation() });
+  const settings: Invocation['settings'] = (table) => settingsOf(table, command.opts());
+  return run({ words, literal, settings, terminal, signal, usage: () => command.helpInformation() });
 }
 
 function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
   if (words.length > row.maxWords) {
-    const hint = row.options.includes(FILE) ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
+    const hint = 'file' in row.settings ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
     throw new UsageError(
       `expected at most ${row.maxWords} argument${row.maxWords === 1 ? '' : 's'}, got ${words.length}: ${hint}`,
     );
@@ -90,7 +91,7 @@ function buildCommand(row: CommandRow, terminal: Terminal): Command {
     .addHelpText('before', `${row.examples.map((example) => `  $ ${example}`).join('\n')}\n`)
     .addHelpText('after', row.notes)
     .exitOverride();
-  for (const option of row.options) {
+  for (const option of optionsOf(row.settings)) {
     command.addOption(toOption(option));
   }
   return command;
@@ -100,19 +101,21 @@ function usage({ actions, usage }: CommandRow): string {
   return actions === undefined ? usage : `<${actions.join('|')}> ${usage}`.trimEnd();
 }
 
-function toOption(row: OptionRow): Option {
-  const option = new Option(row.flags, row.description);
-  if (row.fallback !== undefined) {
-    const isEmpty = Array.isArray(row.fallback) || row.fallback instanceof Map;
-    option.default(row.fallback, isEmpty ? 'none' : String(row.fallback));
+function toOption({ flags, long, words, negates, setting }: TypedOption): Option {
+  const { fallback, env } = setting;
+  const { choices, fromText } = setting.kind;
+  const option = new Option(flags, words);
+  if (fallback !== undefined && !negates) {
+    const isEmpty = Array.isArray(fallback) || fallback instanceof Map;
+    option.default(fallback, isEmpty ? 'none' : String(fallback));
   }
-  if (row.choices !== undefined) {
-    option.choices(row.choices);
+  if (choices !== undefined) {
+    option.choices(choices);
   }
-  if (row.parse !== undefined) {
-    option.argParser(row.parse);
+  if (fromText !== undefined) {
+    option.argParser((text, previous) => fromText(text, long, previous));
   }
-  return row.env === undefined || process.env[row.env] === '' ? option : option.env(row.env);
+  return env === undefined || process.env[env] === '' ? option : option.env(env);
 }
 
 function usageError(error: CommanderError, command: Command): UsageError {

@@ -3,12 +3,12 @@
 import { EXIT, errorMessage } from '../errors.js';
 import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
 import { loadConfig } from '../weights/folder.js';
+import { MODELS } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
 import { printTable } from './shell/table.js';
-import type { TerminalOptions } from './shell/terminal.js';
 
-export async function modelsCommand({ options, terminal }: Invocation): Promise<number> {
-  await terminal.configure({ quiet: false, verbose: false, ...(options as Pick<TerminalOptions, 'color'>) });
+export async function modelsCommand({ settings, terminal }: Invocation): Promise<number> {
+  await terminal.configure({ ...settings(MODELS), quiet: false, verbose: false });
   const rows = await Promise.all(listModels().map(describe));
   await printTable(terminal, [['NAME', 'SIZE', 'CONTEXT', 'FROM'], ...rows]);
   return EXIT.ok;

@@ -3,12 +3,13 @@
 import { EXIT, UsageError } from '../errors.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
+import { TOKENIZE } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
 import { readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {
-  const { words, literal, options, terminal, signal, usage } = invocation;
-  const { model, file } = options as { model: string; file?: string };
+  const { words, literal, settings, terminal, signal, usage } = invocation;
+  const { model, file } = settings(TOKENIZE);
   const [argument] = words;
   if (file !== undefined && argument !== undefined) {
     throw new UsageError('--file cannot go with a text');

@@ -7,10 +7,10 @@ import { availableParallelism } from 'node:os';
 import util from 'node:util';
 import { errorMessage, KvgenError, UsageError } from '../errors.js';
 import { status } from '../native/status.js';
+import type { BackendName } from '../settings.js';
 import { tf } from './tf.js';
 
-export const BACKENDS = ['node', 'wasm', 'cpu'] as const;
-export type BackendName = (typeof BACKENDS)[number];
+export type { BackendName };
 
 export interface Backend {
   readonly name: BackendName;

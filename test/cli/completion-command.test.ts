@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
-import { GENERATE_OPTIONS } from '../../src/settings.js';
+import { GENERATE, optionsOf } from '../../src/settings.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { kvgen } from './run.js';
 
@@ -13,7 +13,7 @@ const tempDir = tempDirs();
 const has = (shell: string) => spawnSync(shell, ['-c', 'exit 0']).status === 0;
 
 /** `--max-tokens`, without short forms and values. */
-const longFlags = GENERATE_OPTIONS.flatMap(({ flags }) => flags.match(/--[\w-]+/g) ?? []);
+const longFlags = optionsOf(GENERATE).flatMap(({ forms }) => forms.filter((form) => form.startsWith('--')));
 
 describe.skipIf(!has('bash'))('bash', () => {
   let script: string;
@@ -72,6 +72,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('--backend', '')).toEqual(['auto', 'node', 'wasm', 'cpu']);
     expect(complete('-n', '3', '--color', 'a')).toEqual(['auto', 'always']);
     expect(complete('--truncate-prompt', '')).toEqual(['head', 'tail']);
+    expect(complete('bench', '--format', 'j')).toEqual(['json', 'jsonl']);
     expect(complete('-f', 'pro')).toEqual(['prompt.txt']);
     expect(complete('score', '--perplexity', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', 'pro')).toEqual(['prompt.txt']);

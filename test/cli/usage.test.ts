@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { GENERATE_OPTIONS } from '../../src/settings.js';
+import { GENERATE, optionsOf } from '../../src/settings.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
 import { BIN, type Ended, hasProc, kvgen, type SpawnOptions, visible } from './run.js';
@@ -182,7 +182,7 @@ describe('--version and --help', () => {
     expect(help.code).toBe(0);
     expect(help.stdout).toMatch(/^ {2}\$ kvgen "Once upon a time"\n/);
     const lines = help.stdout.replace(/\n {10,}/g, ' ').split('\n');
-    for (const { flags } of GENERATE_OPTIONS) {
+    for (const { flags } of optionsOf(GENERATE)) {
       const line = lines.find((line) => line.startsWith(`  ${flags} `));
       expect(line, flags).toMatch(/\(.*default: .+\)$/);
     }

@@ -6,11 +6,12 @@ import { completeRows } from '../../completion/complete-many.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../../errors.js';
 import type { Model } from '../../library/model.js';
 import { randomSeed } from '../../sampling/random.js';
-import { type BatchArgs, batchDefaults, type GenerateArgs } from '../../settings.js';
+import { GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
 import { idsWithoutToken } from '../../text/prompt-ids.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import type { Backend } from '../../tf/backend.js';
 import { findModel } from '../../weights/find.js';
+import { BATCH, type BatchArgs } from '../command-settings.js';
 import { checkGenerateArgs } from '../generate/conflicts.js';
 import { InOrder } from '../generate/in-order.js';
 import { openEverything } from '../generate/open.js';
@@ -31,8 +32,8 @@ const AHEAD = 4;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal, usage } = invocation;
-  const args = invocation.options as BatchArgs;
-  const defaults = batchDefaults(args);
+  const args = invocation.settings(BATCH);
+  const defaults = settingsOf(GENERATE, { ...args, json: true }); // of a row that says nothing but its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
   checkCacheEnvironment(defaults);

@@ -5,13 +5,14 @@ import { EXIT, UsageError } from '../../errors.js';
 import { type Model, makeModel, openModel } from '../../library/model.js';
 import type { Gpt2Config } from '../../model/gpt2-config.js';
 import { makeSampler } from '../../sampling/sampler.js';
-import { type BenchArgs, SAMPLING_DEFAULTS } from '../../settings.js';
+import { GENERATE, settingsOf } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
 import { hasTokenizer, loadTokenizer } from '../../text/tokenizer.js';
 import { type Backend, loadBackend } from '../../tf/backend.js';
 import { findModel, weightBytes } from '../../weights/find.js';
 import { loadConfig } from '../../weights/folder.js';
 import { randomBytes, randomConfig, randomWeights } from '../../weights/random-model.js';
+import { BENCH, type BenchArgs } from '../command-settings.js';
 import type { Invocation } from '../shell/command.js';
 import { formatResults, jsonLine, type Subject } from './format.js';
 import { type MeasureOptions, measure, type Result } from './measure.js';
@@ -37,7 +38,7 @@ interface Bench extends Invocation {
 }
 
 export async function benchCommand(invocation: Invocation): Promise<number> {
-  const args = invocation.options as BenchArgs;
+  const args = invocation.settings(BENCH);
   if (args.quiet && args.verbose) {
     throw new UsageError('--quiet cannot go with --verbose');
   }
@@ -134,7 +135,7 @@ function subject({ source, backend }: Bench, { engine, parameters }: Model): Sub
 /** What generation does after the model, with its defaults. */
 async function profileWork({ args, source }: Bench): Promise<ProfileWork> {
   const { dir } = source;
-  const sampler = makeSampler(SAMPLING_DEFAULTS, args.seed, []);
+  const sampler = makeSampler(settingsOf(GENERATE, {}), args.seed, []);
   const tokenizer = dir !== undefined && hasTokenizer(dir) ? await loadTokenizer(dir) : null;
   const detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
   return {

@@ -2,7 +2,7 @@
 // they fit into the model's context. Knows nothing of tensors or clocks.
 
 import { KvgenError } from '../../errors.js';
-import type { BenchArgs } from '../../settings.js';
+import type { BenchArgs } from '../command-settings.js';
 
 export interface Point {
   /** pp128: a prompt of 128 tokens; tg32: 32 tokens generated. */

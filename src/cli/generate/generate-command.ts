@@ -7,7 +7,7 @@ import { CacheVerifier, type VerifyReport } from '../../generation/verify.js';
 import type { Model } from '../../library/model.js';
 import type { Gpt2Config } from '../../model/gpt2-config.js';
 import { randomSeed } from '../../sampling/random.js';
-import { type GenerateArgs, wantedLogprobs } from '../../settings.js';
+import { GENERATE, type GenerateArgs, wantedLogprobs } from '../../settings.js';
 import { idsWithoutToken } from '../../text/prompt-ids.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Backend } from '../../tf/backend.js';
@@ -27,8 +27,8 @@ import { emitSamples, replaySamples, type Sample, sampleRows } from './samples.j
 import { checkCacheEnvironment, openSaved, type Saved } from './saved.js';
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
-  const { words, options, terminal, signal } = invocation;
-  const args = options as GenerateArgs;
+  const { words, terminal, signal } = invocation;
+  const args = invocation.settings(GENERATE);
   checkGenerateArgs(args, words[0]);
   checkCacheEnvironment(args);
   await terminal.configure(args);

@@ -7,10 +7,10 @@ import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
 import { Sequence } from '../../generation/sequence.js';
 import { checkIds, checkVocabulary, type Model } from '../../library/model.js';
-import type { ScoreArgs } from '../../settings.js';
 import { encodePrompt } from '../../text/prompt-ids.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
+import { SCORE, type ScoreArgs } from '../command-settings.js';
 import { promptConflicts, throwFirst } from '../generate/conflicts.js';
 import { openEverything } from '../generate/open.js';
 import { contextSize, decode } from '../generate/prepare.js';
@@ -35,7 +35,7 @@ export interface ScoreRun extends Pick<Invocation, 'terminal' | 'signal'> {
 
 export async function scoreCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal } = invocation;
-  const args = invocation.options as ScoreArgs;
+  const args = invocation.settings(SCORE);
   const store = { ...args, cache: true, answerCache: false };
   checkScoreArgs(args, words[0]);
   checkCacheEnvironment(store);

@@ -1,6 +1,6 @@
 // What a command is: a row of the table of commands, and what it is called with.
 
-import type { OptionRow } from '../../settings.js';
+import type { SettingsOf, Table } from '../../settings.js';
 import type { Terminal } from './terminal.js';
 
 export interface Invocation {
@@ -11,7 +11,8 @@ export interface Invocation {
   readonly terminal: Terminal;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
-  readonly options: object;
+  /** What was asked for, by the command's table. */
+  settings<T extends Table>(table: T): SettingsOf<T>;
   usage(): string;
 }
 
@@ -27,7 +28,7 @@ export interface CommandRow {
   readonly maxWords: number;
   /** Are its words files? */
   readonly takesFiles?: boolean;
-  readonly options: readonly OptionRow[];
+  readonly settings: Table;
   readonly examples: readonly string[];
   readonly notes: string;
   readonly load: () => Promise<Run>;

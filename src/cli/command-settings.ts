@@ -1,0 +1,120 @@
+// The settings of the commands besides generate: those of generate that they share, and their own. In a file apart from
+// their code, which --help does not load.
+
+import { UsageError } from '../errors.js';
+import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../kinds.js';
+import { GENERATE, type Rows, type SettingsOf, takenBy } from '../settings.js';
+
+const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache } = GENERATE;
+const { backend, engine, threads, json, verbose, quiet, color } = GENERATE;
+
+export const TOKENIZE = { model, file } as const satisfies Rows;
+export const MODELS = { color } as const satisfies Rows;
+export const DOCTOR = { model, color } as const satisfies Rows;
+
+/** Those of generate are for the lines that say nothing else. */
+export const BATCH = {
+  concurrency: { kind: integer({ min: 1, max: 256 }), words: 'rows that are decoded together', fallback: 8 },
+  ...takenBy('batch'),
+} as const satisfies Rows;
+export type BatchArgs = SettingsOf<typeof BATCH>;
+
+export const SCORE = {
+  model,
+  file,
+  promptIds,
+  choices: {
+    kind: { ...texts, fromText: choiceTexts },
+    words: 'continuations to score, taken literally (default: none)',
+    value: '<a|b|c>',
+  },
+  choicesFile: { kind: path, words: 'the same, one a line (default: none)' },
+  perplexity: { kind: path, words: 'score a text file instead of choices (default: none)' },
+  stride: {
+    kind: integer({ min: 1 }),
+    words: 'tokens by which the window moves over a longer text (default: half the context)',
+  },
+  perDocument: {
+    kind: flag,
+    words: 'score each document alone, without white space around it; a line <|endoftext|> ends one',
+    fallback: false,
+  },
+  ctxSize,
+  promptCache,
+  cacheDir,
+  writeCache,
+  backend,
+  engine,
+  threads,
+  json: { ...json, words: 'print JSON instead of a table' },
+  verbose,
+  quiet,
+  color,
+} as const satisfies Rows;
+export type ScoreArgs = SettingsOf<typeof SCORE>;
+
+export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path'] as const;
+export const CACHE = { cacheDir, json: { ...json, words: 'print JSON' }, color } as const satisfies Rows;
+
+/** The shells that completion knows. */
+export const SHELLS = ['bash', 'zsh'] as const;
+
+export const BENCH = {
+  model: {
+    ...model,
+    kind: { ...model.kind, fromText: benchModel },
+    words: 'model folder or name, or random:124M, random:6x256 (layers x channels): one made in memory',
+  },
+  promptTokens: {
+    kind: { ...tokenIds, fromText: counts },
+    words: 'prompts to prefill, in tokens; 0: none (default: 128,512 as far as they fit)',
+    value: '<list>',
+  },
+  genTokens: { kind: integer({ min: 0 }), words: 'tokens to decode at each depth; 0: none', fallback: 32 },
+  depth: {
+    kind: { ...tokenIds, fromText: counts },
+    words: 'tokens already cached before decoding (default: 0,256,512,768 as far as they fit)',
+    value: '<list>',
+  },
+  repeat: { kind: integer({ min: 1, max: 1000 }), words: 'measurements of each point', fallback: 3 },
+  warmup: { kind: integer({ min: 0, max: 1000 }), words: 'runs before them', fallback: 1 },
+  cachedOnly: { kind: flag, words: 'do not measure decoding without the cache', fallback: false },
+  profile: { kind: flag, words: 'measure the parts of a decode step too', fallback: false },
+  seed: { ...seed, words: 'seed of the token ids and of random weights', fallback: 0 },
+  backend,
+  engine: {
+    ...engine,
+    words: 'op by op (eager), or one captured TensorFlow graph; auto: graph on the node backend',
+  },
+  threads,
+  format: {
+    kind: oneOf(['table', 'md', 'csv', 'json', 'jsonl']),
+    words: 'form of the result; table has a chart below it',
+    fallback: 'table',
+  },
+  verbose,
+  quiet,
+  color,
+} as const satisfies Rows;
+export type BenchArgs = SettingsOf<typeof BENCH>;
+
+function choiceTexts(list: string, name: string): string[] {
+  const choices = list.split('|');
+  if (choices.includes('')) {
+    throw new UsageError(`${name} must be texts with | between them, none of them empty, got ${quote(list)}`);
+  }
+  return choices;
+}
+
+/** Whole numbers with commas between them. */
+function counts(list: string, name: string): number[] {
+  const { fromText } = integer({ min: 0 });
+  return list.split(',').map((count) => fromText(count, name));
+}
+
+function benchModel(model: string, name: string): string {
+  if (model.startsWith('random:') && !/^random:(124M|[1-9]\d{0,2}x[1-9]\d{0,4})$/.test(model)) {
+    throw new UsageError(`${name} ${model}: expected random:124M or layers and channels, such as random:6x256`);
+  }
+  return text.fromText(model, name);
+}

@@ -1,0 +1,219 @@
+// What kinds of values settings have, and how each of those who give one writes it: the command line a text, a line of
+// a batch JSON, a program that uses the library a value of JavaScript. Knows nothing of single settings.
+
+import { inspect } from 'node:util';
+import { UsageError } from './errors.js';
+
+/** All but `is` throw UsageError, with the name that the value has where it comes from. */
+export interface Kind<T> {
+  /** `<n>` in --help; undefined: a flag, which has no value. */
+  readonly value?: string;
+  readonly choices?: readonly string[];
+  /** With what a shell completes it. */
+  readonly completes?: 'files' | 'models';
+  is(value: unknown): value is T;
+  /** Flags and choices need none. `previous` is what the same option gave before. */
+  fromText?(text: string, name: string, previous?: T): T;
+  fromJson(json: unknown, name: string): T;
+  fromValue(value: unknown, name: string): T;
+}
+
+const isFlag = (value: unknown) => typeof value === 'boolean';
+const isNumber = (value: unknown) => typeof value === 'number';
+const isText = (value: unknown) => typeof value === 'string';
+const isId = (value: unknown): value is number => isNumber(value) && Number.isSafeInteger(value) && value >= 0;
+
+function isListOf<T>(value: unknown, is: (one: unknown) => one is T): value is T[] {
+  return Array.isArray(value) && value.every(is);
+}
+
+export const flag: Kind<boolean> = {
+  is: isFlag,
+  fromJson: checkedJson('true or false', isFlag),
+  fromValue: checked('true or false', isFlag),
+};
+
+export function oneOf<const T extends string>(choices: readonly T[]): Kind<T> {
+  const is = (value: unknown): value is T => choices.some((choice) => choice === value);
+  const fromJson = (json: unknown, name: string) => {
+    const choice = numberOrText(json, name);
+    if (!is(choice)) {
+      throw wrongJson(name, `one of ${choices.join(', ')}`, json);
+    }
+    return choice;
+  };
+  const quoted = choices.map((choice) => `'${choice}'`);
+  const expected = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+  return { value: '<name>', choices, is, fromJson, fromValue: checked(expected, is) };
+}
+
+export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; max?: number }): TextKind<number> {
+  const range = `${min} … ${max === Number.MAX_SAFE_INTEGER ? '2^53−1' : max}`;
+  return numeric('<n>', (text, name) => {
+    const n = /^[+-]?\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!(Number.isSafeInteger(n) && n >= min && n <= max)) {
+      throw new UsageError(`${name} must be a whole number in ${range}, got ${quote(text)}`);
+    }
+    return n;
+  });
+}
+
+/** `above` is a minimum that is itself too little. */
+export function number({ min, above, max }: { min?: number; above?: number; max?: number }): TextKind<number> {
+  const from = above !== undefined ? `(${above}` : min !== undefined ? `[${min}` : '(−∞';
+  const range = `${from}, ${max === undefined ? '∞)' : `${max}]`}`;
+  const [least, most] = [above ?? min ?? -Number.MAX_VALUE, max ?? Number.MAX_VALUE];
+  return numeric('<x>', (text, name) => {
+    const x = toNumber(text);
+    if (!(x >= least && x <= most) || x === above) {
+      throw new UsageError(`${name} must be in ${range}, got ${quote(text)}`);
+    }
+    return x;
+  });
+}
+
+/** A program's number has the range of a typed one. */
+function numeric(value: string, fromText: (text: string, name: string) => number): TextKind<number> {
+  const kind = ofText('a number', isNumber, fromText);
+  return { ...kind, value, fromValue: (found, name) => fromText(String(kind.fromValue(found, name)), name) };
+}
+
+/** To the end of the context is -1 on the command line, and Infinity in a program. */
+export const tokenCount: Kind<number> = {
+  ...integer({ min: -1 }),
+  fromValue: checked(
+    'a whole number from 0, or Infinity',
+    (value) => value === Number.POSITIVE_INFINITY || isId(value),
+  ),
+};
+
+export const text = ofText('a text', isText, nonEmpty);
+export const anyText: Kind<string> = ofText('a text', isText, (given) => given);
+export const path: Kind<string> = { ...text, value: '<path>', completes: 'files' };
+
+/** Texts that add up. */
+export const texts: Kind<readonly string[]> = {
+  ...ofText('a list of texts, none of them empty', isTexts, (one, name, previous = []) => [
+    ...previous,
+    nonEmpty(one, name),
+  ]),
+  fromJson: (json, name) => {
+    const list: unknown = Array.isArray(json) ? json : [json];
+    if (!isListOf(list, isText)) {
+      throw wrongJson(name, 'a text or a list of texts', json);
+    }
+    return list.map((one) => nonEmpty(one, name));
+  },
+};
+
+export const tokenIds: Kind<readonly number[]> = {
+  ...ofText('a list of token ids', isIds, (list, name) => {
+    const ids = list.split(',').map((id) => (/^\s*\d+\s*$/.test(id) ? Number(id) : Number.NaN));
+    if (!isIds(ids)) {
+      throw new UsageError(`${name} must be token ids with commas between them, got ${quote(list)}`);
+    }
+    return ids;
+  }),
+  value: '<ids>',
+  fromJson: checkedJson('a list of token ids', isIds),
+};
+
+/** Token ids, each with what is added to its logit: `262=-1.5`, or in a line `{"262": -1.5, "50256": "-inf"}`. */
+export const biases: Kind<ReadonlyMap<number, number>> = {
+  ...ofText('a Map of token ids and numbers', isBiases, (bias, name, previous = new Map()) =>
+    new Map(previous).set(...toBias(bias, name)),
+  ),
+  value: '<id=x>',
+  fromJson: (json, name) => {
+    const isObject = typeof json === 'object' && json !== null && !Array.isArray(json);
+    const entries = isObject ? Object.entries(json) : [['', json] as const];
+    if (!entries.every(([id, bias]) => /^\d+$/.test(id) && (isNumber(bias) || bias === '-inf'))) {
+      throw wrongJson(name, 'an object of token ids and numbers, or "-inf"', json);
+    }
+    return new Map(entries.map(([id, bias]) => toBias(`${id}=${bias}`, name)));
+  },
+};
+
+function toBias(text: string, name: string): readonly [number, number] {
+  const [, id, bias = ''] = /^(\d+)=(.+)$/.exec(text) ?? [];
+  const entry = [Number(id), bias === '-inf' ? Number.NEGATIVE_INFINITY : toNumber(bias)] as const;
+  if (!isBias(entry)) {
+    throw new UsageError(`${name} must be a token id, '=' and a number or -inf, got ${quote(text)}`);
+  }
+  return entry;
+}
+
+type TextKind<T> = Kind<T> & Required<Pick<Kind<T>, 'fromText'>>;
+
+/** A kind whose value in a batch's line is a number or a text, as on the command line. */
+export function ofText<T>(
+  expected: string,
+  is: (value: unknown) => value is T,
+  fromText: (text: string, name: string, previous?: T) => T,
+): TextKind<T> {
+  const fromJson = (json: unknown, name: string) => fromText(numberOrText(json, name), name);
+  return { value: '<text>', is, fromText, fromJson, fromValue: checked(expected, is) };
+}
+
+export function checked<T>(expected: string, is: (value: unknown) => value is T): Kind<T>['fromValue'] {
+  return (value, name) => {
+    if (!is(value)) {
+      const found = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY });
+      throw new UsageError(`${name} must be ${expected}, got ${found}`);
+    }
+    return value;
+  };
+}
+
+function checkedJson<T>(expected: string, is: (json: unknown) => json is T): Kind<T>['fromJson'] {
+  return (json, name) => {
+    if (!is(json)) {
+      throw wrongJson(name, expected, json);
+    }
+    return json;
+  };
+}
+
+function numberOrText(json: unknown, name: string): string {
+  if (!isNumber(json) && !isText(json)) {
+    throw wrongJson(name, 'a number or a text', json);
+  }
+  return String(json);
+}
+
+function wrongJson(name: string, expected: string, found: unknown): UsageError {
+  return new UsageError(`${name}: expected ${expected}, found ${JSON.stringify(found)}`);
+}
+
+function nonEmpty(text: string, name: string): string {
+  if (text === '') {
+    throw new UsageError(`${name} must not be empty`);
+  }
+  return text;
+}
+
+/** Decimal notation only: Number() would take '', ' 1 ' and 0x10. */
+function toNumber(text: string): number {
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
+}
+
+/** As it stands in an error: on one line. */
+export function quote(text: string): string {
+  return /^[\w.+-]+$/.test(text) ? text : JSON.stringify(text);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return isListOf(value, isText) && !value.includes('');
+}
+
+function isIds(value: unknown): value is number[] {
+  return isListOf(value, isId) && value.length > 0;
+}
+
+function isBiases(value: unknown): value is Map<number, number> {
+  return value instanceof Map && [...value].every(isBias);
+}
+
+function isBias([id, bias]: readonly [unknown, unknown]): boolean {
+  return isId(id) && isNumber(bias) && bias < Number.POSITIVE_INFINITY;
+}
