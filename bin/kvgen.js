@@ -1,13 +1,12 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+// Is this Node new enough? An old one must be able to read this file, so that it can say what is wrong: the rest of
+// kvgen, in newer JavaScript, is imported only after that.
 
-const cli = new URL('../dist/cli/main.js', import.meta.url);
-if (existsSync(cli)) {
-  const { main } = await import(cli.href);
-  await main(process.argv.slice(2));
-} else {
+if (Number.parseInt(process.versions.node, 10) < 20) {
   process.stderr.write(
-    'kvgen: not built yet (dist/ is missing); run `npm install`, or `npm run build`, in its folder\n',
+    `kvgen: Node 20 or newer is needed, found ${process.versions.node}; install it from https://nodejs.org or with your version manager\n`,
   );
   process.exitCode = 1;
+} else {
+  import('./start.js');
 }

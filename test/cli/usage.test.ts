@@ -2,7 +2,8 @@
 // value and the range. And what --help and --version say, without loading TensorFlow.
 
 import { spawnSync } from 'node:child_process';
-import { openSync, readFileSync } from 'node:fs';
+import { openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
 import { GENERATE, optionsOf } from '../../src/settings.js';
@@ -154,6 +155,22 @@ describe('the environment', () => {
     const cwd = tempDir();
     const { stderr } = await kvgen(['-m', 'no-such-model', 'x'], { env: { HOME: '' }, cwd });
     expect(stderr).toMatch(/not found in \/[^,]*, \/[^,]*, \/[^;]*;/);
+  });
+});
+
+describe('an old Node', () => {
+  it.each(['18.20.8', '8.0.0'])('%s is refused in one line before anything is loaded', async (found) => {
+    const disguise = join(tempDir(), 'disguise.cjs');
+    const versions = `{ value: { ...process.versions, node: '${found}' } }`;
+    writeFileSync(disguise, `Object.defineProperty(process, 'versions', ${versions});`);
+    for (const args of [['--version'], ['doctor'], ['hi']]) {
+      const env = { NODE_OPTIONS: `--require "${disguise}"` };
+      expect(await kvgen(args, { env })).toMatchObject({
+        code: 1,
+        stdout: '',
+        stderr: `kvgen: Node 20 or newer is needed, found ${found}; install it from https://nodejs.org or with your version manager\n`,
+      });
+    }
   });
 });
 

@@ -38,7 +38,12 @@ function write(path: string, content: string): void {
 }
 
 function node(script: string, ...args: string[]): { code: number | null; lines: string[] } {
-  const child = spawnSync(process.execPath, [join('scripts', script), ...args], { cwd: root, encoding: 'utf8' });
+  return nodeWith([], script, ...args);
+}
+
+function nodeWith(options: string[], script: string, ...args: string[]): { code: number | null; lines: string[] } {
+  const command = [...options, join('scripts', script), ...args];
+  const child = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8' });
   return { code: child.status, lines: child.stderr.trim().split('\n') };
 }
 
@@ -96,4 +101,14 @@ it('postinstall exits 0 whatever happens, and ends with the engine', () => {
   const broken = node('postinstall.js');
   expect(broken.code).toBe(0);
   expect(broken.lines.at(-1)).toMatch(/^kvgen: no native engine \(.*\); "kvgen setup" tries again$/);
+});
+
+it('postinstall refuses an old Node in one line, builds nothing and lets npm go on', () => {
+  write('disguise.cjs', "Object.defineProperty(process, 'versions', { value: { node: '18.20.8' } });");
+  const message = 'Node 20 or newer is needed, found 18.20.8; install it, then run npm install again';
+  expect(nodeWith(['--require', './disguise.cjs'], 'postinstall.js')).toEqual({
+    code: 0,
+    lines: [`kvgen: ${message}`],
+  });
+  expect(existsSync(join(root, 'dist'))).toBe(false);
 });
