@@ -15,10 +15,15 @@ if (Number.parseInt(process.versions.node, 10) < 20) {
 async function install() {
   const { build } = await import('./build.js');
   await build({ log }).catch((error) => log(`kvgen: ${error.message}`));
+  const { catchInterrupts } = await import('../dist/cli/shell/interrupts.js');
   const { setup } = await import('../dist/cli/setup-command.js');
-  const code = await setup({ log });
-  // 130 and 143: the person pressed Ctrl-C, and npm is to stop too.
-  if (code > 128) {
-    process.exitCode = code;
+  const { signal, exitCode } = catchInterrupts();
+  try {
+    await setup({ log, signal });
+  } catch (error) {
+    if (!signal.aborted) {
+      throw error;
+    }
   }
+  process.exitCode = exitCode();
 }

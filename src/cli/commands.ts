@@ -127,7 +127,7 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
     notes: '',
     load: async () => {
       const { setup } = await import('./setup-command.js');
-      return ({ terminal }) => setup({ log: (line) => terminal.log(line) });
+      return ({ terminal, signal }) => setup({ log: (line) => terminal.log(line), signal });
     },
   },
   {

@@ -22,7 +22,7 @@ import { checkSpace, fetchWheel } from './wheel.js';
 export interface ProvisionOptions {
   readonly log: (line: string) => void;
   readonly env?: NodeJS.ProcessEnv;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   readonly root?: string;
   /** The cache folder; null for none. */
   readonly cache?: string | null;

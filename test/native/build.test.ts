@@ -1,6 +1,7 @@
 // scripts/build.js and scripts/postinstall.js, each in a small fake checkout with a compiler that counts.
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -8,13 +9,24 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 
 const SCRIPTS = fileURLToPath(new URL('../../scripts', import.meta.url));
+const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
+const SETUP = `
+export async function setup({ log, signal }) {
+  log('kvgen: an engine');
+  if (process.env.FAKE_SETUP !== 'hangs') return 1;
+  const timer = setInterval(() => {}, 1000);
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  clearInterval(timer);
+  throw signal.reason;
+}`;
 const TSC = `
 const fs = require('fs');
 const out = process.argv[process.argv.indexOf('--outDir') + 1];
 fs.appendFileSync(__dirname + '/runs', 'x');
 fs.mkdirSync(out + '/cli', { recursive: true });
 for (const name of fs.readdirSync('src')) fs.writeFileSync(out + '/' + name.replace('.ts', '.js'), '');
-fs.writeFileSync(out + '/cli/setup-command.js', 'export async function setup(io) { io.log("kvgen: an engine"); return 1; }');
+fs.writeFileSync(out + '/cli/setup-command.js', ${JSON.stringify(SETUP)});
+for (const name of ['errors.js', 'cli/shell/interrupts.js']) fs.cpSync(${JSON.stringify(DIST)} + '/' + name, out + '/' + name);
 if (fs.readFileSync('src/a.ts', 'utf8') === 'wrong') process.exit(2);
 `;
 
@@ -101,6 +113,25 @@ it('postinstall exits 0 whatever happens, and ends with the engine', () => {
   const broken = node('postinstall.js');
   expect(broken.code).toBe(0);
   expect(broken.lines.at(-1)).toMatch(/^kvgen: no native engine \(.*\); "kvgen setup" tries again$/);
+});
+
+it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('postinstall stopped by %s exits %i, so that npm stops too', async (signal, code) => {
+  const env = { ...process.env, FAKE_SETUP: 'hangs' };
+  const child = spawn(process.execPath, [join('scripts', 'postinstall.js')], { cwd: root, env });
+  let lines = '';
+  for await (const text of child.stderr.setEncoding('utf8')) {
+    lines += text;
+    if (lines.endsWith('an engine\n')) {
+      child.kill(signal);
+    }
+  }
+  expect({ code: child.exitCode ?? (await once(child, 'close'))[0], lines }).toEqual({
+    code,
+    lines: 'kvgen: building dist/\nkvgen: an engine\n',
+  });
 });
 
 it('postinstall refuses an old Node in one line, builds nothing and lets npm go on', () => {
