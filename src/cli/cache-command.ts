@@ -1,6 +1,6 @@
 // `kvgen cache`: what is saved on disk, and how to get rid of it. Loads no TensorFlow.
 
-import { EXIT, KvgenError, UsageError } from '../errors.js';
+import { EXIT, KvgenError, megabytes, UsageError } from '../errors.js';
 import { readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
@@ -180,8 +180,4 @@ function entryJson({
 /** Minutes are enough. */
 function when(iso: string): string {
   return iso.slice(0, 16).replace('T', ' ');
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }

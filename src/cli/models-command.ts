@@ -1,6 +1,6 @@
 // `kvgen models`: what `-m` can name on this machine, with size, context and where it comes from.
 
-import { EXIT, errorMessage } from '../errors.js';
+import { EXIT, errorMessage, megabytes } from '../errors.js';
 import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
 import { loadConfig } from '../weights/folder.js';
 import { MODELS } from './command-settings.js';
@@ -15,10 +15,9 @@ export async function modelsCommand({ settings, terminal }: Invocation): Promise
 }
 
 async function describe(model: FoundModel): Promise<string[]> {
-  const size = `${(weightBytes(model.dir) / 1e6).toFixed(1)} MB`;
   const context = await loadConfig(model.dir).then(
     (config) => String(config.nPositions),
     (error) => `not usable: ${errorMessage(error)}`,
   );
-  return [model.name, size, context, `${model.source}: ${model.dir}`];
+  return [model.name, megabytes(weightBytes(model.dir)), context, `${model.source}: ${model.dir}`];
 }

@@ -3,7 +3,7 @@
 
 import { mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorMessage } from '../errors.js';
+import { errorMessage, megabytes } from '../errors.js';
 import { childEnv } from './npm.js';
 import type { Wheel } from './pins.js';
 import { sha256 } from './record.js';
@@ -20,10 +20,10 @@ export interface WheelOptions {
 export async function fetchWheel(wheel: Wheel, stage: string, target: string, options: WheelOptions): Promise<void> {
   await checkSpace(wheel, stage);
   const pip = await findPip(options);
-  options.log(`downloading ${wheel.project} ${wheel.version} with pip (${megabytes(wheel.size)})`);
+  options.log(`downloading ${wheel.project} ${wheel.version} with pip (${megabytes(wheel.size, 0)})`);
   const archive = await download(pip, wheel, stage, options);
   await checkArchive(wheel, archive);
-  options.log(`unpacking TensorFlow's libraries (${megabytes(unpackedSize(wheel))})`);
+  options.log(`unpacking TensorFlow's libraries (${megabytes(unpackedSize(wheel), 0)})`);
   await mkdir(target, { recursive: true });
   await unpack(archive, target, {
     choose: (name) => chosen(wheel, name),
@@ -51,7 +51,7 @@ export async function checkSpace(wheel: Wheel, folder: string): Promise<void> {
   if (bavail * bsize >= needed) {
     return;
   }
-  throw new Error(`${folder}: needs ${megabytes(needed)} of free space, found ${megabytes(bavail * bsize)}`);
+  throw new Error(`${folder}: needs ${megabytes(needed, 0)} of free space, found ${megabytes(bavail * bsize, 0)}`);
 }
 
 type Command = readonly [string, ...string[]];
@@ -119,8 +119,4 @@ async function checkLibraries(wheel: Wheel, target: string): Promise<void> {
 
 function unpackedSize(wheel: Wheel): number {
   return wheel.libraries.reduce((sum, { size }) => sum + size, 0);
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.round(bytes / 1e6)} MB`;
 }

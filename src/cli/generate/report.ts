@@ -1,5 +1,6 @@
 // What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
 
+import { megabytes } from '../../errors.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
 import { type GenerateRun, joined } from './run-record.js';
@@ -102,8 +103,4 @@ function round(value: number | null): number | null {
 
 function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? '' : 's'}`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
