@@ -1,7 +1,6 @@
 // The command line: which command, which options, and what an error looks like. The only user of commander.
 // Commands are loaded when they are called, so that --help, --version and usage errors load no TensorFlow.
 
-import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
@@ -10,6 +9,7 @@ import { COMMANDS } from './commands.js';
 import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
 import { Terminal } from './shell/terminal.js';
+import { kvgenVersion } from './shell/version.js';
 
 /** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -84,7 +84,7 @@ function buildCommand(row: CommandRow, terminal: Terminal): Command {
     .description(row.description)
     .usage(usage(row))
     .argument('[words...]')
-    .version(version(), '-V, --version', 'print the version')
+    .version(kvgenVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .configureHelp({ visibleArguments: () => [], helpWidth: 100 })
     .configureOutput({ writeOut: (text) => void terminal.write(text), writeErr: () => {} })
@@ -134,8 +134,4 @@ function report(error: unknown, terminal: Terminal, signal: AbortSignal): number
     terminal.error(errorMessage(error));
   }
   return error instanceof KvgenError ? error.exitCode : EXIT.failure;
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }

@@ -1,7 +1,6 @@
 // The answer cache: what decides a text, as one question; and a finished run as the answer to it. The question is
 // everything that was asked for but how it is shown, so an option that is added is part of it by itself.
 
-import { readFileSync } from 'node:fs';
 import type { CompletionToken } from '../../completion/complete.js';
 import type { FinishReason } from '../../generation/generate.js';
 import { status } from '../../native/status.js';
@@ -11,6 +10,7 @@ import type { AnswerStore } from '../../store/answers.js';
 import { type Backend, defaultThreads } from '../../tf/backend.js';
 import { weightBytes } from '../../weights/find.js';
 import { printable } from '../shell/terminal.js';
+import { kvgenVersion } from '../shell/version.js';
 import type { GenerateRun } from './run-record.js';
 
 /** What TensorFlow reads from the environment and that may change how it rounds. */
@@ -120,8 +120,4 @@ export async function* replay({ tokens, finishReason }: Answer): AsyncGenerator<
 export function firstWords(text: string): string {
   const line = printable(text.slice(0, 2 * WORDS)).trim();
   return line.length > WORDS ? `${line.slice(0, WORDS - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;
-}
-
-function kvgenVersion(): string {
-  return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version;
 }
