@@ -4,8 +4,8 @@
 import { readdirSync } from 'node:fs';
 import { chmod, copyFile, cp, link, mkdir, realpath } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
+import { run } from './child.js';
 import { childEnv, findNodeHeaders } from './npm.js';
-import { run } from './run.js';
 import { nativeFiles } from './status.js';
 
 export interface DownloadOptions {

@@ -6,10 +6,10 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { run } from './child.js';
 import { isDependency, npmFolder, ownFolder, privateFolder } from './locations.js';
 import { childEnv, findNpm } from './npm.js';
 import { TFJS_NODE } from './pins.js';
-import { run } from './run.js';
 import { withStage } from './stage.js';
 
 export interface FetchOptions {

@@ -5,8 +5,8 @@
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
-import { buildBinding, checkCompiler } from './binding.js';
-import { findCached, keep, openCache } from './cache.js';
+import { buildBinding, checkCompiler } from './build-binding.js';
+import { findCached, keep, openCache } from './engine-cache.js';
 import { nativeCacheFolder, packageRoot } from './locations.js';
 import { ownDownload } from './own-download.js';
 import { packageFolder } from './package.js';

@@ -1,8 +1,8 @@
 // Does the engine in a tfjs-node folder work? A child process loads it and multiplies two matrices, so that a
 // library that crashes takes the child down and not the install. Never loads TensorFlow in this process.
 
+import { run } from './child.js';
 import { childEnv } from './npm.js';
-import { run } from './run.js';
 
 // tfjs-node 4.22.0 calls two functions of `util` of which Node 22 warns and Node 23 lacks one.
 const PROGRAM = `

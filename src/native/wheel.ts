@@ -4,10 +4,10 @@
 import { mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage, megabytes } from '../errors.js';
+import { run } from './child.js';
 import { childEnv } from './npm.js';
 import type { Wheel } from './pins.js';
 import { sha256 } from './record.js';
-import { run } from './run.js';
 import { unpack } from './unpack.js';
 
 export interface WheelOptions {

@@ -5,7 +5,7 @@
 import { lstatSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
-import { makeDirectories, makeDirectory } from '../native/directories.js';
+import { makeDirectories, makeDirectory } from '../native/folders.js';
 
 export type StoreKind = 'prompts' | 'answers';
 

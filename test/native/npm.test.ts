@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { linkWheelLibraries } from '../../src/native/binding.js';
+import { linkWheelLibraries } from '../../src/native/build-binding.js';
 import { childEnv } from '../../src/native/npm.js';
 import { wheelFor } from '../../src/native/pins.js';
 

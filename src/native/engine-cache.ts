@@ -5,7 +5,7 @@
 import { chmod, lstat, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { makeDirectories } from './directories.js';
+import { makeDirectories } from './folders.js';
 import { TFJS_NODE } from './pins.js';
 import { findCorrupt, type NativeRecord, readRecord } from './record.js';
 import { withStage } from './stage.js';

@@ -4,9 +4,9 @@
 import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { run } from './child.js';
 import { childEnv, findNodeGyp, findNodeHeaders, findProgram } from './npm.js';
 import { NAPI_VERSION } from './pins.js';
-import { run } from './run.js';
 
 export interface BuildOptions {
   readonly env: NodeJS.ProcessEnv;

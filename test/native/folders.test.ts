@@ -1,7 +1,7 @@
 import { existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { makeDirectories } from '../../src/native/directories.js';
+import { makeDirectories } from '../../src/native/folders.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const tempDir = tempDirs();
