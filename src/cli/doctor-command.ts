@@ -3,8 +3,7 @@
 import { EXIT, errorMessage } from '../errors.js';
 import { generate, newStats } from '../generation/generate.js';
 import { openModel } from '../library/model.js';
-import { describeEngine } from '../native/report.js';
-import { status } from '../native/status.js';
+import { describeEngine, status } from '../native/status.js';
 import { argmax } from '../sampling/sampler.js';
 import { type Backend, loadBackend, tensorflowVersion } from '../tf/backend.js';
 import { findModel, listModels, weightBytes } from '../weights/find.js';

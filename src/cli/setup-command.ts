@@ -2,7 +2,7 @@
 
 import { EXIT } from '../errors.js';
 import { type ProvisionOptions, provision } from '../native/provision.js';
-import { describeEngine } from '../native/report.js';
+import { describeEngine } from '../native/status.js';
 
 /**
  * Returns the exit code: 1 when there is no native engine at the end. `where` replaces folders and pins in tests.

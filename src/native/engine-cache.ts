@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { makeDirectories } from './folders.js';
 import { TFJS_NODE } from './pins.js';
-import { findCorrupt, type NativeRecord, readRecord } from './record.js';
+import { findCorrupt } from './record.js';
 import { withStage } from './stage.js';
+import { type NativeRecord, readRecord } from './status.js';
 
 export interface Cached {
   readonly folder: string;

@@ -4,7 +4,7 @@
 import { constants } from 'node:fs';
 import { chmod, copyFile, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { NativeRecord } from './record.js';
+import type { NativeRecord } from './status.js';
 
 export async function place(from: string, to: string, record: NativeRecord): Promise<void> {
   for (const { path } of record.files) {

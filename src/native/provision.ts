@@ -7,16 +7,25 @@ import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import { buildBinding, checkCompiler } from './build-binding.js';
 import { findCached, keep, openCache } from './engine-cache.js';
-import { nativeCacheFolder, packageRoot } from './locations.js';
 import { ownDownload } from './own-download.js';
 import { packageFolder } from './package.js';
 import { TFJS_NODE, type Wheel, wheelFor } from './pins.js';
 import { place, unplace } from './place.js';
 import { platformName } from './platform.js';
-import { type NativeRecord, recordFiles, type Source, writeRecord } from './record.js';
+import { recordFiles, writeRecord } from './record.js';
 import { selfCheck } from './self-check.js';
 import { withStage } from './stage.js';
-import { BINDING, type NativeStatus, nativeFiles, type Status, status } from './status.js';
+import {
+  BINDING,
+  type NativeRecord,
+  type NativeStatus,
+  nativeCacheFolder,
+  nativeFiles,
+  packageRoot,
+  type Source,
+  type Status,
+  status,
+} from './status.js';
 import { checkSpace, fetchWheel } from './wheel.js';
 
 export interface ProvisionOptions {

@@ -1,37 +1,12 @@
-// The record that lies beside an installed or cached native engine: which TensorFlow it is, where it came from,
-// and the size and SHA-256 of each file. A folder is complete when its record says so and the files agree.
-// Knows nothing of how the files got there.
+// Writes down the files of an engine, and proves by that record that they are unchanged. A record is read in status.ts.
+// Knows nothing of how the files were made.
 
 import { createHash } from 'node:crypto';
-import { createReadStream, lstatSync, readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-
-/** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: was there before kvgen looked. */
-export type Source = 'download' | 'wheel' | 'found';
-
-export interface FileRecord {
-  /** Relative to the folder, with forward slashes. */
-  readonly path: string;
-  readonly size: number;
-  readonly sha256: string;
-}
-
-export interface NativeRecord {
-  readonly tfjsNode: string;
-  readonly tensorflow: string;
-  readonly source: Source;
-  readonly files: readonly FileRecord[];
-}
-
-const RECORD = 'kvgen-native.json';
-
-/** The record of `folder` if all its files are there with the recorded sizes: cheap, reads one small file. */
-export function readRecord(folder: string): NativeRecord | undefined {
-  const record = parse(folder);
-  return record?.files.every((file) => sizeOf(join(folder, file.path)) === file.size) ? record : undefined;
-}
+import { type NativeRecord, RECORD, sizeOf } from './status.js';
 
 export async function writeRecord(folder: string, record: NativeRecord): Promise<void> {
   const path = join(folder, RECORD);
@@ -49,8 +24,8 @@ export async function findCorrupt(folder: string, record: NativeRecord): Promise
   return undefined;
 }
 
-export async function recordFiles(folder: string, paths: readonly string[]): Promise<FileRecord[]> {
-  const files: FileRecord[] = [];
+export async function recordFiles(folder: string, paths: readonly string[]): Promise<NativeRecord['files']> {
+  const files: NativeRecord['files'][number][] = [];
   for (const path of paths) {
     files.push({ path, size: sizeOf(join(folder, path)) ?? 0, sha256: await sha256(join(folder, path)) });
   }
@@ -61,34 +36,4 @@ export async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
-}
-
-function parse(folder: string): NativeRecord | undefined {
-  try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
-    return isRecord(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRecord(value: unknown): value is NativeRecord {
-  const record = value as Partial<NativeRecord> | null;
-  return (
-    typeof record?.tfjsNode === 'string' &&
-    typeof record.tensorflow === 'string' &&
-    typeof record.source === 'string' &&
-    Array.isArray(record.files) &&
-    record.files.length > 0 &&
-    record.files.every((file) => isInside(file.path) && typeof file.sha256 === 'string')
-  );
-}
-
-function isInside(path: unknown): boolean {
-  return typeof path === 'string' && !path.startsWith('/') && !path.split(/[\\/]/).includes('..');
-}
-
-function sizeOf(path: string): number | undefined {
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  return stats?.isFile() ? stats.size : undefined;
 }

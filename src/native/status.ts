@@ -1,11 +1,13 @@
-// Is a native engine in place, which one, and where? Answers from a few small files, without loading
-// TensorFlow, so that doctor, the choice of backend and a repeated `npm install` can ask at any time.
+// Is a native engine in place, which one, and where? All that a start of the program asks of native/ is here. The
+// answers come from a few small files: nothing is changed on disk, and TensorFlow is not loaded.
 
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { npmFolder, packageRoot, privateFolder } from './locations.js';
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
-import { readRecord, type Source } from './record.js';
+
+/** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: was there before kvgen looked. */
+export type Source = 'download' | 'wheel' | 'found';
 
 export interface NativeStatus {
   readonly engine: 'native';
@@ -20,50 +22,152 @@ export interface NativeStatus {
 
 export type Status = NativeStatus | { readonly engine: 'none' };
 
-export const BINDING = `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`;
-
 export function status(root = packageRoot()): Status {
   const folders = [npmFolder(root), privateFolder(root)].filter((folder) => folder !== undefined);
-  return (
-    folders.map(recorded).find((found) => found !== undefined) ??
-    folders.map(unrecorded).find((found) => found !== undefined) ?? { engine: 'none' }
-  );
+  const engines = folders.flatMap((folder) => engineIn(folder) ?? []);
+  return engines.find(({ checked }) => checked) ?? engines[0] ?? { engine: 'none' };
 }
 
-function recorded(folder: string): NativeStatus | undefined {
+function engineIn(folder: string): NativeStatus | undefined {
   const record = readRecord(folder);
-  if (record?.tfjsNode !== TFJS_NODE.version) {
-    return undefined;
+  if (record?.tfjsNode === TFJS_NODE.version) {
+    return { engine: 'native', folder, tensorflow: record.tensorflow, source: record.source, checked: true };
   }
-  return { engine: 'native', folder, tensorflow: record.tensorflow, source: record.source, checked: true };
+  // Without a record, tfjs-node's own install script or a person put the engine there.
+  const isThere = existsSync(join(folder, BINDING)) && nativeFiles(folder).length > 1;
+  return isThere ? { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false } : undefined;
 }
 
-/** An engine that tfjs-node's own install script, or a person, put there. */
-function unrecorded(folder: string): NativeStatus | undefined {
-  if (!existsSync(join(folder, BINDING)) || nativeFiles(folder).length < 2) {
-    return undefined;
+const ORIGIN: Readonly<Record<Source, string>> = {
+  download: "tfjs-node's own download",
+  wheel: "TensorFlow's wheel",
+  found: 'installed before',
+};
+
+/** One line for postinstall, `kvgen setup` and doctor. */
+export function describeEngine(status: Status): string {
+  if (status.engine === 'native') {
+    return `native engine in place: TensorFlow ${status.tensorflow ?? '(not loaded yet)'} (${ORIGIN[status.source]})`;
   }
-  return { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false };
+  return 'no native engine: kvgen runs on WebAssembly, with the same text, several times slower for large models; "kvgen setup" tries again';
 }
+
+export const BINDING = `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`;
+
+/**
+ * The names that the binding asks for: libtensorflow.so.2 and libtensorflow_framework.so.2 in tfjs-node's download; a
+ * wheel has libtensorflow_cc.so.2 in place of the first.
+ */
+const LIBRARY = /^(libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)|tensorflow\.dll)$/;
 
 /** The binding and the shared libraries it loads, relative to a tfjs-node folder. */
 export function nativeFiles(folder: string): string[] {
-  const libraries = ['deps/lib', `lib/napi-v${NAPI_VERSION}`].flatMap((sub) =>
-    list(join(folder, sub))
-      .filter((name) => LOADED.test(name))
+  const libraries = ['deps/lib', dirname(BINDING)].flatMap((sub) =>
+    namesIn(join(folder, sub))
+      .filter((name) => LIBRARY.test(name))
       .map((name) => `${sub}/${name}`),
   );
   return [...libraries, BINDING];
 }
 
-// The names that the binding asks for: libtensorflow.so.2 and libtensorflow_framework.so.2 from tfjs-node's
-// download, libtensorflow_cc.so.2 in the first one's place from a wheel.
-const LOADED = /^(libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)|tensorflow\.dll)$/;
-
-function list(folder: string): string[] {
+/** In alphabetical order; none where the folder cannot be read. */
+export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();
   } catch {
     return [];
+  }
+}
+
+/** What kvgen writes beside an engine that it has checked: the engine is whole as long as its files agree. */
+export interface NativeRecord {
+  readonly tfjsNode: string;
+  readonly tensorflow: string;
+  readonly source: Source;
+  /** Paths are relative to the folder, with forward slashes; sizes in bytes. */
+  readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
+}
+
+export const RECORD = 'kvgen-native.json';
+
+/** The record of a folder, if all its files are there with the recorded sizes. Their content is not read. */
+export function readRecord(folder: string): NativeRecord | undefined {
+  const record = parseRecord(folder);
+  return record?.files.every((file) => sizeOf(join(folder, file.path)) === file.size) ? record : undefined;
+}
+
+function parseRecord(folder: string): NativeRecord | undefined {
+  try {
+    const value: unknown = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
+    return isRecord(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is NativeRecord {
+  const record = value as Partial<NativeRecord> | null;
+  return (
+    typeof record?.tfjsNode === 'string' &&
+    typeof record.tensorflow === 'string' &&
+    typeof record.source === 'string' &&
+    Array.isArray(record.files) &&
+    record.files.length > 0 &&
+    record.files.every((file) => isInside(file.path) && typeof file.sha256 === 'string')
+  );
+}
+
+function isInside(path: unknown): boolean {
+  return typeof path === 'string' && !path.startsWith('/') && !path.split(/[\\/]/).includes('..');
+}
+
+/** In bytes; undefined for anything but a plain file. */
+export function sizeOf(path: string): number | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  return stats?.isFile() ? stats.size : undefined;
+}
+
+/** The folder that holds kvgen's package.json (this file is src/native/… or dist/native/… inside it). */
+export function packageRoot(): string {
+  return dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+}
+
+/** Was kvgen itself installed as somebody's dependency (or globally), rather than checked out? */
+export function isDependency(root: string): boolean {
+  return basename(dirname(root)) === 'node_modules';
+}
+
+/** Where npm puts tfjs-node in a checkout. */
+export function ownFolder(root: string): string {
+  return join(root, 'node_modules', TFJS_NODE.name);
+}
+
+/** npm leaves names with a dot alone, and `require` from here still finds kvgen's one copy of TF.js. */
+export function privateFolder(root: string): string {
+  return join(root, 'node_modules', '.kvgen', 'tfjs-node');
+}
+
+/** The tfjs-node folder that `require` would find from kvgen, if there is one. */
+export function npmFolder(root: string): string | undefined {
+  return upwards(root)
+    .map(ownFolder)
+    .find((folder) => existsSync(join(folder, 'package.json')));
+}
+
+/** The folder itself and all above it, up to the root of the file system. */
+export function upwards(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...upwards(parent)];
+}
+
+/** `<user cache>/kvgen/native`, or undefined for a user without a home. */
+export async function nativeCacheFolder(): Promise<string | undefined> {
+  try {
+    // Loaded late: it asks for the home directory at once, and throws where there is none.
+    const { default: envPaths } = await import('env-paths');
+    const { cache } = envPaths('kvgen', { suffix: '' });
+    return isAbsolute(cache) ? join(cache, 'native') : undefined;
+  } catch {
+    return undefined;
   }
 }
