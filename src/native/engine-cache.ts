@@ -5,10 +5,9 @@
 import { chmod, lstat, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { makeDirectories } from './folders.js';
+import { makeDirectories, withStage } from './folders.js';
 import { TFJS_NODE } from './pins.js';
 import { findCorrupt } from './record.js';
-import { withStage } from './stage.js';
 import { type NativeRecord, readRecord } from './status.js';
 
 export interface Cached {

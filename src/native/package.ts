@@ -7,9 +7,9 @@ import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from './child.js';
+import { withStage } from './folders.js';
 import { childEnv, findNpm } from './npm.js';
 import { TFJS_NODE } from './pins.js';
-import { withStage } from './stage.js';
 import { isDependency, npmFolder, ownFolder, privateFolder } from './status.js';
 
 export interface FetchOptions {

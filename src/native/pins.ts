@@ -78,3 +78,13 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
 export function wheelFor(platform: string): Wheel | undefined {
   return WHEELS[platform];
 }
+
+export function platformName(): string {
+  const name = `${process.platform}-${process.arch}`;
+  return process.platform === 'linux' && !hasGlibc() ? `${name}-musl` : name;
+}
+
+function hasGlibc(): boolean {
+  const report = process.report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined;
+  return report === undefined || report.header?.glibcVersionRuntime !== undefined;
+}

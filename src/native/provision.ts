@@ -6,15 +6,14 @@ import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
 import { buildBinding, checkCompiler } from './build-binding.js';
+import { run } from './child.js';
 import { findCached, keep, openCache } from './engine-cache.js';
+import { withStage } from './folders.js';
+import { childEnv } from './npm.js';
 import { ownDownload } from './own-download.js';
 import { packageFolder } from './package.js';
-import { TFJS_NODE, type Wheel, wheelFor } from './pins.js';
-import { place, unplace } from './place.js';
-import { platformName } from './platform.js';
-import { recordFiles, writeRecord } from './record.js';
-import { selfCheck } from './self-check.js';
-import { withStage } from './stage.js';
+import { platformName, TFJS_NODE, type Wheel, wheelFor } from './pins.js';
+import { place, recordFiles, unplace, writeRecord } from './record.js';
 import {
   BINDING,
   type NativeRecord,
@@ -210,4 +209,30 @@ async function activate(parts: string, draft: NativeRecord, context: Context): P
     await unplace(context.folder, draft);
     throw error;
   }
+}
+
+// tfjs-node 4.22.0 calls two functions of `util` of which Node 22 warns and Node 23 lacks one.
+const PROGRAM = `
+const util = require('util');
+util.isNullOrUndefined = (value) => value === undefined || value === null;
+util.isArray = Array.isArray;
+const tf = require(process.argv[1]);
+const product = tf.matMul(tf.tensor2d([1, 2, 3, 4], [2, 2]), tf.tensor2d([5, 6, 7, 8], [2, 2])).dataSync().join();
+if (product !== '19,22,43,50') throw new Error('2x2 product: expected 19,22,43,50, found ' + product);
+console.log('\\ntensorflow=' + tf.backend().binding.TF_Version);
+`;
+
+/** TensorFlow's version, or an error that says why the engine does not work. */
+async function selfCheck(folder: string, env: NodeJS.ProcessEnv, signal: AbortSignal | undefined): Promise<string> {
+  const output = await run(process.execPath, ['-e', PROGRAM, folder], {
+    name: 'the self-check',
+    env: { ...childEnv(env), TF_CPP_MIN_LOG_LEVEL: '2' },
+    signal,
+    timeoutSeconds: 120,
+  });
+  const version = /^tensorflow=(\S+)$/m.exec(output)?.[1];
+  if (version === undefined) {
+    throw new Error('the self-check printed no TensorFlow version');
+  }
+  return version;
 }

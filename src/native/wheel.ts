@@ -1,14 +1,16 @@
 // TensorFlow's wheel: fetched by pip (any Python will do) with a pinned hash, checked once more here, and the
 // two shared libraries and a few C headers taken out of it. Knows nothing of the binding built from them.
 
+import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve, sep } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import yauzl from 'yauzl';
 import { errorMessage, megabytes } from '../errors.js';
 import { run } from './child.js';
 import { childEnv } from './npm.js';
 import type { Wheel } from './pins.js';
 import { sha256 } from './record.js';
-import { unpack } from './unpack.js';
 
 export interface WheelOptions {
   readonly env: NodeJS.ProcessEnv;
@@ -119,4 +121,44 @@ async function checkLibraries(wheel: Wheel, target: string): Promise<void> {
 
 function unpackedSize(wheel: Wheel): number {
   return wheel.libraries.reduce((sum, { size }) => sum + size, 0);
+}
+
+interface UnpackOptions {
+  /** Where an entry goes, relative to the target, or undefined to leave it out. */
+  readonly choose: (entryName: string) => string | undefined;
+  /** The most that all chosen entries together may unpack to. */
+  readonly maxBytes: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+async function unpack(archive: string, target: string, options: UnpackOptions): Promise<void> {
+  const zip = await yauzl.openPromise(archive, { strictFileNames: true, validateEntrySizes: true });
+  let total = 0;
+  try {
+    for await (const entry of zip.eachEntry()) {
+      const relative = options.choose(entry.fileName);
+      if (relative === undefined) {
+        continue;
+      }
+      total += entry.uncompressedSize;
+      if (total > options.maxBytes) {
+        throw new Error(`${entry.fileName}: expected at most ${options.maxBytes} bytes unpacked, found ${total}`);
+      }
+      const path = insideOf(target, relative);
+      await mkdir(dirname(path), { recursive: true });
+      const stream = await zip.openReadStreamPromise(entry);
+      const out = createWriteStream(path, { flags: 'wx', mode: 0o644 });
+      await pipeline(stream, out, options.signal === undefined ? {} : { signal: options.signal });
+    }
+  } finally {
+    zip.close();
+  }
+}
+
+function insideOf(target: string, relative: string): string {
+  const path = resolve(target, relative);
+  if (!path.startsWith(resolve(target) + sep)) {
+    throw new Error(`${relative}: leaves the folder it is unpacked to`);
+  }
+  return path;
 }
