@@ -1,16 +1,22 @@
-// Runs one program to its end: output kept for the error message or shown on stderr, a time limit, and an
-// AbortSignal that ends the program with all its children. Knows nothing of what is run.
+// Runs one program to its end. Its output is kept for the error message, or shown on stderr; a time limit and an
+// AbortSignal end it, with all the programs that it started. Knows nothing of what is run.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { isatty } from 'node:tty';
 
-export interface RunOptions {
+/** What every step of an install is given. */
+export interface StepOptions {
+  readonly env: NodeJS.ProcessEnv;
+  readonly log: (line: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface RunOptions extends Omit<StepOptions, 'log'> {
   /** What errors call the program. */
   readonly name: string;
-  readonly env: NodeJS.ProcessEnv;
   readonly cwd?: string;
-  readonly signal?: AbortSignal | undefined;
   readonly timeoutSeconds: number;
   /** Let the program write to our stderr where that is a terminal (progress bars). */
   readonly show?: boolean;
@@ -18,12 +24,20 @@ export interface RunOptions {
   readonly stalled?: (seconds: number) => string | undefined;
 }
 
-/** The program's whole output; an error with its most telling line if it failed. */
-export async function run(command: string, args: readonly string[], options: RunOptions): Promise<string> {
+/** A program and its arguments. */
+export type Command = readonly [string, ...string[]];
+
+/** The most that is kept of a program's output, in characters. */
+const MAX_OUTPUT = 1 << 20;
+/** A file descriptor, since npm's postinstall runs this code too, without the shell's terminal object. */
+const STDERR = 2;
+
+/** The program's whole output. @throws an error with its most telling line if the program fails */
+export async function run([program, ...args]: Command, options: RunOptions): Promise<string> {
   options.signal?.throwIfAborted();
   const shown = options.show === true && isatty(STDERR);
-  const child = spawn(command, args, {
-    env: options.env,
+  const child = spawn(program, args, {
+    env: childEnv(options.env),
     cwd: options.cwd,
     // A group of its own, so that make, the compiler and pip's helpers end with it.
     detached: process.platform !== 'win32',
@@ -35,70 +49,61 @@ export async function run(command: string, args: readonly string[], options: Run
       output = (output + text).slice(-MAX_OUTPUT);
     });
   }
-  const ended = await watch(child, options);
-  if (ended === 'ok') {
+  const failure = await watch(child, options);
+  if (failure === undefined) {
     return output;
   }
   if (options.env.KVGEN_DEBUG === '1') {
     writeSync(STDERR, output);
   }
-  throw new Error(`${options.name} ${ended}${tellingLine(output)}`);
+  throw new Error(`${options.name} ${failure}${tellingLine(output)}`);
 }
 
-const MAX_OUTPUT = 1 << 20;
-/** The file descriptor: this code also runs where there is no terminal object, in npm's postinstall. */
-const STDERR = 2;
-
-/** `ok`, or how the program ended. Rejects when it cannot start or is aborted. */
-function watch(child: ChildProcess, options: RunOptions): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let reason: string | undefined;
-    let seconds = 0;
-    const end = (why: string) => {
-      reason ??= why;
+/** Waits for the end. Returns how the program failed, or undefined. @throws if it cannot start, or is interrupted */
+async function watch(child: ChildProcess, options: RunOptions): Promise<string | undefined> {
+  let seconds = 0;
+  let reason: string | undefined;
+  const timer = setInterval(() => {
+    seconds += 1;
+    reason ??=
+      seconds >= options.timeoutSeconds ? `took longer than ${options.timeoutSeconds} s` : options.stalled?.(seconds);
+    if (reason !== undefined) {
       killGroup(child);
-    };
-    const timer = setInterval(() => {
-      seconds += 1;
-      if (seconds >= options.timeoutSeconds) {
-        end(`took longer than ${options.timeoutSeconds} s`);
-      }
-      const stalled = options.stalled?.(seconds);
-      if (stalled !== undefined) {
-        end(stalled);
-      }
-    }, 1000);
-    const abort = () => end('was interrupted');
-    options.signal?.addEventListener('abort', abort, { once: true });
-    const finish = (settle: () => void) => {
-      clearInterval(timer);
-      options.signal?.removeEventListener('abort', abort);
-      settle();
-    };
-    child.on('error', (error) => finish(() => reject(error)));
-    child.on('close', (code, signal) => {
-      if (options.signal?.aborted) {
-        finish(() => reject(options.signal?.reason));
-      } else {
-        finish(() => resolve(reason ?? (code === 0 ? 'ok' : `failed (${signal ?? `exit ${code}`})`)));
-      }
-    });
-  });
+    }
+  }, 1000);
+  const abort = () => killGroup(child);
+  options.signal?.addEventListener('abort', abort);
+  try {
+    const [code, signal] = await once(child, 'close');
+    options.signal?.throwIfAborted();
+    return reason ?? (code === 0 ? undefined : `failed (${signal ?? `exit ${code}`})`);
+  } finally {
+    clearInterval(timer);
+    options.signal?.removeEventListener('abort', abort);
+  }
 }
 
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) {
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) {
     return;
   }
   try {
-    if (process.platform === 'win32') {
-      child.kill();
-    } else {
-      process.kill(-child.pid, 'SIGKILL');
-    }
+    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL'); // the group's number is negative
   } catch {
     // It ended by itself in the meantime.
   }
+}
+
+/**
+ * `npm install -g` hands its scripts npm_config_global, npm_config_prefix, npm_config_dry_run and the like, which would
+ * turn a plain `npm pack` or node-gyp into something else. Only what describes the network and the compiler stays.
+ */
+const KEPT =
+  /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs|tfjs_node_\w+)$/i;
+
+/** The environment, without what an npm that runs us has put there for itself. */
+export function childEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || KEPT.test(name)));
 }
 
 /** The first line that names an error (later ones are often its echo), else one that sounds like one, else the last. */

@@ -6,7 +6,10 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode } from '../errors.js';
 
-/** @throws the system's error */
+/**
+ * Makes a folder and those above it. Node's own way (mkdir with `recursive`) never returns where a file system answers
+ * "no such file" for a folder whose parent exists, as /proc does. @throws the system's error
+ */
 export function makeDirectories(dir: string, mode: number): void {
   if (existsSync(dir)) {
     return;
@@ -15,7 +18,7 @@ export function makeDirectories(dir: string, mode: number): void {
   makeDirectory(dir, mode);
 }
 
-/** One that is there already is left as it is, whatever it is. @throws the system's error */
+/** What is there already is left as it is, even if it is no folder. @throws the system's error */
 export function makeDirectory(dir: string, mode: number): void {
   try {
     mkdirSync(dir, { mode });
@@ -26,12 +29,16 @@ export function makeDirectory(dir: string, mode: number): void {
   }
 }
 
-const PREFIX = '.kvgen-stage-';
+const STAGE = '.kvgen-stage-';
 const DAY_MS = 24 * 60 * 60 * 1000;
 
+/**
+ * Gives the work a temporary folder that only this user can enter, and removes it afterwards. It lies in the folder
+ * where the results go, so that finished files need only be renamed.
+ */
 export async function withStage<T>(parent: string, work: (stage: string) => Promise<T>): Promise<T> {
   await sweep(parent);
-  const stage = await mkdtemp(join(parent, PREFIX));
+  const stage = await mkdtemp(join(parent, STAGE));
   try {
     return await work(stage);
   } finally {
@@ -39,14 +46,18 @@ export async function withStage<T>(parent: string, work: (stage: string) => Prom
   }
 }
 
+/** Removes what killed runs left behind. After a day nobody is still using it. */
 async function sweep(parent: string): Promise<void> {
-  for (const name of await readdir(parent)) {
-    if (!name.startsWith(PREFIX)) {
-      continue;
-    }
-    const stats = await stat(join(parent, name)).catch(() => undefined);
+  const stages = (await readdir(parent)).filter((name) => name.startsWith(STAGE));
+  for (const stage of stages.map((name) => join(parent, name))) {
+    const stats = await stat(stage).catch(() => undefined);
     if (stats !== undefined && Date.now() - stats.mtimeMs > DAY_MS) {
-      await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
+      await rm(stage, { recursive: true, force: true }).catch(() => undefined);
     }
   }
+}
+
+/** Throws where nothing can be written. Tries it, because some file systems refuse only the first write. */
+export async function checkWritable(folder: string): Promise<void> {
+  await withStage(folder, async () => undefined);
 }

@@ -1,25 +1,19 @@
-// The tfjs-node folder to install into. npm 11.16 and later keep the optional dependency and skip its script
-// in a checkout; older ones run the script, and where it fails they remove the folder again without a word, in
-// a global install even after our own script has run. Then the package is fetched here, into a place of ours.
+// Finds or makes the tfjs-node folder to install into. npm 11.16 and later keep this optional dependency in a checkout
+// and skip its script. Older ones run the script and, where it fails, silently remove the folder; in a global install
+// they do so even after our own script has run. Then the package is fetched here, into a folder that npm leaves alone.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { run } from './child.js';
+import { run, type StepOptions } from './child.js';
 import { withStage } from './folders.js';
-import { childEnv, findNpm } from './npm.js';
+import { findNpm } from './npm.js';
 import { TFJS_NODE } from './pins.js';
 import { isDependency, npmFolder, ownFolder, privateFolder } from './status.js';
 
-export interface FetchOptions {
-  readonly env: NodeJS.ProcessEnv;
-  readonly log: (line: string) => void;
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** The folder of a whole tfjs-node package, without its native parts, that will still be there afterwards. */
-export async function packageFolder(root: string, options: FetchOptions): Promise<string> {
+/** The folder of a whole tfjs-node package, perhaps without its native parts, that npm will not remove. */
+export async function packageFolder(root: string, step: StepOptions): Promise<string> {
   const npms = npmFolder(root);
   if (npms !== undefined && !isDependency(root)) {
     return npms;
@@ -31,7 +25,7 @@ export async function packageFolder(root: string, options: FetchOptions): Promis
   const parent = dirname(target);
   await mkdir(parent, { recursive: true });
   await withStage(parent, async (stage) => {
-    const fetched = npms === undefined ? await fetchPackage(stage, options) : await copyPackage(npms, stage);
+    const fetched = npms === undefined ? await fetchPackage(stage, step) : await copyPackage(npms, stage);
     await rm(target, { recursive: true, force: true });
     await rename(fetched, target);
   });
@@ -45,23 +39,22 @@ async function copyPackage(from: string, stage: string): Promise<string> {
   return copy;
 }
 
-async function fetchPackage(stage: string, options: FetchOptions): Promise<string> {
+async function fetchPackage(stage: string, step: StepOptions): Promise<string> {
   const spec = `${TFJS_NODE.name}@${TFJS_NODE.version}`;
-  options.log(`fetching ${spec}, which npm left out`);
-  const npm = findNpm(options.env);
+  step.log(`fetching ${spec}, which npm left out`);
+  const npm = findNpm(step.env);
   if (npm === undefined) {
     throw new Error(`${spec}: no npm found to fetch it with`);
   }
-  const child = { env: childEnv(options.env), cwd: stage, signal: options.signal, timeoutSeconds: 300 };
+  const child = { ...step, cwd: stage, timeoutSeconds: 300 };
   const pack = ['pack', spec, '--ignore-scripts', '--pack-destination', stage];
-  await run(process.execPath, [npm, ...pack], { ...child, name: 'npm pack' });
+  await run([process.execPath, npm, ...pack], { ...child, name: 'npm pack' });
   const archive = `tensorflow-tfjs-node-${TFJS_NODE.version}.tgz`;
-  const integrity = `sha512-${createHash('sha512')
-    .update(await readFile(join(stage, archive)))
-    .digest('base64')}`;
+  const bytes = await readFile(join(stage, archive));
+  const integrity = `sha512-${createHash('sha512').update(bytes).digest('base64')}`;
   if (integrity !== TFJS_NODE.integrity) {
     throw new Error(`${spec}: expected ${TFJS_NODE.integrity}, found ${integrity}`);
   }
-  await run('tar', ['-xzf', archive], { ...child, name: 'tar' });
+  await run(['tar', '-xzf', archive], { ...child, name: 'tar' });
   return join(stage, 'package');
 }

@@ -1,6 +1,6 @@
-// What is installed, pinned: the tfjs-node package and, for each platform, the TensorFlow wheel whose two
-// shared libraries stand in for tfjs-node's own download. Sizes and hashes are those of the published files;
-// a new version is a change of this page alone. Knows nothing of how they are fetched.
+// Pins what is installed: the tfjs-node package and, for each platform, the TensorFlow wheel whose two shared libraries
+// stand in for tfjs-node's own download. Sizes (in bytes) and hashes are those of the published files; a new version
+// changes this file alone. Knows nothing of how they are fetched.
 
 export const TFJS_NODE = {
   name: '@tensorflow/tfjs-node',
@@ -8,23 +8,25 @@ export const TFJS_NODE = {
   integrity: 'sha512-uHrXeUlfgkMxTZqHkESSV7zSdKdV0LlsBeblqkuKU9nnfxB1pC6DtoyYVaLxznzZy7WQSegjcohxxCjAf6Dc7w==',
 } as const;
 
-/** The Node-API version of the binding: the newest that tfjs-node knows; every Node from 20 on offers it. */
+/** The Node-API version of the binding: the newest that tfjs-node knows. Every Node from 20 on has it. */
 export const NAPI_VERSION = 8;
-
-/** One file of a wheel: its name inside the folder `tensorflow/`, and its unpacked size. */
-export interface Library {
-  readonly name: string;
-  readonly size: number;
-}
 
 export interface Wheel {
   readonly project: string;
   readonly version: string;
-  /** pip's `--platform`; any Python can fetch the wheel, since `--python-version` is given too. */
+  /** pip's `--platform`. Any Python can fetch the wheel, since `--python-version` is given too. */
   readonly tag: string;
   readonly size: number;
   readonly sha256: string;
-  readonly libraries: readonly Library[];
+  /** Each with its name inside the folder `tensorflow/` and its unpacked size. */
+  readonly libraries: readonly { readonly name: string; readonly size: number }[];
+}
+
+function libraries(ending: 'so.2' | '2.dylib', size: number, frameworkSize: number): Wheel['libraries'] {
+  return [
+    { name: `libtensorflow_cc.${ending}`, size },
+    { name: `libtensorflow_framework.${ending}`, size: frameworkSize },
+  ];
 }
 
 const WHEELS: Readonly<Record<string, Wheel>> = {
@@ -34,10 +36,7 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
     tag: 'manylinux2014_x86_64',
     size: 186594601,
     sha256: '87be6e61314b2c0fa062f71e26e41d6a17e162ffe4da72c820fe8f1fc94d97fe',
-    libraries: [
-      { name: 'libtensorflow_cc.so.2', size: 516698128 },
-      { name: 'libtensorflow_framework.so.2', size: 44078920 },
-    ],
+    libraries: libraries('so.2', 516698128, 44078920),
   },
   'linux-arm64': {
     project: 'tensorflow',
@@ -45,10 +44,7 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
     tag: 'manylinux2014_aarch64',
     size: 218904025,
     sha256: '8728b12bc86941d90d0a927c40d4b21f8820964a80439a7c45f850eb37d57067',
-    libraries: [
-      { name: 'libtensorflow_cc.so.2', size: 659635336 },
-      { name: 'libtensorflow_framework.so.2', size: 51872712 },
-    ],
+    libraries: libraries('so.2', 659635336, 51872712),
   },
   'darwin-arm64': {
     project: 'tensorflow',
@@ -56,10 +52,7 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
     tag: 'macosx_12_0_arm64',
     size: 227025342,
     sha256: '2c8a0e79395639b762e62002db99b2f6cc608f744312c9940899c1128f325331',
-    libraries: [
-      { name: 'libtensorflow_cc.2.dylib', size: 575417888 },
-      { name: 'libtensorflow_framework.2.dylib', size: 39135036 },
-    ],
+    libraries: libraries('2.dylib', 575417888, 39135036),
   },
   'darwin-x64': {
     project: 'tensorflow',
@@ -67,10 +60,7 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
     tag: 'macosx_12_0_x86_64',
     size: 259588062,
     sha256: 'ec06570d57bfa0e2be804405e3cdc2960e94887e7619ffb6bc053e9775b695aa',
-    libraries: [
-      { name: 'libtensorflow_cc.2.dylib', size: 693487352 },
-      { name: 'libtensorflow_framework.2.dylib', size: 41901296 },
-    ],
+    libraries: libraries('2.dylib', 693487352, 41901296),
   },
 };
 
@@ -79,6 +69,7 @@ export function wheelFor(platform: string): Wheel | undefined {
   return WHEELS[platform];
 }
 
+/** `linux-x64`, `darwin-arm64`, …; a Linux without glibc, as Alpine, ends in `-musl` and has no wheel. */
 export function platformName(): string {
   const name = `${process.platform}-${process.arch}`;
   return process.platform === 'linux' && !hasGlibc() ? `${name}-musl` : name;

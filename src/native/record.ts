@@ -6,7 +6,17 @@ import { constants, createReadStream } from 'node:fs';
 import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { type NativeRecord, RECORD, sizeOf } from './status.js';
+import { TFJS_NODE } from './pins.js';
+import { type NativeRecord, nativeFiles, RECORD, type Source, sizeOf } from './status.js';
+
+/** The record of the engine in `folder`. */
+export async function makeRecord(folder: string, source: Source, tensorflow: string): Promise<NativeRecord> {
+  const files: NativeRecord['files'][number][] = [];
+  for (const path of nativeFiles(folder)) {
+    files.push({ path, size: sizeOf(join(folder, path)) ?? 0, sha256: await sha256(join(folder, path)) });
+  }
+  return { tfjsNode: TFJS_NODE.version, tensorflow, source, files };
+}
 
 export async function writeRecord(folder: string, record: NativeRecord): Promise<void> {
   const path = join(folder, RECORD);
@@ -14,7 +24,7 @@ export async function writeRecord(folder: string, record: NativeRecord): Promise
   await rename(`${path}.${process.pid}`, path);
 }
 
-/** The first recorded file whose content is not what was recorded, or undefined. Reads everything. */
+/** The first file whose content is not what was recorded, or undefined. Reads every file to its end. */
 export async function findCorrupt(folder: string, record: NativeRecord): Promise<string | undefined> {
   for (const file of record.files) {
     if ((await sha256(join(folder, file.path))) !== file.sha256) {
@@ -24,22 +34,15 @@ export async function findCorrupt(folder: string, record: NativeRecord): Promise
   return undefined;
 }
 
-export async function recordFiles(folder: string, paths: readonly string[]): Promise<NativeRecord['files']> {
-  const files: NativeRecord['files'][number][] = [];
-  for (const path of paths) {
-    files.push({ path, size: sizeOf(join(folder, path)) ?? 0, sha256: await sha256(join(folder, path)) });
-  }
-  return files;
-}
-
 export async function sha256(path: string): Promise<string> {
   const hash = createHash('sha256');
   await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
   return hash.digest('hex');
 }
 
-export async function place(from: string, to: string, record: NativeRecord): Promise<void> {
-  for (const { path } of record.files) {
+/** Each file appears under its name only when it is whole, even if another install runs at the same time. */
+export async function place(from: string, to: string, { files }: NativeRecord): Promise<void> {
+  for (const { path } of files) {
     const target = join(to, path);
     const temporary = `${target}.${process.pid}`;
     await mkdir(dirname(target), { recursive: true });
@@ -52,28 +55,25 @@ export async function place(from: string, to: string, record: NativeRecord): Pro
   }
 }
 
-export async function unplace(from: string, record: NativeRecord): Promise<void> {
-  for (const { path } of record.files) {
+export async function unplace(from: string, { files }: NativeRecord): Promise<void> {
+  for (const { path } of files) {
     await rm(join(from, path), { force: true });
   }
 }
 
+/** A hard link where that is safe, so that half a gigabyte is on the disk only once; else a copy. */
 async function linkOrCopy(source: string, target: string): Promise<void> {
   await rm(target, { force: true });
-  if (await isShareable(source)) {
-    try {
-      await link(source, target);
-      return;
-    } catch {
-      // Another file system, or one without hard links.
+  const { uid, mode } = await stat(source);
+  // A link has the owner and mode of its source: in a folder that others use too they must be able to read it only.
+  const isShareable = uid === process.getuid?.() && (mode & 0o777) === 0o644;
+  try {
+    if (isShareable) {
+      return await link(source, target);
     }
+  } catch {
+    // Another file system, or one without hard links.
   }
   await copyFile(source, target, constants.COPYFILE_FICLONE);
   await chmod(target, 0o644);
-}
-
-/** A link keeps owner and mode: in a folder that others use too they must be able to read it, and not write. */
-async function isShareable(source: string): Promise<boolean> {
-  const { uid, mode } = await stat(source);
-  return uid === process.getuid?.() && (mode & 0o777) === 0o644;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { linkWheelLibraries } from '../../src/native/build-binding.js';
-import { childEnv } from '../../src/native/npm.js';
+import { childEnv } from '../../src/native/child.js';
 import { wheelFor } from '../../src/native/pins.js';
 
 it("keeps children out of npm's own settings, but for network and compiler", () => {
