@@ -177,30 +177,45 @@ function withoutTemplates(code: string): string {
   return code.replace(/`[^`]*`/g, '``');
 }
 
+/** All that is loaded with a file: no types, and nothing that is imported later, when it is needed. */
+function loadedWith(entry: string): Set<string> {
+  const seen = new Set<string>();
+  const visit = (file: string) => {
+    const code = codeOf(file)
+      .replace(/\bimport type\b[^;]*;/g, '')
+      .replace(/\bimport\s*\([^)]*\)/g, '');
+    for (const name of modulesNamedIn(code)) {
+      const target = name.startsWith('.')
+        ? relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts')
+        : name;
+      if (!seen.has(target)) {
+        seen.add(target);
+        if (files.includes(target)) {
+          visit(target);
+        }
+      }
+    }
+  };
+  visit(entry);
+  return seen;
+}
+
 describe('start-up', () => {
   it.each(['cli/main.ts', 'cli/cache-command.ts'])(
     '%s reaches TensorFlow through dynamic imports alone, if at all',
     (entry) => {
-      const seen = new Set<string>();
-      const visit = (file: string) => {
-        const code = codeOf(file)
-          .replace(/\bimport type\b[^;]*;/g, '')
-          .replace(/\bimport\s*\([^)]*\)/g, '');
-        for (const name of modulesNamedIn(code)) {
-          const target = name.startsWith('.')
-            ? relative(SRC, resolve(SRC, dirname(file), name)).replace(/\.js$/, '.ts')
-            : name;
-          if (!seen.has(target)) {
-            seen.add(target);
-            if (files.includes(target)) {
-              visit(target);
-            }
-          }
-        }
-      };
-      visit(entry);
+      const seen = loadedWith(entry);
       expect([...seen]).toContain(entry === 'cli/main.ts' ? 'commander' : 'store/list.ts');
       expect([...seen].filter((target) => /^@tensorflow\//.test(target))).toEqual([]);
     },
   );
+
+  it('loads of provisioning only what says which engine there is, and what makes the folders of the store', () => {
+    const seen = [...loadedWith('cli/main.ts'), ...loadedWith('cli/generate/generate-command.ts')];
+    expect(seen.filter((target) => target.startsWith('native/')).sort()).toEqual([
+      'native/folders.ts',
+      'native/pins.ts',
+      'native/status.ts',
+    ]);
+  });
 });
