@@ -268,6 +268,9 @@ export function takenBy<W extends Taker>(taker: W): TakenBy<W> {
   return Object.fromEntries(rows) as TakenBy<W>; // entries do not know that they are those of the type
 }
 
+/** What decides which text follows a prompt: all that the library takes. */
+export type TextSettings = SettingsOf<TakenBy<'library'>>;
+
 /** An option as it is typed. A flag that is neither on nor off by default has two. */
 export interface TypedOption {
   readonly name: string;
@@ -325,6 +328,12 @@ function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form:
   return Number(value);
 }
 
+/** @throws UsageError for what the environment says wrong of the caches, whether it is needed or not */
+export function checkCacheEnvironment(args: Pick<GenerateArgs, 'cache' | 'promptCache'>): void {
+  readLimits(process.env);
+  wantsPromptCache(args, process.env);
+}
+
 /**
  * Are prompts kept? `--no-cache` overrides the environment.
  * @throws UsageError when the environment says neither yes nor no
@@ -343,4 +352,42 @@ export function wantsPromptCache(
 /** How many of the likeliest tokens go with each; undefined: no log-probabilities are computed. */
 export function wantedLogprobs({ logprobs, jsonl }: GenerateArgs): number | undefined {
   return logprobs ?? (jsonl ? 0 : undefined);
+}
+
+export type Conflict = readonly [holds: boolean, message: string];
+
+/** @throws UsageError (exit 2), by name, for what cannot go together */
+export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
+  const { cache, samples = 1, seed = 0 } = args;
+  throwFirst([
+    [!cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
+    [!cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
+    [!cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
+    [samples > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
+    [seed > Number.MAX_SAFE_INTEGER - (samples - 1), '--seed: seed + samples − 1 must be at most 2^53−1'],
+    [args.json && args.jsonl, '--json cannot go with --jsonl'],
+    [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
+    [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
+    ...promptConflicts(args, prompt),
+  ]);
+}
+
+/** A prompt comes from one place. */
+export function promptConflicts(
+  { file, promptIds }: Pick<GenerateArgs, 'file' | 'promptIds'>,
+  prompt: string | undefined,
+): Conflict[] {
+  return [
+    [file !== undefined && prompt !== undefined, '--file cannot go with a prompt'],
+    [promptIds !== undefined && prompt !== undefined, '--prompt-ids cannot go with a prompt'],
+    [promptIds !== undefined && file !== undefined, '--prompt-ids cannot go with --file'],
+  ];
+}
+
+/** @throws UsageError for the first that holds */
+export function throwFirst(conflicts: readonly Conflict[]): void {
+  const conflict = conflicts.find(([holds]) => holds);
+  if (conflict !== undefined) {
+    throw new UsageError(conflict[1]);
+  }
 }

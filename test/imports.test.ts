@@ -1,51 +1,41 @@
-// Who may import whom: the table of layers, enforced on every import of src, types included.
+// Who may import whom: the rooms and their one-way doors, enforced on every import of src, types included.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
-/** Lowest first. A file imports from its own layer and from those it may use. */
-const LAYERS: readonly { name: string; files: RegExp; uses: readonly string[] }[] = [
-  { name: 'errors, config', files: /^(errors|kinds|settings)\.ts$|^(native|model)\//, uses: [] },
-  { name: 'text', files: /^text\//, uses: ['errors, config'] },
-  { name: 'sampling', files: /^sampling\//, uses: ['errors, config'] },
+/** The rooms of DESIGN, first to last: a file imports from its own and from those before it, except what it must not see. */
+const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
+  { name: 'errors', files: /^errors\.ts$/ },
+  { name: 'settings', files: /^(kinds|settings)\.ts$/ },
+  { name: 'native', files: /^native\//, neverSees: /^(kinds|settings)\.ts$/ },
+  { name: 'text', files: /^text\//, neverSees: /^(native\/|settings\.ts|kinds\.ts)/ },
+  { name: 'sampling', files: /^sampling\//, neverSees: /^(native|text)\/|^(settings|kinds)\.ts$/ },
+  { name: 'model', files: /^model\//, neverSees: /^(native|text|sampling)\/|^(settings|kinds)\.ts$/ },
+  { name: 'weights', files: /^weights\//, neverSees: /^(native|text)\/|^(settings|kinds)\.ts$/ },
+  { name: 'engine', files: /^engine\//, neverSees: /^(native|text|sampling)\/|^(settings|kinds)\.ts$/ },
+  { name: 'tf', files: /^tf\//, neverSees: /^text\// },
   {
-    name: 'tensors',
-    files: /^(tf|weights|engine|library\/model\.ts|generation\/prefill-chunks\.ts)/,
-    uses: ['errors, config', 'sampling'],
+    name: 'store',
+    files: /^store\//,
+    neverSees: /^(tf|text|sampling|model|weights)\/|^engine\/(engine|kv-cache)\.ts$/,
   },
-  { name: 'store', files: /^store\//, uses: ['errors, config', 'tensors'] },
-  {
-    name: 'generation',
-    files: /^generation\/(?!prefill-chunks)/,
-    uses: ['errors, config', 'sampling', 'tensors', 'store'],
-  },
-  {
-    name: 'completion',
-    files: /^completion\//,
-    uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation'],
-  },
-  {
-    name: 'library',
-    files: /^index\.ts$|^library\/(?!model\.ts)/,
-    uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
-  },
-  {
-    name: 'shell',
-    files: /^cli\//,
-    uses: ['errors, config', 'text', 'sampling', 'tensors', 'store', 'generation', 'completion'],
-  },
+  { name: 'generation', files: /^generation\//, neverSees: /^(tf|text|weights|native)\/|^(settings|kinds)\.ts$/ },
+  { name: 'completion', files: /^completion\//, neverSees: /^(tf|store|native|weights)\// },
+  { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
+  { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
 ];
 
 /** Packages that only some files may name. */
 const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
-  { name: /^@tensorflow\//, allowed: /^(tf|weights|library)\// },
+  { name: /^@tensorflow\//, allowed: /^tf\// },
   { name: /^commander$/, allowed: /^cli\/main\.ts$/ },
   { name: /^(ora|chalk)$/, allowed: /^cli\/shell\/terminal\.ts$/ },
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
+  { name: /^buffer-crc32$/, allowed: /^store\/crc32\.ts$/ },
 ];
 
 interface Import {
@@ -87,7 +77,7 @@ function importsOf(file: string): Import[] {
 }
 
 const imports = files.flatMap(importsOf);
-const layerOf = (file: string) => LAYERS.find((layer) => layer.files.test(file));
+const placeOf = (file: string) => ROOMS.findIndex((room) => room.files.test(file));
 const arrow = ({ file, target }: Import) => `${file} → ${target}`;
 
 describe('the walk itself', () => {
@@ -103,35 +93,65 @@ describe('the walk itself', () => {
   it('sees the imports of src', () => {
     expect(imports).toContainEqual({ file: 'cli/commands.ts', target: 'cli/generate/generate-command.ts' }); // dynamic
     expect(imports).toContainEqual({ file: 'completion/complete.ts', target: 'engine/engine.ts' }); // a type
-    expect(imports).toContainEqual({ file: 'index.ts', target: 'weights/find.ts' });
+    expect(imports).toContainEqual({ file: 'index.ts', target: 'library/model.ts' });
     expect(imports).toContainEqual({ file: 'tf/backend.ts', target: '@tensorflow/tfjs-backend-wasm' });
     expect(imports).toContainEqual({ file: 'tf/tf.ts', target: '@tensorflow/tfjs-core' }); // required
     expect(imports.filter(({ target }) => target.endsWith('.ts') && !files.includes(target))).toEqual([]);
   });
 });
 
-describe('layers', () => {
+describe('rooms', () => {
   it('every file is in exactly one', () => {
-    const counts = files.map((file) => [file, LAYERS.filter((layer) => layer.files.test(file)).length]);
+    const counts = files.map((file) => [file, ROOMS.filter((room) => room.files.test(file)).length]);
     expect(counts.filter(([, count]) => count !== 1)).toEqual([]);
   });
 
-  it('no file imports from a layer that it may not use', () => {
-    const wrong = imports.filter(({ file, target }) => {
-      const [from, to] = [layerOf(file), layerOf(target)];
-      return to !== undefined && from !== undefined && from !== to && !from.uses.includes(to.name);
-    });
+  it('no file imports from a room further down', () => {
+    const wrong = imports.filter(({ file, target }) => placeOf(target) > placeOf(file));
     expect(wrong.map(arrow)).toEqual([]);
   });
 
-  it('the table of commands is imported by nothing that it names', () => {
-    expect([...reachable('cli/commands.ts')]).toContain('cli/completion-command.ts');
-    expect([...reachable('cli/commands.ts')]).not.toContain('cli/commands.ts');
+  it('no file imports what its room never sees', () => {
+    const wrong = imports.filter(({ file, target }) => ROOMS[placeOf(file)]?.neverSees?.test(target));
+    expect(wrong.map(arrow)).toEqual([]);
   });
 
-  it('none below the shell goes around in a circle', () => {
-    const circles = files.filter((file) => layerOf(file)?.name !== 'shell' && reachable(file).has(file));
-    expect(circles).toEqual([]);
+  it('one place opens the TensorFlow engine, and two commands ask it for versions', () => {
+    const users = imports.filter(({ file, target }) => target.startsWith('tf/') && !file.startsWith('tf/'));
+    expect(users.map(arrow)).toEqual([
+      'cli/bench/versions.ts → tf/backend.ts',
+      'cli/doctor-command.ts → tf/backend.ts',
+      'library/model.ts → tf/backend.ts',
+    ]);
+  });
+
+  it('no file is in a circle', () => {
+    expect(files.filter((file) => reachable(file).has(file))).toEqual([]);
+  });
+
+  it('no folder is in a circle', () => {
+    const folderOf = (file: string) => (file.includes('/') ? dirname(file) : file);
+    const doors = new Map<string, Set<string>>();
+    for (const { file, target } of imports.filter(({ target }) => files.includes(target))) {
+      const [from, to] = [folderOf(file), folderOf(target)];
+      if (from !== to) {
+        doors.set(from, (doors.get(from) ?? new Set()).add(to));
+      }
+    }
+    const behind = (from: string, seen = new Set<string>()): Set<string> => {
+      for (const to of doors.get(from) ?? []) {
+        if (!seen.has(to)) {
+          behind(to, seen.add(to));
+        }
+      }
+      return seen;
+    };
+    expect([...doors.keys()].filter((folder) => behind(folder).has(folder))).toEqual([]);
+  });
+
+  it('no two files have the same name', () => {
+    const names = files.map((file) => basename(file));
+    expect(names.filter((name, i) => names.indexOf(name) !== i)).toEqual([]);
   });
 });
 
@@ -168,7 +188,7 @@ describe('streams', () => {
 
   it('only the shell ends the process or catches its signals', () => {
     const users = files.filter((file) => /\bprocess\s*\.\s*(exit|on|once)\b/.test(codeOf(file)));
-    expect(users.filter((file) => layerOf(file)?.name !== 'shell')).toEqual([]);
+    expect(users.filter((file) => !file.startsWith('cli/'))).toEqual([]);
   });
 });
 
@@ -210,12 +230,9 @@ describe('start-up', () => {
     },
   );
 
-  it('loads of provisioning only what says which engine there is, and what makes the folders of the store', () => {
+  it('loads of provisioning only what says which engine there is', () => {
     const seen = [...loadedWith('cli/main.ts'), ...loadedWith('cli/generate/generate-command.ts')];
-    expect(seen.filter((target) => target.startsWith('native/')).sort()).toEqual([
-      'native/folders.ts',
-      'native/pins.ts',
-      'native/status.ts',
-    ]);
+    const loaded = new Set(seen.filter((target) => target.startsWith('native/')));
+    expect([...loaded].sort()).toEqual(['native/pins.ts', 'native/status.ts']);
   });
 });

@@ -1,9 +1,9 @@
 // The settings: every value that a row takes, and the exact words of those it does not.
 
 import { describe, expect, it } from 'vitest';
-import { checkGenerateArgs } from '../src/cli/generate/conflicts.js';
 import { UsageError } from '../src/errors.js';
 import {
+  checkGenerateArgs,
   GENERATE,
   type GenerateArgs,
   optionsOf,

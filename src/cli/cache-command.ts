@@ -5,8 +5,8 @@ import { readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
-import { CACHE, CACHE_ACTIONS } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
+import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
 import { printTable } from './shell/table.js';
 import { printable, type Terminal } from './shell/terminal.js';
 
@@ -22,7 +22,7 @@ const ACTIONS = {
   path: { run: path, words: [0, 0] },
 } as const satisfies Record<(typeof CACHE_ACTIONS)[number], unknown>;
 
-interface Request {
+interface CacheRequest {
   readonly ids: readonly string[];
   readonly root: string;
   readonly folders: Readonly<Partial<Record<StoreKind, string>>>;
@@ -54,14 +54,14 @@ export async function cacheCommand({ words, settings, terminal }: Invocation): P
   return EXIT.ok;
 }
 
-function entries({ folders }: Request): StoredEntry[] {
+function entries({ folders }: CacheRequest): StoredEntry[] {
   return [
     ...(folders.prompts === undefined ? [] : listPrompts(folders.prompts)),
     ...(folders.answers === undefined ? [] : listAnswers(folders.answers)),
   ];
 }
 
-async function list(request: Request): Promise<void> {
+async function list(request: CacheRequest): Promise<void> {
   const { terminal, json, root } = request;
   const found = entries(request);
   const bytes = allFolders(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
@@ -97,7 +97,7 @@ function noWords({ files }: StoredEntry): string {
   return files.at(-1)?.startsWith('block') ? '(a beginning)' : '(ids)';
 }
 
-async function show(request: Request): Promise<void> {
+async function show(request: CacheRequest): Promise<void> {
   const entry = pick(entries(request), request.ids[0] as string);
   const { terminal, json } = request;
   if (json) {
@@ -112,7 +112,7 @@ async function show(request: Request): Promise<void> {
   }
 }
 
-async function remove(request: Request): Promise<void> {
+async function remove(request: CacheRequest): Promise<void> {
   const all = entries(request);
   const chosen = request.ids.map((id) => pick(all, id));
   const removed = chosen.map((entry) =>
@@ -121,11 +121,11 @@ async function remove(request: Request): Promise<void> {
   await say(request, removed);
 }
 
-async function clearAll(request: Request): Promise<void> {
+async function clearAll(request: CacheRequest): Promise<void> {
   await say(request, allFolders(request).map(clear));
 }
 
-async function prune(request: Request): Promise<void> {
+async function prune(request: CacheRequest): Promise<void> {
   const limits = readLimits(process.env);
   await say(
     request,
@@ -133,18 +133,18 @@ async function prune(request: Request): Promise<void> {
   );
 }
 
-async function path({ terminal, root, json }: Request): Promise<void> {
+async function path({ terminal, root, json }: CacheRequest): Promise<void> {
   await terminal.print(json ? JSON.stringify({ path: root }) : root);
 }
 
-async function say({ terminal, json }: Request, removed: readonly Removed[]): Promise<void> {
+async function say({ terminal, json }: CacheRequest, removed: readonly Removed[]): Promise<void> {
   const files = removed.reduce((sum, one) => sum + one.files, 0);
   const bytes = removed.reduce((sum, one) => sum + one.bytes, 0);
   const words = `removed ${files} file${files === 1 ? '' : 's'}, ${bytes} bytes`;
   await terminal.print(json ? JSON.stringify({ removed_files: files, removed_bytes: bytes }) : words);
 }
 
-function allFolders({ folders }: Request): string[] {
+function allFolders({ folders }: CacheRequest): string[] {
   return KINDS.flatMap((kind) => folders[kind] ?? []);
 }
 

@@ -2,8 +2,18 @@
 // when the command is called.
 
 import { GENERATE } from '../settings.js';
-import { BATCH, BENCH, CACHE, CACHE_ACTIONS, DOCTOR, MODELS, SCORE, SHELLS, TOKENIZE } from './command-settings.js';
 import type { CommandRow } from './shell/command.js';
+import {
+  BATCH,
+  BENCH,
+  CACHE,
+  CACHE_ACTIONS,
+  DOCTOR,
+  MODELS,
+  SCORE,
+  SHELLS,
+  TOKENIZE,
+} from './shell/command-settings.js';
 
 export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
   {

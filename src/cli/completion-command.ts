@@ -1,17 +1,16 @@
 // `kvgen completion bash|zsh`: a completion script, made from the same tables as the parser and the help.
 
 import { EXIT, UsageError } from '../errors.js';
-import type { Kind } from '../kinds.js';
 import { GENERATE, optionsOf, type TypedOption } from '../settings.js';
-import { SHELLS } from './command-settings.js';
-import type { CommandRow, Run } from './shell/command.js';
+import type { CommandRow, RunCommand } from './shell/command.js';
+import { SHELLS } from './shell/command-settings.js';
 
 /** The first is the one that needs no name. */
 type Commands = readonly [CommandRow, ...CommandRow[]];
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript } as const satisfies Record<(typeof SHELLS)[number], unknown>;
 
-export function completionCommand(commands: Commands): Run {
+export function completionCommand(commands: Commands): RunCommand {
   return async ({ words: [word], terminal }) => {
     const shell = SHELLS.find((name) => name === word);
     if (shell === undefined) {
@@ -23,19 +22,21 @@ export function completionCommand(commands: Commands): Run {
 }
 
 function bashScript(commands: Commands): string {
-  const cases = commands.map(
-    (row) => `    ${row.name}) words="${bashWords(row)}"${row.takesFiles ? BASH_FILES : ''} ;;`,
-  );
+  const cases = commands.map((row) => `    ${row.name}) words="${bashWords(row)}" ;;`);
+  const takers = commands.filter(({ takesFiles }) => takesFiles).map(({ name }) => name);
   return `# bash completion for kvgen
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
   case $prev in
-${[...bashValues(commands)].join('\n')}
+    ${pathForms(commands).join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    -m|--model) COMPREPLY=($(compgen -W "${GENERATE.model.fallback}" -- "$cur") $(compgen -d -- "$cur")); return ;;
+${bashChoices().join('\n')}
   esac
   case \${COMP_WORDS[1]} in
 ${cases.join('\n')}
     *) words="${bashWords(commands[0])}" ;;
   esac
+  [[ \${COMP_WORDS[1]} == ${takers.join('|')} && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
   [[ $COMP_CWORD -eq 1 ]] && words="$words ${commands.map(({ name }) => name).join(' ')}"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }
@@ -43,29 +44,26 @@ complete -o filenames -F _kvgen kvgen
 `;
 }
 
-const BASH_FILES = '; [[ $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return';
-
 /** What a command's words begin with: its options as typed, and its actions. */
 function bashWords({ settings, actions = [] }: CommandRow): string {
   const forms = optionsOf(settings).flatMap((option) => option.forms);
   return [...forms, '--help', '--version', ...actions].join(' ');
 }
 
-/** A case for each option of any command whose value can be completed. */
-function bashValues(commands: Commands): Set<string> {
+/** Of all commands, the options whose values are files. */
+function pathForms(commands: Commands): string[] {
   const options = commands.flatMap(({ settings }) => optionsOf(settings));
-  const cases = options.flatMap(({ forms, setting: { kind } }) => {
-    const values = bashValuesOf(kind);
-    return values === undefined ? [] : [`    ${forms.join('|')}) COMPREPLY=(${values}); return ;;`];
-  });
-  return new Set(cases);
+  const paths = options.filter(({ setting }) => setting.kind.completes === 'files');
+  return [...new Set(paths.flatMap(({ forms }) => forms))];
 }
 
-function bashValuesOf({ choices, completes }: Kind<unknown>): string | undefined {
-  const words = completes === 'models' ? [GENERATE.model.fallback] : choices;
-  const given = words && `$(compgen -W "${words.join(' ')}" -- "$cur")`;
-  const found = completes && `$(compgen -${completes === 'files' ? 'f' : 'd'} -- "$cur")`;
-  return given && found ? `${given} ${found}` : (given ?? found);
+/** A case for each option of generate that has choices. */
+function bashChoices(): string[] {
+  return optionsOf(GENERATE).flatMap(({ forms, setting: { kind } }) =>
+    kind.choices === undefined
+      ? []
+      : [`    ${forms[0]}) COMPREPLY=($(compgen -W "${kind.choices.join(' ')}" -- "$cur")); return ;;`],
+  );
 }
 
 function zshScript(commands: Commands): string {

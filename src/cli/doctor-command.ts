@@ -1,14 +1,15 @@
 // `kvgen doctor`: what runs here, and a ten-token self-test. Each line that fails says what to do.
 
+import type { Engine } from '../engine/engine.js';
 import { EXIT, errorMessage } from '../errors.js';
-import { generate, newStats } from '../generation/generate.js';
-import { openModel } from '../library/model.js';
+import { generate } from '../generation/generate.js';
+import { folderSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
 import { argmax } from '../sampling/sampler.js';
-import { type Backend, loadBackend, tensorflowVersion } from '../tf/backend.js';
+import { loadBackend, tensorflowVersion } from '../tf/backend.js';
 import { findModel, listModels, weightBytes } from '../weights/find.js';
-import { DOCTOR } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
+import { DOCTOR } from './shell/command-settings.js';
 import { printable } from './shell/terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];
@@ -36,7 +37,7 @@ export async function doctorCommand({ settings, terminal }: Invocation): Promise
 }
 
 function checks(model: string): Check[] {
-  let backend: Backend;
+  let engine: 'eager' | 'graph' = 'eager';
   return [
     { name: 'node', run: async () => `${process.version} on ${process.platform} ${process.arch}` },
     { name: 'engine', run: async () => describeEngine(status()) },
@@ -44,7 +45,8 @@ function checks(model: string): Check[] {
       name: 'backend',
       run: async () => {
         const modelBytes = weightBytes(findModel(model).dir);
-        backend = await loadBackend({ choice: 'auto', modelBytes, graph: true });
+        const backend = await loadBackend({ choice: 'auto', modelBytes, graph: true });
+        engine = backend.name === 'node' ? 'graph' : 'eager';
         return `${backend.name}, ${backend.threads} thread${backend.threads === 1 ? '' : 's'}${backend.note === undefined ? '' : ` (${backend.note})`}`;
       },
     },
@@ -56,13 +58,13 @@ function checks(model: string): Check[] {
           .map(({ name, dir }) => `${name} (${dir})`)
           .join(', '),
     },
-    { name: 'self-test', run: () => selfTest(model, backend) },
+    { name: 'self-test', run: () => selfTest(model, engine) },
   ];
 }
 
 /** Cached and uncached greedy decoding must give the same ten ids. */
-async function selfTest(name: string, backend: Backend): Promise<string> {
-  const model = await openModel(findModel(name).dir, backend, { engine: backend.name === 'node' ? 'graph' : 'eager' });
+async function selfTest(name: string, engine: 'eager' | 'graph'): Promise<string> {
+  const model = await openModel(await folderSource(findModel(name)), { engine });
   try {
     const cached = await greedy(model.engine, true);
     const uncached = await greedy(model.engine, false);
@@ -77,18 +79,14 @@ async function selfTest(name: string, backend: Backend): Promise<string> {
   }
 }
 
-async function greedy(engine: Parameters<typeof generate>[0], cache: boolean) {
-  const stats = newStats();
-  const options = {
-    maxTokens: TEST_TOKENS,
-    nCtx: engine.config.nPositions,
-    stopIds: [],
-    cache,
-    onFull: 'stop' as const,
-  };
+async function greedy(engine: Engine, cache: boolean) {
+  const { nPositions: nCtx } = engine.config;
+  const options = { maxTokens: TEST_TOKENS, nCtx, stopIds: [], cache, onFull: 'stop' as const };
   const ids: number[] = [];
-  for await (const id of generate(engine, argmax, TEST_PROMPT, options, stats)) {
+  let firstTokenMs: number | null = null;
+  for await (const { id, stats } of generate(engine, argmax, TEST_PROMPT, options)) {
     ids.push(id);
+    ({ firstTokenMs } = stats);
   }
-  return { ids, firstTokenMs: stats.firstTokenMs };
+  return { ids, firstTokenMs };
 }

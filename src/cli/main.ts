@@ -4,12 +4,12 @@
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
+import { kvgenVersion } from '../native/status.js';
 import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
 import { COMMANDS } from './commands.js';
 import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
 import { Terminal } from './shell/terminal.js';
-import { kvgenVersion } from './shell/version.js';
 
 /** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
 export async function main(argv: readonly string[]): Promise<void> {

@@ -2,9 +2,9 @@
 
 import { EXIT, errorMessage, megabytes } from '../errors.js';
 import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
-import { loadConfig } from '../weights/folder.js';
-import { MODELS } from './command-settings.js';
+import { loadShape } from '../weights/folder.js';
 import type { Invocation } from './shell/command.js';
+import { MODELS } from './shell/command-settings.js';
 import { printTable } from './shell/table.js';
 
 export async function modelsCommand({ settings, terminal }: Invocation): Promise<number> {
@@ -15,8 +15,8 @@ export async function modelsCommand({ settings, terminal }: Invocation): Promise
 }
 
 async function describe(model: FoundModel): Promise<string[]> {
-  const context = await loadConfig(model.dir).then(
-    (config) => String(config.nPositions),
+  const context = await loadShape(model.dir).then(
+    ({ config }) => String(config.nPositions),
     (error) => `not usable: ${errorMessage(error)}`,
   );
   return [model.name, megabytes(weightBytes(model.dir)), context, `${model.source}: ${model.dir}`];

@@ -3,8 +3,8 @@
 import { EXIT, UsageError } from '../errors.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
-import { TOKENIZE } from './command-settings.js';
 import type { Invocation } from './shell/command.js';
+import { TOKENIZE } from './shell/command-settings.js';
 import { readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {

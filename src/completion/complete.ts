@@ -2,11 +2,13 @@
 // that it released. Knows nothing of stdout.
 
 import type { Engine } from '../engine/engine.js';
-import { type FinishReason, type GenerateOptions, type GenerateStats, generate } from '../generation/generate.js';
-import { rowLogprobs, type TokenLogprob } from '../sampling/logprobs.js';
+import { generate } from '../generation/generate.js';
+import type { Ending, SequenceOptions } from '../generation/sequence.js';
+import { type TokenLogprob, tokenLogprob } from '../sampling/logprobs.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { TokenStream } from '../text/token-stream.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import type { CompletionRequest } from './request.js';
 
 /** Log-probabilities only where they were asked for. */
 export interface CompletionToken extends Partial<TokenLogprob> {
@@ -15,57 +17,82 @@ export interface CompletionToken extends Partial<TokenLogprob> {
   readonly text: string;
 }
 
-export interface CompleteOptions extends GenerateOptions {
-  /** Log-probability of each token, and the so many likeliest; undefined: neither. */
-  readonly logprobs?: number | undefined;
+/** A text that has ended. */
+export interface Completion extends Ending {
+  readonly text: string;
+  readonly tokens: readonly CompletionToken[];
 }
 
 /**
  * Generates text. While text is held back the newest token waits, so that the texts of all tokens, joined,
  * are exactly the text.
  * @param tokenizer null: a model without one; every text is then empty
- * @param stops texts that end the generation; the text before the first match is released, itself not
  */
 export async function* complete(
   engine: Engine,
-  sampler: Sampler,
   tokenizer: Pick<Tokenizer, 'bytes'> | null,
-  promptIds: readonly number[],
-  stops: readonly string[],
-  options: CompleteOptions,
-  stats: GenerateStats,
-): AsyncGenerator<CompletionToken, FinishReason> {
-  const stream = new TokenStream<Omit<CompletionToken, 'text'>>(tokenizer, stops);
-  const noted = new LogprobSampler(sampler, options.logprobs);
-  const ids = generate(engine, noted.sampler, promptIds, options, stats);
-  try {
-    for (;;) {
-      const next = await ids.next();
-      if (next.done === true) {
-        yield* stream.end();
-        return stream.stopped ? 'stop' : next.value;
-      }
-      yield* stream.add({ id: next.value, ...noted.last });
-      if (stream.stopped) {
-        return 'stop';
-      }
-    }
-  } finally {
-    await ids.return('abort');
+  request: CompletionRequest,
+): AsyncGenerator<CompletionToken, Completion> {
+  const text = new GrowingText(request, tokenizer);
+  const ids = new RememberedReturn(generate(engine, text.sampler, request.promptIds, text.options));
+  for await (const { id } of ids) {
+    yield* text.add(id);
+  }
+  yield* text.end();
+  return text.completion(ids.returned as Ending);
+}
+
+/** A generator for `for await`, which itself has no use for what a generator returns: here it is kept. */
+export class RememberedReturn<T, R> {
+  returned: R | undefined;
+  readonly #generator: AsyncGenerator<T, R>;
+
+  constructor(generator: AsyncGenerator<T, R>) {
+    this.#generator = generator;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T, void> {
+    this.returned = yield* this.#generator;
   }
 }
 
-/** A sampler, and what the logits that it last saw say of the id that it chose. */
-export class LogprobSampler {
-  last: TokenLogprob | undefined;
+/** A request and its text so far. */
+export class GrowingText {
   readonly sampler: Sampler;
+  readonly options: SequenceOptions;
+  readonly #stream: TokenStream<Omit<CompletionToken, 'text'>>;
+  readonly #tokens: CompletionToken[] = [];
+  /** What the logits say of the id that was chosen last. */
+  #logprob: TokenLogprob | undefined;
 
-  constructor(sampler: Sampler, k: number | undefined) {
+  constructor({ sampler, stops, logprobs, options }: CompletionRequest, tokenizer: Pick<Tokenizer, 'bytes'> | null) {
+    this.#stream = new TokenStream(tokenizer, stops);
+    this.options = { ...options, isStopped: () => this.#stream.stopped };
     const noting: Sampler = (logits, ids) => {
       const id = sampler(logits, ids);
-      this.last = rowLogprobs(logits, id, k ?? 0);
+      this.#logprob = tokenLogprob(logits, id, logprobs ?? 0);
       return id;
     };
-    this.sampler = k === undefined ? sampler : noting;
+    this.sampler = logprobs === undefined ? sampler : noting;
+  }
+
+  /** The tokens that need wait no longer. */
+  add(id: number): CompletionToken[] {
+    return this.#released(this.#stream.add({ id, ...this.#logprob }));
+  }
+
+  /** The token that still waits when the ids end; its text may complete a stop string. */
+  end(): CompletionToken[] {
+    return this.#released(this.#stream.end());
+  }
+
+  completion({ finishReason, stats }: Ending): Completion {
+    const text = this.#tokens.map((token) => token.text).join('');
+    return { finishReason: this.#stream.stopped ? 'stop' : finishReason, stats, text, tokens: this.#tokens };
+  }
+
+  #released(tokens: CompletionToken[]): CompletionToken[] {
+    this.#tokens.push(...tokens);
+    return tokens;
   }
 }

@@ -1,48 +1,45 @@
 // The loop over many sequences: each is prefilled alone, and all that run are decoded together, one forward pass for
-// one token of each. A row that ends leaves the batch and the next one takes its place. Each has its own sampler, so
-// its ids are those that it would have alone. Knows nothing of text or of where the rows come from.
+// one token of each. A sequence that ends leaves the batch and the next one takes its place. Each has its own sampler,
+// so its ids are those that it would have alone. Knows nothing of text or of where the requests come from.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
+import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
-import { KvCache, type Sequences } from '../tf/tensor-cache.js';
-import { prefillIds, prefillPrompt } from './prefill.js';
+import { lastOf, prefillPrompt, reprefill } from './prefill.js';
 import { PromptPool } from './prompt-pool.js';
-import { type FinishReason, type GenerateOptions, type GenerateStats, Sequence } from './sequence.js';
+import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
 
-export interface RowRequest {
+export interface SequenceRequest {
   readonly promptIds: readonly number[];
   readonly sampler: Sampler;
-  readonly options: GenerateOptions;
-  readonly stats: GenerateStats;
-  /** Asked after each id: has its text come to an end? */
-  isStopped(): boolean;
+  readonly options: SequenceOptions;
 }
 
-/** Where rows come from, one after the other. */
-export interface RowSource<R> {
+/** Where requests come from, one after the other. */
+export interface RequestSource<R> {
   /** The next one, if it is there. */
   take(): R | undefined;
   /** Resolves when there may be one; false: there will be none. */
   wait(): Promise<boolean>;
 }
 
-/** What came of a row: an id, its end, or what went wrong with it. */
-export type RowEvent<R> = { readonly request: R } & (
-  | { readonly id: number }
-  | { readonly end: FinishReason }
+/** What came of a request: an id, its end, or what went wrong with it. */
+export type SequenceEvent<R> = { readonly request: R } & (
+  | { readonly token: GeneratedId }
+  | { readonly end: Ending }
   | { readonly error: unknown }
 );
 
 /**
- * Generates ids for every row of the source.
- * @param concurrency rows that are decoded together
+ * Generates ids for every request of the source.
+ * @param concurrency sequences that are decoded together
  */
-export async function* generateRows<R extends RowRequest>(
+export async function* generateMany<R extends SequenceRequest>(
   engine: Engine,
-  source: RowSource<R>,
+  source: RequestSource<R>,
   concurrency: number,
-): AsyncGenerator<RowEvent<R>, void> {
+): AsyncGenerator<SequenceEvent<R>, void> {
   const batch = new Batch<R>(engine);
   try {
     for (;;) {
@@ -67,7 +64,7 @@ export async function* generateRows<R extends RowRequest>(
 }
 
 /** A sequence among others, and where its keys and values are. */
-interface Row<R> {
+interface Member<R> {
   readonly request: R;
   readonly sequence: Sequence;
   /** Of the next id. */
@@ -75,17 +72,15 @@ interface Row<R> {
   /** Its own, or the batch's; null: it runs uncached. */
   cache: KvCache | null;
   /** Its place in that. */
-  index: number;
+  place: number;
 }
 
-class Batch<R extends RowRequest> {
+class Batch<R extends SequenceRequest> {
   readonly #engine: Engine;
   readonly #pool: PromptPool;
-  #rows: Row<R>[] = [];
-  /** Holds all rows that were decoded together last. */
+  #members: Member<R>[] = [];
+  /** Holds all that were decoded together last. */
   #cache: KvCache | null = null;
-  #wasWide = false;
-  #steps = 0;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -93,48 +88,42 @@ class Batch<R extends RowRequest> {
   }
 
   get size(): number {
-    return this.#rows.length;
+    return this.#members.length;
   }
 
-  /** Prefills a row, which is one of the batch then. */
-  async *admit(request: R): AsyncGenerator<RowEvent<R>, void> {
+  /** Prefills a sequence, which is one of the batch then. */
+  async *admit(request: R): AsyncGenerator<SequenceEvent<R>, void> {
     const options = { ...request.options, promptCache: this.#pool.in(request.options.promptCache) };
-    const sequence = new Sequence(request.promptIds, options, request.stats);
+    const sequence = new Sequence(this.#engine.config, request.promptIds, options);
     try {
       const prefilled = await prefillPrompt(this.#engine, sequence);
-      const row = { request, sequence, index: 0, ...prefilled };
-      this.#rows.push(row);
-      this.#measureCache(row);
+      this.#members.push({ request, sequence, place: 0, ...prefilled });
     } catch (error) {
       yield { request, error };
     }
   }
 
-  /** One id for each row; those that end leave. */
-  *choose(): Generator<RowEvent<R>, void> {
-    this.#gather(this.#rows.filter(({ cache, logits }) => cache !== null && logits !== null));
-    for (const row of [...this.#rows]) {
+  /** One id for each sequence; those that end leave. */
+  *choose(): Generator<SequenceEvent<R>, void> {
+    this.#gather(this.#members.filter(({ cache, logits }) => cache !== null && logits !== null));
+    for (const member of [...this.#members]) {
       try {
-        const end = yield* this.#chooseFor(row);
-        if (end !== null) {
-          this.#remove(row);
-          yield { request: row.request, end };
-        }
+        yield* this.#chooseFor(member);
       } catch (error) {
-        yield* this.#fail([row], error);
+        yield* this.#fail([member], error);
       }
     }
   }
 
-  /** Runs the newest id of every row. What goes wrong with one alone leaves the others as they are. */
-  async *step(): AsyncGenerator<RowEvent<R>, void> {
-    for (const row of this.#rows.filter(({ sequence }) => sequence.full)) {
-      yield* await this.#attempt([row], () => this.#reprefill(row));
+  /** Runs the newest id of every sequence. What goes wrong with one alone leaves the others as they are. */
+  async *step(): AsyncGenerator<SequenceEvent<R>, void> {
+    for (const member of this.#members.filter(({ sequence }) => sequence.full)) {
+      yield* await this.#attempt([member], () => this.#reprefill(member));
     }
-    const waiting = this.#rows.filter(({ logits, sequence }) => logits === null && !sequence.aborted);
-    for (const row of waiting.filter(({ cache }) => cache === null)) {
-      yield* await this.#attempt([row], () => {
-        row.logits = this.#engine.forward(row.sequence.window, null);
+    const waiting = this.#members.filter(({ logits, sequence }) => logits === null && !sequence.aborted);
+    for (const member of waiting.filter(({ cache }) => cache === null)) {
+      yield* await this.#attempt([member], () => {
+        [member.logits = null] = this.#engine.forward(lastOf(member.sequence.window), null);
       });
     }
     const cached = waiting.filter(({ cache }) => cache !== null);
@@ -144,125 +133,107 @@ class Batch<R extends RowRequest> {
   }
 
   dispose(): void {
-    for (const row of [...this.#rows]) {
-      this.#remove(row);
+    for (const member of [...this.#members]) {
+      this.#remove(member);
     }
     this.#cache?.dispose();
     this.#pool.dispose();
   }
 
-  /** Rows whose work fails leave the batch. */
-  async #attempt(rows: readonly Row<R>[], work: () => void | Promise<void>): Promise<RowEvent<R>[]> {
+  /** Sequences whose work fails leave the batch. */
+  async #attempt(members: readonly Member<R>[], work: () => void | Promise<void>): Promise<SequenceEvent<R>[]> {
     try {
       await work();
       return [];
     } catch (error) {
-      return this.#fail(rows, error);
+      return this.#fail(members, error);
     }
   }
 
-  #fail(rows: readonly Row<R>[], error: unknown): RowEvent<R>[] {
-    for (const row of rows) {
-      this.#remove(row);
+  #fail(members: readonly Member<R>[], error: unknown): SequenceEvent<R>[] {
+    for (const member of members) {
+      this.#remove(member);
     }
-    return rows.map(({ request }) => ({ request, error }));
+    return members.map(({ request }) => ({ request, error }));
   }
 
-  /** @returns why the row ends; null: it goes on */
-  *#chooseFor(row: Row<R>): Generator<RowEvent<R>, FinishReason | null> {
-    const { request, sequence, logits } = row;
-    const { options, stats } = sequence;
-    if (logits === null || sequence.aborted) {
-      return 'abort';
+  *#chooseFor(member: Member<R>): Generator<SequenceEvent<R>, void> {
+    const { request, sequence, logits } = member;
+    const next = sequence.choose(logits, request.sampler, this.#engine.numTensors());
+    member.logits = null;
+    if (typeof next !== 'string') {
+      yield { request, token: next };
     }
-    if (stats.generationTokens >= options.maxTokens) {
-      return 'length';
-    }
-    const id = request.sampler(logits, sequence.ids);
-    if (options.stopIds.includes(id)) {
-      return 'stop';
-    }
-    row.logits = null;
-    sequence.accept(id, this.#engine.numTensors());
-    yield { request, id };
-    return request.isStopped() ? 'stop' : sequence.end;
-  }
-
-  /** Its keys and values leave the batch, and come back as those of a row that has just been prefilled. */
-  async #reprefill(row: Row<R>): Promise<void> {
-    const { sequence } = row;
-    sequence.shorten();
-    this.#free(row);
-    row.cache = sequence.options.cache ? this.#engine.newCache() : null;
-    row.index = 0;
-    row.logits = await prefillIds(this.#engine, sequence.window, row.cache, sequence.options);
-    this.#measureCache(row);
-  }
-
-  /** Captures for several rows as soon as there are some, and for good: the last one left runs on in the same way. */
-  #stepTogether(rows: readonly Row<R>[]): void {
-    this.#wasWide ||= rows.length > 1;
-    const steps = Math.max(this.#steps++, ...rows.map(({ sequence }) => sequence.options.maxTokens - 1));
-    this.#engine.prepare?.(this.#wasWide ? 'batch' : 'decode', steps);
-    const cache = this.#gather(rows) as KvCache;
-    const ids = rows.map(({ sequence }) => sequence.window.slice(-1));
-    const values = this.#engine.forwardRows({ ids, wanted: rows.map((_, b) => b) }, cache);
-    const { vocabSize } = this.#engine.config;
-    for (const [b, row] of rows.entries()) {
-      row.logits = values.subarray(b * vocabSize, (b + 1) * vocabSize);
-      this.#measureCache(row);
+    const end = typeof next === 'string' ? next : sequence.end;
+    if (end !== null) {
+      this.#remove(member);
+      yield { request, end: sequence.ending(end) };
     }
   }
 
-  /** One cache of these rows, in their order; made anew only when a row has come or gone. */
-  #gather(rows: readonly Row<R>[]): KvCache | null {
+  /** Its keys and values leave the batch, and come back as those of a sequence that has just been prefilled. */
+  async #reprefill(member: Member<R>): Promise<void> {
+    const { sequence } = member;
+    this.#free(member);
+    member.cache = sequence.options.cache ? this.#engine.newCache() : null;
+    member.place = 0;
+    member.logits = await reprefill(this.#engine, sequence, member.cache);
+  }
+
+  #stepTogether(members: readonly Member<R>[]): void {
+    const cache = this.#gather(members);
+    const ids = members.map(({ sequence }) => sequence.window.slice(-1));
+    const logits = this.#engine.forward({ ids, wanted: members.map((_, b) => b) }, cache);
+    for (const [b, member] of members.entries()) {
+      member.logits = logits[b] as Float32Array;
+      member.sequence.ran(member.sequence.window.length); // the padding before a shorter sequence is not its own
+    }
+  }
+
+  /** One cache of these sequences, in their order; made anew only when one has come or gone. */
+  #gather(members: readonly Member<R>[]): KvCache | null {
     const current = this.#cache;
-    const isSame = rows.every(({ cache, index }, b) => cache === current && index === b);
-    if (rows.length === 0 || (isSame && current?.lengths.length === rows.length)) {
+    const isSame = members.every(({ cache, place }, b) => cache === current && place === b);
+    if (members.length === 0 || (isSame && current?.lengths.length === members.length)) {
       return current;
     }
-    const old = new Set([current, ...rows.map(({ cache }) => cache)]);
+    const old = new Set([current, ...members.map(({ cache }) => cache)]);
+    const [first] = members;
     this.#cache =
-      rows.length === 1 && rows[0]?.cache !== current ? (rows[0]?.cache as KvCache) : KvCache.gather(sources(rows));
+      members.length === 1 && first !== undefined && first.cache !== current
+        ? first.cache
+        : this.#engine.gather(sources(members));
     for (const cache of old) {
       cache === this.#cache || cache?.dispose();
     }
-    for (const [b, row] of rows.entries()) {
-      row.cache = this.#cache;
-      row.index = b;
+    for (const [b, member] of members.entries()) {
+      member.cache = this.#cache;
+      member.place = b;
     }
     return this.#cache;
   }
 
-  /** What a cache of its own would hold: the padding before a shorter row is not its. */
-  #measureCache({ sequence, cache }: Row<R>): void {
-    const { nLayer, nEmbd } = this.#engine.config;
-    const positions = cache === null ? 0 : sequence.window.length;
-    sequence.stats.cachePositions = positions;
-    sequence.stats.cacheBytes = 2 * nLayer * nEmbd * 4 * positions;
+  #remove(member: Member<R>): void {
+    this.#members = this.#members.filter((other) => other !== member);
+    this.#free(member);
   }
 
-  #remove(row: Row<R>): void {
-    this.#rows = this.#rows.filter((other) => other !== row);
-    this.#free(row);
-  }
-
-  #free({ cache }: Row<R>): void {
+  #free({ cache }: Member<R>): void {
     if (cache !== this.#cache) {
       cache?.dispose();
     }
   }
 }
 
-/** Rows side by side that are in one cache are taken from it together. */
-function sources<R>(rows: readonly Row<R>[]): Sequences[] {
-  const found: { cache: KvCache; rows: number[] }[] = [];
-  for (const { cache, index } of rows) {
+/** Sequences side by side that are in one cache are taken from it together. */
+function sources<R>(members: readonly Member<R>[]): Sequences[] {
+  const found: { cache: KvCache; places: number[] }[] = [];
+  for (const { cache, place } of members) {
     const last = found.at(-1);
     if (last !== undefined && last.cache === cache) {
-      last.rows.push(index);
-    } else {
-      found.push({ cache: cache as KvCache, rows: [index] });
+      last.places.push(place);
+    } else if (cache !== null) {
+      found.push({ cache, places: [place] });
     }
   }
   return found;

@@ -1,12 +1,14 @@
-// Prefill: the keys and values of ids, computed chunk by chunk or known from before, and the logits that follow.
-// Knows nothing of text, nor of who keeps what is known.
+// Prefill: the keys and values of ids, computed chunk by chunk or known from before, and the logits that follow. In
+// chunks, so that progress shows, an abort is noticed and the memory of the attention scores is bounded; chunked equals
+// whole, since each chunk sees the cache of those before it. Knows nothing of text, nor of who keeps what is known.
 
 import { setImmediate } from 'node:timers/promises';
-import { type Engine, lastRow } from '../engine/engine.js';
-import type { Rows } from '../tf/inputs.js';
-import type { KvCache } from '../tf/tensor-cache.js';
-import { everyRow, prefillChunks } from './prefill-chunks.js';
-import type { GenerateOptions, Restored, Sequence } from './sequence.js';
+import type { Engine, Pass } from '../engine/engine.js';
+import type { KvCache } from '../engine/kv-cache.js';
+import type { Restored, Sequence, SequenceOptions } from './sequence.js';
+
+/** Ids in one forward pass of prefill. */
+const CHUNK = 256;
 
 export interface PrefillResult {
   /** The caller's to dispose; null: no cache was wanted. */
@@ -17,28 +19,46 @@ export interface PrefillResult {
 
 /** Runs what of a sequence's prompt is not known, and tells its prompt cache. */
 export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise<PrefillResult> {
-  const { ids, options, stats } = sequence;
+  const { ids, options } = sequence;
   const { onPromptLogits, promptCache } = options;
   const known = restore(sequence);
   const cache = options.cache ? (known?.cache ?? engine.newCache()) : null;
   try {
     const start = performance.now();
-    stats.reusedTokens = cache?.length ?? 0;
-    if (cache !== null) {
-      engine.prepare?.(onPromptLogits === undefined ? 'prefill' : 'rows', ids.length - cache.length);
-    }
+    const reused = cache?.length ?? 0;
     const logits = known?.logits ?? (await prefillIds(engine, ids, cache, options, onPromptLogits));
-    if (logits !== null) {
-      stats.promptMs = sequence.elapsed;
-    }
+    sequence.prefilled(reused, logits !== null);
     if (logits !== null && cache !== null && !known?.logits) {
-      const { reusedTokens: reused } = stats;
       promptCache?.keep({ promptIds: ids, cache, logits, reused, computeMs: performance.now() - start });
     }
+    afterPrefill(sequence, cache);
     return { cache, logits };
   } catch (error) {
     cache?.dispose();
     throw error;
+  }
+}
+
+/**
+ * Runs what is left of a sequence at the end of the context: its head and a recent tail.
+ * @param cache empty; null: no cache is wanted
+ * @returns the logits that follow; null: aborted
+ */
+export async function reprefill(
+  engine: Engine,
+  sequence: Sequence,
+  cache: KvCache | null,
+): Promise<Float32Array | null> {
+  sequence.shorten();
+  const logits = await prefillIds(engine, sequence.window, cache, sequence.options);
+  afterPrefill(sequence, cache);
+  return logits;
+}
+
+function afterPrefill(sequence: Sequence, cache: KvCache | null): void {
+  sequence.ran(cache?.length ?? 0);
+  if (cache !== null) {
+    cache.expected = cache.length + sequence.stepsLeft;
   }
 }
 
@@ -57,29 +77,44 @@ export async function prefillIds(
   engine: Engine,
   ids: readonly number[],
   cache: KvCache | null,
-  { signal, onPrefill }: Pick<GenerateOptions, 'signal' | 'onPrefill'>,
+  { signal, onPrefill }: Pick<SequenceOptions, 'signal' | 'onPrefill'>,
   onLogits?: (logits: Float32Array) => void,
 ): Promise<Float32Array | null> {
-  const { vocabSize } = engine.config;
-  let logits: Float32Array | null = null;
-  for (const rows of passes(ids.slice(cache?.length ?? 0), cache !== null, onLogits !== undefined)) {
+  let last: Float32Array | null = null;
+  for (const pass of passes(ids.slice(cache?.length ?? 0), cache !== null, onLogits !== undefined)) {
     await setImmediate(); // native calls block the event loop: signals are noticed here
     if (signal?.aborted) {
       return null;
     }
-    const values = engine.forwardRows(rows, cache);
-    for (let i = 0; i < rows.wanted.length; i++) {
-      logits = values.subarray(i * vocabSize, (i + 1) * vocabSize);
+    for (const logits of engine.forward(pass, cache)) {
+      last = logits;
       onLogits?.(logits);
     }
     onPrefill?.(cache?.length ?? ids.length, ids.length);
   }
-  return logits;
+  return last;
 }
 
-function passes(ids: readonly number[], cached: boolean, every: boolean): Rows[] {
+/** One sequence, and the logits behind its last id. */
+export function lastOf(ids: readonly number[]): Pass {
+  return { ids: [ids], wanted: [ids.length - 1] };
+}
+
+export function prefillChunks(ids: readonly number[]): (readonly number[])[] {
+  return Array.from({ length: Math.ceil(ids.length / CHUNK) }, (_, i) => ids.slice(i * CHUNK, (i + 1) * CHUNK));
+}
+
+function passes(ids: readonly number[], cached: boolean, every: boolean): Pass[] {
   if (every) {
-    return everyRow(ids, cached);
+    return everyPass(ids, cached);
   }
-  return cached ? prefillChunks(ids).map(lastRow) : [lastRow(ids)];
+  return cached ? prefillChunks(ids).map(lastOf) : [lastOf(ids)];
+}
+
+/** Passes that ask for the logits of every id, behind a cache or, all ids each time, without one. */
+function everyPass(ids: readonly number[], cached: boolean): Pass[] {
+  const places = prefillChunks(ids.map((_, i) => i));
+  return prefillChunks(ids).map((chunk, i) =>
+    cached ? { ids: [chunk], wanted: chunk.map((_, t) => t) } : { ids: [ids], wanted: places[i] as number[] },
+  );
 }

@@ -1,15 +1,15 @@
 // The prompts that ran last, in memory: a prompt that begins like one of them takes its keys and values from there.
 // So what many prompts begin with is computed once. Asks a lasting prompt cache where it knows less.
 
-import type { Gpt2Config } from '../model/gpt2-config.js';
-import type { KvCache } from '../tf/tensor-cache.js';
+import type { KvCache } from '../engine/kv-cache.js';
+import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
 /** What is kept, in bytes of keys, values and logits, and in prompts; the latest is kept in any case. */
 const MAX_BYTES = 2 ** 28;
 const MAX_PROMPTS = 256;
 
-interface Kept {
+interface KeptPrompt {
   readonly ids: readonly number[];
   readonly cache: KvCache;
   readonly logits: Float32Array;
@@ -17,11 +17,11 @@ interface Kept {
 
 export class PromptPool {
   /** Latest used first. */
-  #kept: Kept[] = [];
-  readonly #bytesPerToken: number;
+  #kept: KeptPrompt[] = [];
+  readonly #bytesPerPosition: number;
 
-  constructor({ nLayer, nEmbd }: Pick<Gpt2Config, 'nLayer' | 'nEmbd'>) {
-    this.#bytesPerToken = 2 * nLayer * nEmbd * 4;
+  constructor(config: ModelConfig) {
+    this.#bytesPerPosition = bytesPerPosition(config);
   }
 
   /** What is known here of a prompt's beginning, before `lasting` is asked, and told. */
@@ -62,7 +62,7 @@ export class PromptPool {
   }
 
   /** The one with the longest beginning in common, which is the latest used then. */
-  #nearest(ids: readonly number[]): Kept | undefined {
+  #nearest(ids: readonly number[]): KeptPrompt | undefined {
     const lengths = this.#kept.map((kept) => common(kept.ids, ids));
     const best = this.#kept[lengths.indexOf(Math.max(...lengths))];
     if (best !== undefined) {
@@ -76,7 +76,7 @@ export class PromptPool {
     const all = [kept, ...this.#kept];
     let bytes = 0;
     this.#kept = all.filter(({ ids, logits }, i) => {
-      bytes += this.#bytesPerToken * ids.length + logits.byteLength;
+      bytes += this.#bytesPerPosition * ids.length + logits.byteLength;
       return i === 0 || (i < MAX_PROMPTS && bytes <= MAX_BYTES);
     });
     for (const { cache: old } of all.slice(this.#kept.length)) {

@@ -1,9 +1,9 @@
-// The prompt cache: joins the store, which knows files, and the KV cache, which knows tensors. What a run found is
-// reported here. Knows nothing of text, and nothing of where the files lie.
+// The prompt cache: joins the store, which knows files, and an engine's KV cache. What a run found is reported here.
+// Knows nothing of text, and nothing of where the files lie.
 
+import type { Engine } from '../engine/engine.js';
 import type { Found, PromptStore } from '../store/prompts.js';
-import { exportRows, importRows } from '../tf/cache-rows.js';
-import type { Prefilled, PromptCache, Restored } from './generate.js';
+import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
 export interface PromptCacheReport {
   /** Prefill of the reused tokens when they were stored, less the time that loading them took now. */
@@ -15,15 +15,15 @@ export interface PromptCacheReport {
 export class SavedPrompts implements PromptCache {
   /** What `restore` found; null before. */
   report: PromptCacheReport | null = null;
+  readonly #engine: Engine;
   readonly #store: PromptStore;
-  readonly #nHead: number;
   readonly #words: string;
   #found: Found | null = null;
 
   /** @param words the prompt's first words, for whoever lists what is stored */
-  constructor(store: PromptStore, nHead: number, words: string) {
+  constructor(engine: Engine, store: PromptStore, words: string) {
+    this.#engine = engine;
     this.#store = store;
-    this.#nHead = nHead;
     this.#words = words;
   }
 
@@ -36,7 +36,7 @@ export class SavedPrompts implements PromptCache {
     if (found.reused <= known) {
       return null;
     }
-    const cache = importRows(found.rows, this.#nHead);
+    const cache = this.#engine.newCache(found.rows);
     const savedMs = found.prefillMs - (performance.now() - start);
     this.#store.used(found, savedMs);
     this.report = { savedMs, missReason, firstDifference };
@@ -51,7 +51,7 @@ export class SavedPrompts implements PromptCache {
       ids: promptIds,
       logits,
       words: this.#words,
-      rowsFrom: (from) => exportRows(cache, from, promptIds.length),
+      rowsFrom: (from) => cache.export(from, promptIds.length),
       prefillMs: (from, to) =>
         knownMs * overlap(from, to, 0, reused) + newMs * overlap(from, to, reused, promptIds.length),
     });

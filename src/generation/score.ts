@@ -3,20 +3,19 @@
 // Reference for texts longer than the context: "Perplexity of fixed-length models", Hugging Face transformers.
 
 import { setImmediate } from 'node:timers/promises';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, Pass } from '../engine/engine.js';
+import type { KvCache } from '../engine/kv-cache.js';
 import { logprobOf } from '../sampling/sampler.js';
-import type { Rows } from '../tf/inputs.js';
-import { KvCache } from '../tf/tensor-cache.js';
-import { prefillChunks } from './prefill-chunks.js';
+import { lastOf, prefillChunks } from './prefill.js';
 
 /** Positions that one pass over several continuations may hold: bounds the memory of their keys and values. */
 const MAX_POSITIONS = 8192;
-/** Ids that one pass may run, and rows of logits that it may give. */
+/** Ids that one pass may run, and ask for the logits of. */
 const MAX_IDS = 256;
 
 export interface ScoreOptions {
   readonly signal?: AbortSignal;
-  /** Ids scored so far, and ids in all. */
+  /** Continuations of two ids or more that are scored so far, and how many there are. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
@@ -67,14 +66,13 @@ function* sharedPasses(longer: readonly Placed[], past: number): Generator<reado
 function scoreTogether(engine: Engine, cache: KvCache, continuations: readonly (readonly number[])[]): number[] {
   const T = Math.max(...continuations.map((ids) => ids.length - 1));
   const ids = continuations.map((all) => [...all.slice(0, -1), ...Array<number>(T - all.length + 1).fill(0)]);
-  const targets = continuations.flatMap((all, b) => all.slice(1).map((target, t) => ({ target, b, row: b * T + t })));
-  const gathered = KvCache.gather([{ cache, rows: continuations.map(() => 0) }]);
+  const targets = continuations.flatMap((all, b) => all.slice(1).map((target, t) => ({ target, b, place: b * T + t })));
+  const gathered = engine.gather([{ cache, places: continuations.map(() => 0) }]);
   try {
-    const values = engine.forwardRows({ ids, wanted: targets.map(({ row }) => row) }, gathered); // [targets, V]
+    const logits = engine.forward({ ids, wanted: targets.map(({ place }) => place) }, gathered);
     const sums = continuations.map(() => 0);
-    const { vocabSize } = engine.config;
     for (const [n, { target, b }] of targets.entries()) {
-      sums[b] = (sums[b] as number) + logprobOf(values.subarray(n * vocabSize, (n + 1) * vocabSize), target);
+      sums[b] = (sums[b] as number) + logprobOf(logits[n] as Float32Array, target);
     }
     return sums;
   } finally {
@@ -103,20 +101,15 @@ export function* slidingWindows(ids: readonly number[], nCtx: number, stride: nu
 /** Minus the log-probability of the ids of a window that are scored there, in nats. @throws what `signal` aborts with */
 export async function windowLoss(engine: Engine, { ids, scored }: Window, signal?: AbortSignal): Promise<number> {
   const cache = engine.newCache();
-  const first = ids.length - 1 - scored; // the row that predicts the first id to be scored
+  const first = ids.length - 1 - scored; // the place of the id whose logits predict the first to be scored
   let loss = 0;
   let start = 0;
   try {
-    engine.prepare?.('rows', ids.length);
     for (const chunk of prefillChunks(ids.slice(0, -1))) {
       await setImmediate(); // native calls block the event loop: signals are noticed here
       signal?.throwIfAborted();
-      loss += chunkLoss(
-        engine,
-        cache,
-        { ids: [chunk], wanted: wantedOf(chunk.length, first - start) },
-        ids.slice(start + 1),
-      );
+      const pass = { ids: [chunk], wanted: placesFrom(chunk.length, first - start) };
+      loss += chunkLoss(engine, cache, pass, ids.slice(start + 1));
       start += chunk.length;
     }
     return loss;
@@ -125,20 +118,16 @@ export async function windowLoss(engine: Engine, { ids, scored }: Window, signal
   }
 }
 
-function wantedOf(length: number, from: number): number[] {
+function placesFrom(length: number, from: number): number[] {
   return Array.from({ length }, (_, t) => t).filter((t) => t >= from);
 }
 
 /** @param next the id that follows each of the chunk */
-function chunkLoss(engine: Engine, cache: KvCache, rows: Rows, next: readonly number[]): number {
-  const { vocabSize } = engine.config;
-  if (rows.wanted.length === 0) {
-    engine.forward(rows.ids[0] as readonly number[], cache);
+function chunkLoss(engine: Engine, cache: KvCache, pass: Pass, next: readonly number[]): number {
+  if (pass.wanted.length === 0) {
+    engine.forward(lastOf(pass.ids[0] as readonly number[]), cache); // a pass must want something
     return 0;
   }
-  const values = engine.forwardRows(rows, cache); // [wanted, V]
-  return rows.wanted.reduce((loss, t, n) => {
-    const logits = values.subarray(n * vocabSize, (n + 1) * vocabSize);
-    return loss - logprobOf(logits, next[t] as number);
-  }, 0);
+  const logits = engine.forward(pass, cache);
+  return pass.wanted.reduce((loss, t, n) => loss - logprobOf(logits[n] as Float32Array, next[t] as number), 0);
 }

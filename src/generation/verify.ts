@@ -3,8 +3,9 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
+import type { KvCache } from '../engine/kv-cache.js';
 import { argmax, type Sampler } from '../sampling/sampler.js';
-import type { KvCache } from '../tf/tensor-cache.js';
+import { lastOf } from './prefill.js';
 
 export interface VerifyReport {
   readonly steps: number;
@@ -51,12 +52,12 @@ export class CacheVerifier {
         return engine.name;
       },
       config: engine.config,
-      newCache: () => engine.newCache(),
-      prepare: (phase, tokens) => engine.prepare?.(phase, tokens),
-      forward: (ids, cache) => this.#forward(ids, cache),
-      forwardRows: (rows, cache) => {
-        this.#see(rows.ids[0] as readonly number[], cache);
-        return engine.forwardRows(rows, cache);
+      parameters: engine.parameters,
+      newCache: (positions) => engine.newCache(positions),
+      gather: (sources) => engine.gather(sources),
+      forward: (pass, cache, onPart) => {
+        this.#see(pass.ids[0] as readonly number[], cache);
+        return engine.forward(pass, cache, onPart);
       },
       numTensors: () => engine.numTensors(),
       dispose: () => engine.dispose(),
@@ -84,14 +85,10 @@ export class CacheVerifier {
       if (signal.aborted) {
         return null;
       }
-      comparison.add(step, logits, this.#engine.forward(ids, null));
+      const [uncached] = this.#engine.forward(lastOf(ids), null);
+      comparison.add(step, logits, uncached as Float32Array);
     }
     return comparison.report(this.#steps.length);
-  }
-
-  #forward(ids: readonly number[], cache: KvCache | null): Float32Array {
-    this.#see(ids, cache);
-    return this.#engine.forward(ids, cache);
   }
 
   #see(ids: readonly number[], cache: KvCache | null): void {

@@ -4,14 +4,12 @@
 import { inspect } from 'node:util';
 import { UsageError } from '../errors.js';
 import { checked, type Kind } from '../kinds.js';
-import { type SettingsOf, settingsOf, takenBy } from '../settings.js';
+import { settingsOf, type TextSettings, takenBy } from '../settings.js';
 
 const TABLE = takenBy('library');
 
-export type LibrarySettings = SettingsOf<typeof TABLE>;
-
 /** As the command's options, with the same defaults; to the end of the context is `maxTokens: Infinity`. */
-export interface GenerateOptions extends Mutable<Partial<LibrarySettings>> {
+export interface GenerateOptions extends Mutable<Partial<TextSettings>> {
   /** Ends the generation at the next token; what is yielded by then stays. */
   signal?: AbortSignal;
 }
@@ -30,7 +28,7 @@ const CHECKS = new Map<string, Kind<unknown>['fromValue']>([
  * The options with the defaults of what is not given.
  * @throws UsageError with the option's name, what was expected and what was found
  */
-export function readOptions(options: GenerateOptions): LibrarySettings {
+export function readOptions(options: GenerateOptions): TextSettings {
   if (typeof options !== 'object' || options === null) {
     throw new UsageError(`options must be an object, got ${inspect(options)}`);
   }

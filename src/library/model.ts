@@ -1,26 +1,49 @@
-// A loaded model: a folder's weights on a backend, behind one engine. What the library hands out and the
-// commands use. Knows nothing of text.
+// A loaded model: an engine with the tokenizer and the place that belong to it, and how it is opened: its sizes, the
+// backend that fits them, the weights. The engine is loaded when it is needed.
 
+import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError } from '../errors.js';
-import { prefillChunks } from '../generation/prefill-chunks.js';
-import type { Gpt2Config } from '../model/gpt2-config.js';
-import type { Backend } from '../tf/backend.js';
-import { EagerEngine } from '../tf/eager.js';
-import { type Gpt2Weights, parameters } from '../tf/gpt2.js';
-import { GraphEngine } from '../tf/graph.js';
-import { type LoadOptions, loadConfig, loadWeights } from '../weights/folder.js';
+import { lastOf, prefillChunks } from '../generation/prefill.js';
+import type { ModelShape } from '../model/architectures.js';
+import type { ModelConfig } from '../model/config.js';
+import type { GenerateArgs } from '../settings.js';
+import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
+import { type FoundModel, weightBytes } from '../weights/find.js';
+import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
+import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
+import type { NamedTensor } from '../weights/weight-file.js';
 
-export class Model {
+export interface ModelParts {
+  readonly engine: Engine;
+  readonly name: string;
+  /** Its folder. */
+  readonly dir: string;
+  readonly tokenizer: Tokenizer | null;
+  /** What the engine computes on. */
+  readonly backend: string;
+  /** Threads that work at the same time. */
+  readonly threads: number;
+}
+
+export class Model implements TextModel {
+  readonly name: string;
+  readonly dir: string;
+  readonly backend: string;
+  readonly threads: number;
+  /** @internal */
+  readonly tokenizer: Tokenizer | null;
   readonly #engine: Engine;
   #disposed = false;
-  /** Numbers in the weights, each counted once. */
-  readonly parameters: number;
 
   /** @internal */
-  constructor(engine: Engine, parameters: number) {
+  constructor({ engine, name, dir, tokenizer, backend, threads }: ModelParts) {
     this.#engine = engine;
-    this.parameters = parameters;
+    this.name = name;
+    this.dir = dir;
+    this.tokenizer = tokenizer;
+    this.backend = backend;
+    this.threads = threads;
   }
 
   /** @throws KvgenError once the model is disposed */
@@ -29,6 +52,16 @@ export class Model {
       throw new KvgenError('the model has been disposed: load it again');
     }
     return this.#engine;
+  }
+
+  /** Its sizes. */
+  get config(): ModelConfig {
+    return this.engine.config;
+  }
+
+  /** Numbers in the weights, each counted once. */
+  get parameters(): number {
+    return this.engine.parameters;
   }
 
   /**
@@ -40,17 +73,15 @@ export class Model {
    * @throws KvgenError for ids that the model does not have, or too many of them
    */
   logits(ids: readonly number[], options: { cache: boolean }): Float32Array {
-    checkIds(ids, this.engine);
-    if (!options.cache) {
-      return this.engine.forward(ids, null);
-    }
-    const cache = this.engine.newCache();
+    checkIds(ids, this.config);
+    const cache = options.cache ? this.engine.newCache() : null;
+    const half = Math.ceil(ids.length / 2);
+    const steps = [...prefillChunks(ids.slice(0, half)), ...ids.slice(half).map((id) => [id])];
     try {
-      const half = Math.ceil(ids.length / 2);
-      const steps = [...prefillChunks(ids.slice(0, half)), ...ids.slice(half).map((id) => [id])];
-      return steps.map((step) => this.engine.forward(step, cache)).at(-1) as Float32Array;
+      const passes = (cache === null ? [ids] : steps).map(lastOf);
+      return passes.flatMap((pass) => this.engine.forward(pass, cache)).at(-1) as Float32Array;
     } finally {
-      cache.dispose();
+      cache?.dispose();
     }
   }
 
@@ -61,63 +92,76 @@ export class Model {
   }
 }
 
-export interface OpenOptions extends LoadOptions {
-  /** auto: captured where the backend can and it pays; graph: always. */
-  readonly engine?: 'auto' | 'eager' | 'graph';
+/** A model that is not loaded yet. */
+export interface ModelSource {
+  readonly name: string;
+  readonly dir: string;
+  readonly shape: ModelShape;
+  /** Of the weights as they are stored. */
+  readonly bytes: number;
+  tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
+}
+
+export interface OpenOptions extends Partial<Pick<GenerateArgs, 'backend' | 'engine' | 'threads'>> {
+  readonly signal?: AbortSignal | undefined;
+  /** Told what is going on, step by step. */
+  readonly onProgress?: (line: string) => void;
+  /** Told that the backend is not the one that was hoped for. */
+  readonly onBackendNote?: (line: string) => void;
   /** Told why an engine stays eager. */
   readonly onNote?: (line: string) => void;
+  /** Default: the folder's, where it has one. */
+  readonly tokenizer?: () => Promise<Tokenizer | null>;
 }
 
-/** Reads the folder's weights onto the current backend. */
-export async function openModel(dir: string, backend: Backend, options: OpenOptions = {}): Promise<Model> {
-  checkEngine(backend, options);
-  const config = await loadConfig(dir);
-  return makeModel(config, await loadWeights(dir, config, options), backend, options);
+/** The model of a folder. @throws KvgenError where its config cannot be read */
+export async function folderSource({ name, dir }: FoundModel): Promise<ModelSource> {
+  const shape = await loadShape(dir);
+  return { name, dir, shape, bytes: weightBytes(dir), tensors: (options) => readTensors(dir, shape, options) };
 }
 
-/** A model of weights that are on the backend already, and are its own from here on. */
-export function makeModel(config: Gpt2Config, weights: Gpt2Weights, backend: Backend, options: OpenOptions): Model {
-  checkEngine(backend, options);
-  const { engine = 'auto', onNote = () => {} } = options;
-  const size = parameters(weights).reduce((sum, tensor) => sum + tensor.size, 0);
-  const { tfjsNodeDir, threads } = backend;
-  return engine === 'eager' || tfjsNodeDir === undefined
-    ? new Model(new EagerEngine(config, weights), size)
-    : new Model(
-        new GraphEngine(config, weights, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote }),
-        size,
-      );
-}
-
-function checkEngine({ name, tfjsNodeDir }: Backend, { engine }: OpenOptions): void {
-  if (engine === 'graph' && tfjsNodeDir === undefined) {
-    throw new KvgenError(`--engine graph needs the node backend, found ${name}; run \`kvgen setup\``);
-  }
-}
-
-/** @throws KvgenError when the model has no such id, or no position for it */
-export function checkIds(ids: readonly number[], { config }: Pick<Engine, 'config'>): void {
-  if (ids.length === 0 || ids.length > config.nPositions) {
-    throw new KvgenError(`expected 1 … ${config.nPositions} token ids, found ${ids.length}`);
-  }
-  checkVocabulary(ids, config);
-}
-
-/** @throws KvgenError when the model has no such id: a tokenizer may know more */
-export function checkVocabulary(ids: readonly number[], { vocabSize }: Gpt2Config): void {
-  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-  if (bad !== undefined) {
-    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${vocabSize - 1} (vocab_size − 1)`);
-  }
+/** A model of random weights; undefined: the name stands for something else. @throws UsageError for impossible sizes */
+export function randomSource(name: string, seed: number): ModelSource | undefined {
+  const shape = randomShape(name);
+  return shape === undefined
+    ? undefined
+    : { name, dir: name, shape, bytes: randomBytes(shape), tensors: () => randomTensors(name, shape, seed) };
 }
 
 /**
- * @param name of the option, for the error
- * @throws KvgenError for a bias that could have no effect
+ * Reads the weights onto a backend.
+ * @returns the caller's to dispose
+ * @throws KvgenError with one line that says what is wrong, and where
  */
-export function checkBias(name: string, logitBias: ReadonlyMap<number, number>, { vocabSize }: Gpt2Config): void {
-  const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
-  if (bad !== undefined) {
-    throw new KvgenError(`${name} ${bad}: the model's token ids end at ${vocabSize - 1}`);
+export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
+  const { name, dir, shape, bytes } = source;
+  const { backend: choice = 'auto', engine = 'auto', threads, signal, onProgress, onNote = () => {} } = options;
+  onProgress?.('loading TensorFlow');
+  const { loadBackend, openEngine } = await import('../tf/backend.js');
+  const backend = await loadBackend({ choice, threads, modelBytes: bytes, graph: engine !== 'eager' });
+  if (backend.note !== undefined) {
+    options.onBackendNote?.(backend.note);
   }
+  const onTensor = (done: number, total: number) => onProgress?.(`loading ${name} ${done}/${total}`);
+  const opening = openEngine(shape.config, source.tensors({ signal, onProgress: onTensor }), backend, {
+    engine,
+    onNote,
+  });
+  const { tokenizer: open = () => folderTokenizer(dir) } = options;
+  const [opened, tokenizer] = await Promise.allSettled([opening, open()]);
+  if (opened.status === 'rejected') {
+    throw opened.reason;
+  }
+  if (tokenizer.status === 'rejected') {
+    opened.value.dispose();
+    throw tokenizer.reason;
+  }
+  const { name: backendName, threads: backendThreads } = backend;
+  const made = { engine: opened.value, tokenizer: tokenizer.value, backend: backendName, threads: backendThreads };
+  return new Model({ name, dir, ...made });
+}
+
+/** null: the folder has none. */
+async function folderTokenizer(dir: string): Promise<Tokenizer | null> {
+  return hasTokenizer(dir) ? loadTokenizer(dir) : null;
 }

@@ -1,8 +1,8 @@
-// The model's config.json, read into what the forward pass needs. Every variation that a GPT-2 config can
-// name is computed or refused by name; keys that cannot change inference (dropouts, summary_*) are ignored.
-// Knows nothing of files or tensors. Reference: transformers' GPT2Config and modeling_gpt2.py.
+// What a GPT-2-style model is: its config and the tensors it is made of. Every variation that a GPT-2 config can name is
+// computed or refused by name; keys that cannot change inference (dropouts, summary_*) are ignored.
+// Knows nothing of files or tensor libraries. Reference: transformers' GPT2Config and modeling_gpt2.py.
 
-import { KvgenError } from '../errors.js';
+import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig } from './config.js';
 
 /** The activations of the MLP that the forward pass computes, by their canonical names. */
 export const ACTIVATIONS = ['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu'] as const;
@@ -10,16 +10,8 @@ export type Activation = (typeof ACTIVATIONS)[number];
 
 const ACTIVATION_ALIASES: Record<string, Activation> = { gelu_pytorch_tanh: 'gelu_new', swish: 'silu' };
 
-/** What the forward pass must know of a GPT-2-style model. */
-export interface Gpt2Config {
-  readonly vocabSize: number;
-  /** Positions that the model was trained for; the longest context. */
-  readonly nPositions: number;
-  readonly nEmbd: number;
-  readonly nLayer: number;
-  readonly nHead: number;
-  /** nEmbd / nHead. */
-  readonly headDim: number;
+/** What the forward pass must know. */
+export interface Gpt2Config extends ModelConfig {
   /** Width of the MLP's hidden layer. */
   readonly nInner: number;
   readonly layerNormEpsilon: number;
@@ -30,17 +22,17 @@ export interface Gpt2Config {
   readonly scaleAttnByInverseLayerIdx: boolean;
   /** The output matrix is `wte`. */
   readonly tieWordEmbeddings: boolean;
-  readonly eosTokenIds: readonly number[];
 }
 
-/**
- * Reads a parsed config.json.
- * @param json the parsed file
- * @param where its path, for messages
- * @throws KvgenError naming the key, what was expected and what was found
- */
-export function parseConfig(json: unknown, where: string): Gpt2Config {
-  const read = new Reader(asObject(json, where), where);
+export const GPT2: Architecture = {
+  modelType: 'gpt2',
+  title: 'GPT-2',
+  parse,
+  tensorName,
+  tensors: (config, stored) => tensors(config as Gpt2Config, stored), // the config is what `parse` gave
+};
+
+function parse(read: ConfigReader): Gpt2Config {
   refuseUnsupported(read);
   const nEmbd = read.count('n_embd', 768, 'hidden_size');
   const nHead = read.count('n_head', 12, 'num_attention_heads');
@@ -48,15 +40,17 @@ export function parseConfig(json: unknown, where: string): Gpt2Config {
     throw read.wrong('n_head', `a divisor of n_embd (${nEmbd})`, nHead);
   }
   return {
+    modelType: 'gpt2',
     vocabSize: read.count('vocab_size', 50257),
     nPositions: read.count('n_positions', 1024, 'max_position_embeddings'),
     nEmbd,
     nLayer: read.count('n_layer', 12, 'num_hidden_layers'),
     nHead,
+    nKvHead: nHead,
     headDim: nEmbd / nHead,
     nInner: read.count('n_inner', 4 * nEmbd),
-    layerNormEpsilon: read.epsilon(),
-    activation: read.activation(),
+    layerNormEpsilon: read.epsilon('layer_norm_epsilon', 1e-5),
+    activation: activation(read),
     scaleAttnWeights: read.flag('scale_attn_weights', true),
     scaleAttnByInverseLayerIdx: read.flag('scale_attn_by_inverse_layer_idx', false),
     tieWordEmbeddings: read.flag('tie_word_embeddings', true),
@@ -64,21 +58,7 @@ export function parseConfig(json: unknown, where: string): Gpt2Config {
   };
 }
 
-/**
- * The end-of-text ids: generation_config.json's where it names some, else the model's.
- * @param json the parsed generation_config.json, or undefined where there is none
- */
-export function parseEosTokenIds(json: unknown, where: string, config: Gpt2Config): readonly number[] {
-  return json === undefined
-    ? config.eosTokenIds
-    : new Reader(asObject(json, where), where).ids('eos_token_id', config.eosTokenIds);
-}
-
-/** Refuses, by name, what would change the result and is not computed. */
-function refuseUnsupported(read: Reader): void {
-  if (read.value('model_type') !== 'gpt2') {
-    throw read.wrong('model_type', '"gpt2"', read.value('model_type'));
-  }
+function refuseUnsupported(read: ConfigReader): void {
   if (read.flag('add_cross_attention', false)) {
     throw read.wrong('add_cross_attention', 'false (cross-attention is not computed)', true);
   }
@@ -93,72 +73,49 @@ function refuseUnsupported(read: Reader): void {
   }
 }
 
-/** Typed access to one JSON object; every message names file, key, expected and found. */
-class Reader {
-  readonly #object: Record<string, unknown>;
-  readonly #where: string;
-
-  constructor(object: Record<string, unknown>, where: string) {
-    this.#object = object;
-    this.#where = where;
+function activation(read: ConfigReader): Activation {
+  const value = read.value('activation_function') ?? 'gelu_new';
+  const name = typeof value === 'string' ? (ACTIVATION_ALIASES[value] ?? value) : value;
+  const known = ACTIVATIONS.find((candidate) => candidate === name);
+  if (known === undefined) {
+    const names = [...ACTIVATIONS, ...Object.keys(ACTIVATION_ALIASES)].join(', ');
+    throw read.wrong('activation_function', `one of ${names}`, value);
   }
+  return known;
+}
 
-  value(key: string): unknown {
-    return this.#object[key];
+/** Without the optional prefix, the stored causal masks, and heads of other tasks: these do not touch the logits. */
+function tensorName(stored: string): string | undefined {
+  const name = stored.replace(/^transformer\./, '');
+  const isOther =
+    /^h\.\d+\.attn\.(bias|masked_bias)$/.test(name) ||
+    /^(score|classifier|multiple_choice_head|qa_outputs)\./.test(name);
+  return isOther ? undefined : name;
+}
+
+function* tensors(config: Gpt2Config, stored: { has(name: string): boolean }): Generator<ExpectedTensor, void> {
+  const { vocabSize, nPositions, nEmbd, nLayer, nInner } = config;
+  const isHeadAlone = config.tieWordEmbeddings && stored.has('lm_head.weight') && !stored.has('wte.weight');
+  const wte = { name: 'wte.weight', shape: [vocabSize, nEmbd] };
+  yield isHeadAlone ? { ...wte, storedAs: 'lm_head.weight' } : wte;
+  yield { name: 'wpe.weight', shape: [nPositions, nEmbd] };
+  for (let i = 0; i < nLayer; i++) {
+    yield* weightAndBias(`h.${i}.ln_1`, [nEmbd]);
+    yield* weightAndBias(`h.${i}.attn.c_attn`, [nEmbd, 3 * nEmbd]);
+    yield* weightAndBias(`h.${i}.attn.c_proj`, [nEmbd, nEmbd]);
+    yield* weightAndBias(`h.${i}.ln_2`, [nEmbd]);
+    yield* weightAndBias(`h.${i}.mlp.c_fc`, [nEmbd, nInner]);
+    yield* weightAndBias(`h.${i}.mlp.c_proj`, [nInner, nEmbd]);
   }
-
-  wrong(key: string, expected: string, found: unknown): KvgenError {
-    return new KvgenError(`${this.#where}: ${key}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`);
-  }
-
-  count(key: string, fallback: number, alias?: string): number {
-    const value = (alias === undefined ? undefined : this.value(alias)) ?? this.value(key) ?? fallback; // as in transformers, the alias wins
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
-      throw this.wrong(key, 'a whole number of 1 or more', value);
-    }
-    return value;
-  }
-
-  flag(key: string, fallback: boolean): boolean {
-    const value = this.value(key) ?? fallback;
-    if (typeof value !== 'boolean') {
-      throw this.wrong(key, 'true or false', value);
-    }
-    return value;
-  }
-
-  epsilon(): number {
-    const value = this.value('layer_norm_epsilon') ?? 1e-5;
-    if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {
-      throw this.wrong('layer_norm_epsilon', 'a number of 0 or more', value);
-    }
-    return value;
-  }
-
-  activation(): Activation {
-    const value = this.value('activation_function') ?? 'gelu_new';
-    const name = typeof value === 'string' ? (ACTIVATION_ALIASES[value] ?? value) : value;
-    const known = ACTIVATIONS.find((activation) => activation === name);
-    if (known === undefined) {
-      const names = [...ACTIVATIONS, ...Object.keys(ACTIVATION_ALIASES)].join(', ');
-      throw this.wrong('activation_function', `one of ${names}`, value);
-    }
-    return known;
-  }
-
-  ids(key: string, fallback: readonly number[]): readonly number[] {
-    const value = this.value(key) ?? fallback;
-    const ids: unknown[] = Array.isArray(value) ? value : [value];
-    if (!ids.every((id): id is number => typeof id === 'number' && Number.isSafeInteger(id) && id >= 0)) {
-      throw this.wrong(key, 'a token id or a list of them', value);
-    }
-    return ids;
+  yield* weightAndBias('ln_f', [nEmbd]);
+  if (!config.tieWordEmbeddings || (stored.has('lm_head.weight') && !isHeadAlone)) {
+    yield { name: 'lm_head.weight', shape: [vocabSize, nEmbd] };
   }
 }
 
-function asObject(json: unknown, where: string): Record<string, unknown> {
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-    throw new KvgenError(`${where}: expected a JSON object, found ${Array.isArray(json) ? 'an array' : String(json)}`);
-  }
-  return json as Record<string, unknown>;
+function weightAndBias(name: string, shape: readonly number[]): ExpectedTensor[] {
+  return [
+    { name: `${name}.weight`, shape },
+    { name: `${name}.bias`, shape: shape.slice(-1) },
+  ];
 }

@@ -1,7 +1,8 @@
-// Is a native engine in place, which one, and where? All that a start of the program asks of native/ is here. The
+// Is a native engine in place, which one, where, and with how many threads? All that a start of the program asks of native/ is here. The
 // answers come from a few small files: nothing is changed on disk, and TensorFlow is not loaded.
 
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
@@ -132,6 +133,11 @@ export function packageRoot(): string {
   return dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 }
 
+/** kvgen's own version. */
+export function kvgenVersion(): string {
+  return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
+}
+
 /** Was kvgen itself installed as somebody's dependency (or globally), rather than checked out? */
 export function isDependency(root: string): boolean {
   return basename(dirname(root)) === 'node_modules';
@@ -170,4 +176,54 @@ export async function nativeCacheFolder(): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** What decides how many threads TensorFlow has. */
+export interface ThreadChoice {
+  /** undefined: all cores, or one for a small model. */
+  readonly threads?: number | undefined;
+  /** Bytes of the weights as they are stored. */
+  readonly modelBytes: number;
+  /** A captured graph is going to do the work: its ops run side by side, each on one thread. */
+  readonly graph: boolean;
+}
+
+/** Below this size an op is done before a second thread has woken up. */
+const SMALL_MODEL_BYTES = 64e6;
+
+/** What TensorFlow reads from the environment when its library loads; what the user has set stays. */
+function environmentFor({ threads, modelBytes, graph }: ThreadChoice) {
+  const { env } = process;
+  const isSmall = modelBytes < SMALL_MODEL_BYTES;
+  const count = String(threads ?? (isSmall ? 1 : availableParallelism()));
+  const intra = env.TF_NUM_INTRAOP_THREADS ?? (graph || isSmall ? '1' : count);
+  return {
+    TF_NUM_INTRAOP_THREADS: intra,
+    TF_NUM_INTEROP_THREADS: env.TF_NUM_INTEROP_THREADS ?? count,
+    OMP_NUM_THREADS: env.OMP_NUM_THREADS ?? intra,
+    // Off is the default on some processors; a signal during an eager product may then end the process.
+    TF_ENABLE_ONEDNN_OPTS: env.TF_ENABLE_ONEDNN_OPTS ?? '1',
+    TF_CPP_MIN_LOG_LEVEL: env.TF_CPP_MIN_LOG_LEVEL ?? '2',
+  };
+}
+
+let settled: number | undefined;
+
+/** The threads that TensorFlow is going to have, or has: the first model of a process decides. */
+export function tensorflowThreads(choice: ThreadChoice): number {
+  const { TF_NUM_INTRAOP_THREADS: intra, TF_NUM_INTEROP_THREADS: inter } = environmentFor(choice);
+  return settled ?? Math.max(poolSize(intra), poolSize(inter));
+}
+
+/** Sets the environment for the library, which is loaded next. @returns the threads that it has then */
+export function settleThreads(choice: ThreadChoice): number {
+  settled = tensorflowThreads(choice);
+  Object.assign(process.env, environmentFor(choice));
+  return settled;
+}
+
+/** As TensorFlow reads such a variable: whatever is no positive number means all cores. */
+function poolSize(value: string): number {
+  const count = Number(value);
+  return Number.isInteger(count) && count > 0 ? count : availableParallelism();
 }

@@ -1,8 +1,7 @@
-// Log-probabilities of a row of raw logits: what the model thought of a token and of its rivals, before any bias,
+// Log-probabilities of raw logits: what the model thought of a token and of its rivals, before any bias,
 // penalty or filter. Natural logarithms, in float64. Knows nothing of tensors or text.
 
-import { logSumExp } from './sampler.js';
-import { selectTop } from './select.js';
+import { logSumExp, selectTop } from './sampler.js';
 
 export interface TokenLogprob {
   readonly logprob: number;
@@ -11,7 +10,7 @@ export interface TokenLogprob {
 }
 
 /** @param k how many of the likeliest to name; 0: none */
-export function rowLogprobs(logits: Float32Array, id: number, k: number): TokenLogprob {
+export function tokenLogprob(logits: Float32Array, id: number, k: number): TokenLogprob {
   const total = logSumExp(logits);
   const of = (token: number) => (logits[token] as number) - total;
   if (k === 0) {

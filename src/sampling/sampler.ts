@@ -1,11 +1,11 @@
-// From one row of logits to the next id. Order: logit bias, repetition, frequency and presence penalties, top-k, top-p, min-p,
+// From the logits of one step to the next id. Order: logit bias, repetition, frequency and presence penalties, top-k, top-p, min-p,
 // temperature (last, so it does not change what the filters keep). A disabled step is not in the chain. Everything after the
 // logits is float64. Knows nothing of tensors or text.
-// References: top-p, Holtzman et al. 2020; min-p, Nguyen et al. 2024; repetition penalty, Keskar et al. 2019 (CTRL).
+// References: top-p, Holtzman et al. 2020; min-p, Nguyen et al. 2024; repetition penalty, Keskar et al. 2019 (CTRL); the
+// selection of the k best, Williams' heapsort (CACM 7, 1964).
 
 import { KvgenError } from '../errors.js';
 import { uniform } from './random.js';
-import { type Scores, selectTop } from './select.js';
 
 export interface SamplingOptions {
   /** 0: the highest logit, no draw. */
@@ -30,6 +30,8 @@ export interface SamplingOptions {
 
 /** Logits [vocab] and the ids so far (prompt included) to the next id. Never writes into the logits. */
 export type Sampler = (logits: Float32Array, ids: readonly number[]) => number;
+
+export type Scores = Float32Array | Float64Array;
 
 /** What may be drawn: ids[0 … size), best first if sorted, else by id. */
 interface Candidates {
@@ -257,4 +259,53 @@ export function logSumExp(logits: Float32Array): number {
 /** Natural log-probability of an id under the softmax of raw logits [vocab]. */
 export function logprobOf(logits: Float32Array, id: number): number {
   return (logits[id] as number) - logSumExp(logits);
+}
+
+/** True if id a ranks below id b. */
+function isWorse(scores: Scores, a: number, b: number): boolean {
+  const scoreA = scores[a] as number;
+  const scoreB = scores[b] as number;
+  return scoreA < scoreB || (scoreA === scoreB && a > b);
+}
+
+/** Puts id at the root of heap[0 … size) and lets it sink below every worse one. */
+function sink(heap: Int32Array, size: number, root: number, id: number, scores: Scores): void {
+  let hole = root;
+  for (let child = 2 * hole + 1; child < size; child = 2 * hole + 1) {
+    if (child + 1 < size && isWorse(scores, heap[child + 1] as number, heap[child] as number)) {
+      child++;
+    }
+    if (!isWorse(scores, heap[child] as number, id)) {
+      break;
+    }
+    heap[hole] = heap[child] as number;
+    hole = child;
+  }
+  heap[hole] = id;
+}
+
+/**
+ * Writes the ids of the k highest scores into out[0 … k), best first, without sorting the rest: a heap of k ids whose
+ * root is the worst kept. Equal scores: the lower id is the better one. Takes 1 ≤ k ≤ scores.length.
+ */
+export function selectTop(scores: Scores, k: number, out: Int32Array): void {
+  for (let id = 0; id < k; id++) {
+    out[id] = id;
+  }
+  for (let root = (k >> 1) - 1; root >= 0; root--) {
+    sink(out, k, root, out[root] as number, scores);
+  }
+  let worst = scores[out[0] as number] as number;
+  for (let id = k; id < scores.length; id++) {
+    if ((scores[id] as number) <= worst) {
+      continue; // an equal score has a lower id already
+    }
+    sink(out, k, 0, id, scores);
+    worst = scores[out[0] as number] as number;
+  }
+  for (let size = k - 1; size > 0; size--) {
+    const last = out[size] as number;
+    out[size] = out[0] as number; // the worst of those left goes behind them
+    sink(out, size, 0, last, scores);
+  }
 }

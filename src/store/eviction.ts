@@ -14,7 +14,7 @@ import { USES, usesFile } from './uses.js';
 /** What looks lost may belong to a writer that is at work; by then it has ended. */
 const GRACE_MS = 60 * 60 * 1000;
 
-interface Kept {
+interface KeptFile {
   readonly file: string;
   readonly hash: string;
   readonly part: PartName | undefined;
@@ -65,8 +65,8 @@ function isOurs(file: string): boolean {
   return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(file)) || parseName(file) !== undefined;
 }
 
-function survey(folder: string, files: readonly string[]): Kept[] {
-  const kept = files.flatMap((file): Kept[] => {
+function survey(folder: string, files: readonly string[]): KeptFile[] {
+  const kept = files.flatMap((file): KeptFile[] => {
     const part = parseName(file);
     const hash = part?.hash ?? ANSWER.exec(file)?.[1];
     const stats = hash === undefined ? undefined : statFile(join(folder, file));
@@ -83,7 +83,13 @@ function survey(folder: string, files: readonly string[]): Kept[] {
 }
 
 /** What killed writers, lost parents and removed entries leave behind. */
-function sweep(folder: string, files: readonly string[], kept: readonly Kept[], maxAgeMs: number, now: number): number {
+function sweep(
+  folder: string,
+  files: readonly string[],
+  kept: readonly KeptFile[],
+  maxAgeMs: number,
+  now: number,
+): number {
   const hashes = new Set(kept.map(({ hash }) => hash));
   const orphans = kept.filter(
     ({ part, used }) => part !== undefined && part.index > 0 && !hashes.has(part.parent) && now - used > GRACE_MS,

@@ -32,7 +32,7 @@ const CRC_PREFIX = '{"__metadata__":{"crc32":"';
 const CRC_AT = 8 + CRC_PREFIX.length;
 const NO_CRC = '00000000';
 
-interface Entry {
+interface ArrayHeader {
   readonly dtype: 'F32' | 'I32';
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
@@ -44,15 +44,15 @@ interface Header extends Record<string, unknown> {
 
 interface NamedArray {
   readonly name: string;
-  readonly dtype: Entry['dtype'];
+  readonly dtype: ArrayHeader['dtype'];
   readonly shape: readonly number[];
   readonly values: Float32Array | Int32Array;
 }
 
-export function encodePart(part: Part, nHead: number): Uint8Array<ArrayBuffer> {
-  const arrays = namedArrays(part, nHead);
+export function encodePart(part: Part): Uint8Array<ArrayBuffer> {
+  const arrays = namedArrays(part);
   let end = 0;
-  const entries = arrays.map(({ name, dtype, shape, values }): [string, Entry] => {
+  const entries = arrays.map(({ name, dtype, shape, values }): [string, ArrayHeader] => {
     const begin = end;
     end += values.byteLength;
     return [name, { dtype, shape, data_offsets: [begin, end] }];
@@ -74,18 +74,18 @@ export function encodePart(part: Part, nHead: number): Uint8Array<ArrayBuffer> {
 export function decodePart(bytes: Uint8Array<ArrayBuffer>): Part {
   const { header, dataStart } = readHeader(bytes);
   const array = (name: string): Float32Array | undefined => {
-    const entry = header[name] as Entry | undefined;
+    const entry = header[name] as ArrayHeader | undefined;
     return entry === undefined
       ? undefined
       : new Float32Array(bytes.buffer, dataStart + entry.data_offsets[0], elements(entry));
   };
-  const ids = header.ids as Entry | undefined;
+  const ids = header.ids as ArrayHeader | undefined;
   if (ids === undefined) {
     throw new Error('it has no ids');
   }
   return {
     ids: [...new Int32Array(bytes.buffer, dataStart + ids.data_offsets[0], elements(ids))],
-    rows: { length: elements(ids), layers: layers(array) },
+    rows: { length: elements(ids), ...headSizes(header), layers: layers(array) },
     logits: array('logits') ?? null,
     meta: readMetadata(header.__metadata__),
   };
@@ -101,14 +101,11 @@ export function decodeMeta(header: string): PartMeta | undefined {
   }
 }
 
-function namedArrays({ ids, rows, logits }: Part, nHead: number): NamedArray[] {
-  const rowShape = (values: Float32Array) => {
-    const headDim = rows.length === 0 ? 0 : values.length / nHead / rows.length;
-    return [nHead, rows.length, headDim];
-  };
+function namedArrays({ ids, rows, logits }: Part): NamedArray[] {
+  const shape = [rows.nKvHead, rows.length, rows.headDim];
   const keysAndValues = rows.layers.flatMap(({ k, v }, layer): NamedArray[] => [
-    { name: `h.${layer}.k`, dtype: 'F32', shape: rowShape(k), values: k },
-    { name: `h.${layer}.v`, dtype: 'F32', shape: rowShape(v), values: v },
+    { name: `h.${layer}.k`, dtype: 'F32', shape, values: k },
+    { name: `h.${layer}.v`, dtype: 'F32', shape, values: v },
   ]);
   const last: NamedArray[] =
     logits === null ? [] : [{ name: 'logits', dtype: 'F32', shape: [logits.length], values: logits }];
@@ -160,8 +157,14 @@ function checksum(bytes: Uint8Array): string {
     .padStart(8, '0');
 }
 
-function elements({ data_offsets: [begin, end] }: Entry): number {
+function elements({ data_offsets: [begin, end] }: ArrayHeader): number {
   return (end - begin) / 4;
+}
+
+/** How keys and values of all layers are cut into heads. */
+function headSizes(header: Header): Pick<KvRows, 'nKvHead' | 'headDim'> {
+  const [nKvHead = 0, , headDim = 0] = (header['h.0.k'] as ArrayHeader | undefined)?.shape ?? [];
+  return { nKvHead, headDim };
 }
 
 function layers(array: (name: string) => Float32Array | undefined): KvRows['layers'] {

@@ -4,7 +4,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Allocate, type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
+import { type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
 import type { Limits } from '../settings.js';
 import { evict } from './eviction.js';
@@ -22,9 +22,6 @@ export interface PromptStoreOptions {
   readonly fingerprint: string;
   /** The model's name, for whoever lists what is stored. */
   readonly model: string;
-  readonly nHead: number;
-  /** Gives the memory for what is found, where its user wants it laid out in some way. */
-  readonly allocate?: Allocate;
   /** Told what was damaged, or could not be written. */
   readonly onNote: (line: string) => void;
 }
@@ -78,10 +75,9 @@ export class PromptStore {
   /** Never fails: what cannot be read is a miss. */
   find(ids: readonly number[]): Found {
     const plan = planLookup(this.#list(), this.#options.fingerprint, ids);
-    const { nHead, allocate = (length) => new Float32Array(length) } = this.#options;
     const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
     const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id is run to get its logits
-    const rows = new RowsCollector(room, nHead, allocate);
+    const rows = new RowsCollector(room);
     const loaded = this.#load(plan, ids, rows);
     const agreed = loaded.reduce((sum, { agreed }) => sum + agreed, 0);
     const damaged = loaded.length < plan.parts.length;
@@ -202,7 +198,7 @@ export class PromptStore {
 
   /** The blocks first: whoever finds an end finds what it builds on. */
   #write(folder: string, computed: Computed): void {
-    const { fingerprint, nHead, limits } = this.#options;
+    const { fingerprint, limits } = this.#options;
     const missing = partNames(fingerprint, computed.ids).filter(
       ({ file }) => statFile(join(folder, file)) === undefined,
     );
@@ -212,7 +208,7 @@ export class PromptStore {
     const from = (missing[0] as PartName).index * BLOCK_IDS;
     const rows = computed.rowsFrom(from);
     for (const name of missing) {
-      const bytes = encodePart(this.#part(name, computed, rows, from), nHead);
+      const bytes = encodePart(this.#part(name, computed, rows, from));
       if (bytes.length * missing.length > limits.maxBytes) {
         throw new Error(`it takes more than KVGEN_CACHE_MAX_BYTES=${limits.maxBytes}`);
       }
@@ -222,14 +218,14 @@ export class PromptStore {
 
   /** @param rows positions of the prompt from `from` on */
   #part(name: PartName, computed: Computed, rows: KvRows, from: number): Part {
-    const { fingerprint, model, nHead } = this.#options;
+    const { fingerprint, model } = this.#options;
     const begin = name.index * BLOCK_IDS;
     const end = begin + idCount(name);
     const isEnd = name.kind === 'end';
     const [created, prefillMs] = [new Date().toISOString(), computed.prefillMs(begin, end)];
     return {
       ids: computed.ids.slice(begin, end),
-      rows: sliceRows(rows, begin - from, end - from, nHead),
+      rows: sliceRows(rows, begin - from, end - from),
       logits: isEnd ? computed.logits : null,
       meta: { fingerprint, model, created, prefillMs, words: isEnd ? computed.words : '' },
     };

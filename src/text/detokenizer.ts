@@ -33,6 +33,15 @@ export class Detokenizer {
   }
 }
 
+/** All the text of these ids; "" without a tokenizer. */
+export function decodeAll(tokenizer: Pick<Tokenizer, 'bytes'> | null, ids: readonly number[]): string {
+  if (tokenizer === null) {
+    return '';
+  }
+  const detokenizer = new Detokenizer(tokenizer);
+  return ids.map((id) => detokenizer.add(id)).join('') + detokenizer.finish();
+}
+
 /** A lead byte (which always begins a character of its own) and fewer bytes than it announces, none of them wrong. */
 function isUnfinished(bytes: Uint8Array): boolean {
   const lead = bytes[0] as number;

@@ -10,13 +10,13 @@ export class TokenStream<T extends { readonly id: number }> {
   /** Has a stop string ended the text? */
   stopped = false;
   readonly #detokenizer: Detokenizer | null;
-  readonly #matcher: StopMatcher;
+  readonly #matcher: StopMatcher | null;
   #waiting: (T & { readonly text: string }) | null = null;
 
   /** @param tokenizer null: a model without one; every text is then empty */
   constructor(tokenizer: Pick<Tokenizer, 'bytes'> | null, stops: readonly string[]) {
     this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
-    this.#matcher = new StopMatcher(stops);
+    this.#matcher = stops.length === 0 ? null : new StopMatcher(stops);
   }
 
   /** The tokens that need wait no longer, each with the text that it released. */
@@ -35,16 +35,16 @@ export class TokenStream<T extends { readonly id: number }> {
   }
 
   get #holding(): boolean {
-    return !this.stopped && ((this.#detokenizer?.holding ?? false) || this.#matcher.holding);
+    return !this.stopped && ((this.#detokenizer?.holding ?? false) || (this.#matcher?.holding ?? false));
   }
 
   #finish(): string {
     const text = this.#match(this.#detokenizer?.finish() ?? '');
-    return this.stopped ? text : text + this.#matcher.finish();
+    return this.stopped ? text : text + (this.#matcher?.finish() ?? '');
   }
 
   #match(piece: string): string {
-    const { text, stopped } = this.#matcher.push(piece);
+    const { text, stopped } = this.#matcher?.push(piece) ?? { text: piece, stopped: false };
     this.stopped ||= stopped;
     return text;
   }

@@ -1,20 +1,27 @@
-// Loads TF.js and picks the backend: the native one where it is installed, else WebAssembly. Environment
-// variables that TensorFlow reads once are set here, before its library loads.
-// Knows nothing of models.
+// Loads TF.js and picks the backend, the native one where it is installed, else WebAssembly; then puts a model's weights
+// on it, behind an engine. Environment variables that TensorFlow reads once are set here, before its library loads.
+// Knows nothing of text, nor of where weights come from.
 
 import { createRequire } from 'node:module';
-import { availableParallelism } from 'node:os';
 import util from 'node:util';
+import type { Tensor } from '@tensorflow/tfjs-core';
+import type { Engine } from '../engine/engine.js';
 import { errorMessage, KvgenError, UsageError } from '../errors.js';
-import { status } from '../native/status.js';
+import type { ModelConfig } from '../model/config.js';
+import type { Gpt2Config } from '../model/gpt2-config.js';
+import { settleThreads, status, type ThreadChoice } from '../native/status.js';
 import type { BackendName } from '../settings.js';
+import type { NamedTensor } from '../weights/weight-file.js';
+import { gpt2Model } from './gpt2.js';
 import { tf } from './tf.js';
+import { TfEngine } from './tf-engine.js';
+import type { TfModel } from './tf-model.js';
 
 export type { BackendName };
 
 export interface Backend {
   readonly name: BackendName;
-  /** Threads that work at the same time. */
+  /** Threads that work at the same time, as the environment had them when TensorFlow's library loaded. */
   readonly threads: number;
   /** tfjs-node's folder; undefined on the other backends. */
   readonly tfjsNodeDir?: string;
@@ -22,20 +29,25 @@ export interface Backend {
   readonly note?: string;
 }
 
-export interface BackendOptions {
+export interface BackendOptions extends ThreadChoice {
   /** `auto` is node where the native engine is installed, else wasm. */
   readonly choice: BackendName | 'auto';
-  /** For the node backend only; undefined: all cores, or one for a small model. */
-  readonly threads?: number | undefined;
-  /** Bytes of the weights, which decide how threads are used. */
-  readonly modelBytes: number;
-  /** A captured graph is going to do the work: its ops run side by side, each on one thread. */
-  readonly graph: boolean;
+}
+
+export interface EngineOptions {
+  /** auto: captured where the backend can and it pays; graph: always. */
+  readonly engine: 'auto' | 'eager' | 'graph';
+  /** Told why an engine stays eager. */
+  readonly onNote: (line: string) => void;
 }
 
 const require = createRequire(import.meta.url);
-/** Below this size an op is done before a second thread has woken up. */
-const SMALL_MODEL_BYTES = 64e6;
+
+/** The forward passes of this engine, by the `model_type` of the architecture that parsed the config. */
+const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> =
+  {
+    gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
+  };
 
 /**
  * Makes a backend the current one of TF.js. The first call decides the threads of the process.
@@ -56,6 +68,43 @@ export async function loadBackend(options: BackendOptions): Promise<Backend> {
   return { name, threads: 1, ...(choice === 'auto' ? { note } : {}) };
 }
 
+/**
+ * An engine of weights, which are uploaded one by one as they are read.
+ * @throws KvgenError for an engine that this backend has not; what was uploaded by then is freed
+ */
+export async function openEngine(
+  config: ModelConfig,
+  weights: AsyncIterable<NamedTensor> | Iterable<NamedTensor>,
+  { name, tfjsNodeDir, threads }: Backend,
+  { engine, onNote }: EngineOptions,
+): Promise<Engine> {
+  if (engine === 'graph' && tfjsNodeDir === undefined) {
+    throw new KvgenError(`--engine graph needs the node backend, found ${name}; run \`kvgen setup\``);
+  }
+  const tensors = new Map<string, Tensor>();
+  try {
+    for await (const { name, shape, values } of weights) {
+      tensors.set(name, tf.tensor(values, [...shape], 'float32'));
+    }
+    const model = makeModel(config, tensors);
+    return engine === 'eager' || tfjsNodeDir === undefined
+      ? new TfEngine(config, model, null)
+      : new TfEngine(config, model, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote });
+  } catch (error) {
+    tf.dispose([...tensors.values()]);
+    throw error;
+  }
+}
+
+/** The model of an architecture, which owns `tensors` from here on. */
+function makeModel(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
+  const make = FORWARD_PASSES[config.modelType];
+  if (make === undefined) {
+    throw new KvgenError(`the TensorFlow.js engine has no forward pass for model_type ${config.modelType}`);
+  }
+  return make(config, tensors);
+}
+
 export function tfjsVersion(): string {
   return tf.version_core;
 }
@@ -71,8 +120,7 @@ function loadNode(options: BackendOptions): Backend {
   if (native.engine === 'none') {
     throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend wasm');
   }
-  const threads = setThreads(options);
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
+  const threads = settleThreads(options);
   restoreUtil();
   const { argv } = process;
   try {
@@ -86,23 +134,6 @@ function loadNode(options: BackendOptions): Backend {
     process.argv = argv;
   }
   return { name: 'node', threads, tfjsNodeDir: native.folder };
-}
-
-/** One for a small model, of which no product is worth a second. */
-export function defaultThreads(modelBytes: number): number {
-  return modelBytes < SMALL_MODEL_BYTES ? 1 : availableParallelism();
-}
-
-/** Read once by TensorFlow, when its library loads; what the user has set stays. */
-function setThreads({ threads, modelBytes, graph }: BackendOptions): number {
-  const { env } = process;
-  const count = threads ?? defaultThreads(modelBytes);
-  env.TF_NUM_INTRAOP_THREADS ??= String(graph || modelBytes < SMALL_MODEL_BYTES ? 1 : count);
-  env.TF_NUM_INTEROP_THREADS ??= String(count);
-  env.OMP_NUM_THREADS ??= env.TF_NUM_INTRAOP_THREADS;
-  // Off is the default on some processors; a signal during an eager product may then end the process.
-  env.TF_ENABLE_ONEDNN_OPTS ??= '1';
-  return count;
 }
 
 /** tfjs-node 4.22.0 calls two functions of which Node 22 warns on stderr and Node 23 lacks one. */

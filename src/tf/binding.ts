@@ -1,5 +1,5 @@
 // What the captured engine needs of tfjs-node's inside: the native binding, and how tensors map to its ids.
-// The only place that knows these names; tfjs-node is pinned to one version.
+// tfjs-node is pinned to one version, so these names hold.
 
 import type { DataId, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { AttributeTypes, OpAttribute } from './saved-model.js';

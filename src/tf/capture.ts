@@ -26,8 +26,8 @@ export interface CaptureOptions {
   readonly tfjsNodeDir: string;
   /** Products with a weight are split into as many, which the executor runs side by side. */
   readonly shards: number;
-  /** More than one row is going to meet the vocabulary; see plain-products.ts. */
-  readonly manyRows?: boolean;
+  /** More than one token is going to meet the vocabulary matrix; see plain-products.ts. */
+  readonly manyTokens?: boolean;
 }
 
 let recording = false;
@@ -74,8 +74,8 @@ function declare(tensor: Tensor, backend: NodeBackend, recorder: Recorder): Feed
 }
 
 /** The passes over what was recorded: the same values, sooner. */
-function optimized(graph: Graph, types: AttributeTypes, { shards, manyRows }: CaptureOptions): Graph {
-  return plainProducts(splitMatMuls(graph, shards, types), types, manyRows);
+function optimized(graph: Graph, types: AttributeTypes, { shards, manyTokens }: CaptureOptions): Graph {
+  return plainProducts(splitMatMuls(graph, shards, types), types, manyTokens);
 }
 
 /** Runs `fn` with the recorder in the binding's place, which is put back whatever happens. */

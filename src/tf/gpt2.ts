@@ -3,32 +3,33 @@
 // Names are those of the GPT-2 paper's code and of the Hugging Face weights.
 // References: Radford et al. 2019; openai/gpt-2 src/model.py; transformers modeling_gpt2.py.
 //
-// Shapes: B sequences, T new tokens each, C = nEmbd, V = vocabSize. The past of a layer comes in segments of
-// any length, so that new rows need not be copied behind all old ones: S is the length of one segment.
+// Shapes: B sequences, T new tokens each, C = nEmbd, V = vocabSize; S is the length of one segment of the past
+// (see tf-model.ts, which has the types of what goes in and comes out).
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Activation, Gpt2Config } from '../model/gpt2-config.js';
 import { tf } from './tf.js';
+import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
 
-export interface LayerNorm {
+interface LayerNorm {
   readonly weight: Tensor1D; // [C]
   readonly bias: Tensor1D; // [C]
 }
 
 /** GPT-2's `Conv1D`: a linear layer whose weight is stored [in, out]. */
-export interface Linear {
+interface Linear {
   readonly weight: Tensor2D; // [in, out]
   readonly bias: Tensor1D; // [out]
 }
 
-export interface Block {
+interface Block {
   readonly ln_1: LayerNorm;
   readonly attn: { readonly c_attn: Linear; readonly c_proj: Linear }; // [C, 3·C], [C, C]
   readonly ln_2: LayerNorm;
   readonly mlp: { readonly c_fc: Linear; readonly c_proj: Linear }; // [C, nInner], [nInner, C]
 }
 
-export interface Gpt2Weights {
+interface Gpt2Weights {
   readonly wte: Tensor2D; // [V, C]
   readonly wpe: Tensor2D; // [nPositions, C]
   readonly h: readonly Block[];
@@ -36,48 +37,15 @@ export interface Gpt2Weights {
   readonly lm_head: Tensor2D; // [V, C]; `wte` itself where the embeddings are tied
 }
 
-/** Each weight once: a tied head is the embedding itself. */
-export function parameters({ wte, wpe, h, ln_f, lm_head }: Gpt2Weights): Tensor[] {
-  const pairs = h.flatMap(({ ln_1, attn, ln_2, mlp }) => [ln_1, attn.c_attn, attn.c_proj, ln_2, mlp.c_fc, mlp.c_proj]);
-  return [...new Set([wte, wpe, lm_head, ...[...pairs, ln_f].flatMap(({ weight, bias }) => [weight, bias])])];
-}
-
-/** Keys and values of some tokens in one layer. */
-export interface KeyValue {
-  readonly k: Tensor4D; // [B, nHead, S, headDim]
-  readonly v: Tensor4D; // [B, nHead, S, headDim]
-}
-
-/** What a forward pass is told about its tokens, all as tensors: so one recording of it serves every length. */
-export interface ForwardInputs {
-  readonly ids: Tensor2D; // [B, T] int32, each below V
-  readonly positions: Tensor2D; // [B, T] int32, each below nPositions
-  readonly bias: Tensor2D; // [T, S], added to the scores of the newest segment; see causalBias
-  /** [B, 1, 1, S], added to the scores of the segment before it, where sequences are of unequal length; else null. */
-  readonly padding: Tensor4D | null;
-  readonly last: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are asked for
-}
-
-/** Added to a score that must not count: its weight is then 0. */
-export const HIDDEN = -1e9;
-
-/** One layer's past: segments in the order of their tokens, or none; each may be empty. */
-export type Past = readonly KeyValue[];
-
-export interface ForwardResult {
-  readonly logits: Tensor2D; // [N, V]
-  readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past, and the new tokens
-}
-
 /**
  * Runs T new tokens of each sequence through the model.
  * @param past one a layer; null when there are no tokens before
  * @returns the caller disposes both
  */
-export function forward(
+function forward(
   config: Gpt2Config,
   weights: Gpt2Weights,
-  { ids, positions, bias, padding, last }: ForwardInputs,
+  { ids, positions, bias, padding, wanted }: ForwardInputs,
   past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
@@ -89,21 +57,9 @@ export function forward(
       x = step.x;
       return { k: step.k, v: step.v };
     });
-    // Only the rows that are asked for meet the vocabulary matrix.
-    const normed = layerNorm(tf.gather(x, last), weights.ln_f, config.layerNormEpsilon); // [N, C]
+    // Only the tokens whose logits are asked for meet the vocabulary matrix.
+    const normed = layerNorm(tf.gather(x, wanted), weights.ln_f, config.layerNormEpsilon); // [N, C]
     return { logits: tf.matMul<Tensor2D>(normed, weights.lm_head, false, true), presents }; // [N, V]
-  });
-}
-
-/** For T new tokens at the end of a segment of S: 0 where token i may look at token j, else so low that its weight is 0. */
-export function causalBias(T: number, S: number): Tensor2D {
-  if (T === 1) {
-    return tf.zeros([1, S]);
-  }
-  return tf.tidy(() => {
-    const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
-    const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
-    return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), HIDDEN); // [T, S]
   });
 }
 
@@ -136,12 +92,12 @@ function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D }
   const { config, block, layer, past, bias, padding } = inputs;
   const [q, newK, newV] = tf.split<Tensor2D>(linear(x, block.attn.c_attn), 3, 1) as [Tensor2D, Tensor2D, Tensor2D]; // 3 × [B·T, C]
   const last = past.at(-1);
-  const k = appendRows(last?.k, splitHeads(newK, inputs)); // [B, nHead, S, headDim]
-  const v = appendRows(last?.v, splitHeads(newV, inputs)); // [B, nHead, S, headDim]
+  const k = append(last?.k, splitHeads(newK, inputs)); // [B, nHead, S, headDim]
+  const v = append(last?.v, splitHeads(newV, inputs)); // [B, nHead, S, headDim]
   const scaled = tf.mul<Tensor4D>(splitHeads(q, inputs), scoreScale(config, layer)); // [B, nHead, T, headDim]
   const older = past.slice(0, -1);
-  // New tokens may look at all older ones. Of these only padding is hidden: rows before the first token of a shorter
-  // sequence, which a cache keeps at the beginning of its body, the segment before the newest.
+  // New tokens may look at all older ones. Hidden are only the positions before the first token of a shorter sequence:
+  // padding, which is always in the segment before the newest.
   const segments = [
     ...older.map((segment, i) => ({ ...segment, bias: i === older.length - 1 ? padding : null })), // bias: [B, 1, 1, S]
     { k, v, bias }, // bias: [T, S]
@@ -168,7 +124,7 @@ function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Te
   return tf.div(mixed, total); // [B, nHead, T, headDim]
 }
 
-/** A recording holds B, and so serves any length; or T where it is 1, and so serves any number of sequences. */
+/** A recorded graph fixes either B or T, and the other is −1: so it serves any length, or any number of sequences. */
 function splitHeads(x: Tensor2D, { B, T, config: { nHead, headDim } }: LayerInputs): Tensor4D {
   const [b, t] = B > 1 && T === 1 ? [-1, 1] : [B, -1];
   return tf.transpose(tf.reshape(x, [b, t, nHead, headDim]), [0, 2, 1, 3]); // [B, nHead, T, headDim]
@@ -178,8 +134,8 @@ function mergeHeads(x: Tensor4D, C: number): Tensor2D {
   return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [-1, C]); // [B·T, C]
 }
 
-function appendRows(past: Tensor4D | undefined, rows: Tensor4D): Tensor4D {
-  return past === undefined || past.size === 0 ? rows : tf.concat([past, rows], 2); // [B, nHead, S, headDim]
+function append(past: Tensor4D | undefined, added: Tensor4D): Tensor4D {
+  return past === undefined || past.size === 0 ? added : tf.concat([past, added], 2); // [B, nHead, S, headDim]
 }
 
 function scoreScale(config: Gpt2Config, layer: number): number {
@@ -218,4 +174,52 @@ function activate(name: Activation, x: Tensor2D): Tensor2D {
 /** ½·x·(1 + s), s being the normal distribution's sigmoid or its tanh approximation. */
 function gelu(x: Tensor2D, s: Tensor): Tensor2D {
   return tf.mul(tf.mul(x, 0.5), tf.add(s, 1));
+}
+
+/** The model of these tensors, which are its own from here on. */
+export function gpt2Model(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): TfModel {
+  const weights = assemble(config, tensors);
+  return {
+    parameters: parameters(weights),
+    forward: (inputs, past) => forward(config, weights, inputs, past),
+  };
+}
+
+/** Each weight once: a tied head is the embedding itself. */
+function parameters({ wte, wpe, h, ln_f, lm_head }: Gpt2Weights): Tensor[] {
+  const pairs = h.flatMap(({ ln_1, attn, ln_2, mlp }) => [ln_1, attn.c_attn, attn.c_proj, ln_2, mlp.c_fc, mlp.c_proj]);
+  return [...new Set([wte, wpe, lm_head, ...[...pairs, ln_f].flatMap(({ weight, bias }) => [weight, bias])])];
+}
+
+function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): Gpt2Weights {
+  const vector = (name: string) => tensors.get(name) as Tensor1D;
+  const matrix = (name: string) => tensors.get(name) as Tensor2D;
+  const norm = (name: string): LayerNorm => ({ weight: vector(`${name}.weight`), bias: vector(`${name}.bias`) });
+  const linear = (name: string): Linear => ({ weight: matrix(`${name}.weight`), bias: vector(`${name}.bias`) });
+  const wte = matrix('wte.weight');
+  return {
+    wte,
+    wpe: matrix('wpe.weight'),
+    h: Array.from({ length: config.nLayer }, (_, i) => ({
+      ln_1: norm(`h.${i}.ln_1`),
+      attn: { c_attn: linear(`h.${i}.attn.c_attn`), c_proj: linear(`h.${i}.attn.c_proj`) },
+      ln_2: norm(`h.${i}.ln_2`),
+      mlp: { c_fc: linear(`h.${i}.mlp.c_fc`), c_proj: linear(`h.${i}.mlp.c_proj`) },
+    })),
+    ln_f: norm('ln_f'),
+    lm_head: outputMatrix(wte, tensors.get('lm_head.weight') as Tensor2D | undefined),
+  };
+}
+
+/** A stored head decides, as in transformers 5; where it only repeats the embedding, it is dropped. */
+function outputMatrix(wte: Tensor2D, head: Tensor2D | undefined): Tensor2D {
+  if (head === undefined) {
+    return wte;
+  }
+  const [embedding, output] = [wte.dataSync(), head.dataSync()];
+  if (!output.every((value, i) => value === embedding[i])) {
+    return head;
+  }
+  head.dispose();
+  return wte;
 }

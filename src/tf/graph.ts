@@ -1,33 +1,31 @@
-// The captured engine: the forward pass recorded and replayed as one TensorFlow graph call. One recording serves one
-// sequence, decode steps and prefill chunks alike; a second the same with the logits of several ids; a third the steps
-// of any number of sequences together. Until it has captured, and whenever that fails, it is the eager engine.
+// The forward pass recorded and replayed as one TensorFlow graph call, instead of hundreds of ops. One recording serves
+// one sequence, decode steps and prefill chunks alike; a second the same with the logits of several ids; a third the
+// steps of any number of sequences together. Each is kept only if it agrees with the eager pass. Knows nothing of when
+// recording pays.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
-import { type Engine, type EnginePhase, type ForwardPart, lastRow } from '../engine/engine.js';
+import type { Pass } from '../engine/engine.js';
 import { errorMessage } from '../errors.js';
-import type { Gpt2Config } from '../model/gpt2-config.js';
+import type { ModelConfig } from '../model/config.js';
 import { argmax } from '../sampling/sampler.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
-import { EagerEngine } from './eager.js';
-import { type ForwardInputs, forward, type Gpt2Weights, type KeyValue, type Past, parameters } from './gpt2.js';
-import { forwardInputs, type Rows } from './inputs.js';
-import { KvCache } from './tensor-cache.js';
+import { forwardInputs } from './tensor-cache.js';
 import { tf } from './tf.js';
-import { tidyNumbers } from './tidy.js';
+import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
 
-/** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
-const MIN_STEPS = 24;
-/** Parameters × prompt tokens from which prefill on all threads repays the capture. */
-const MIN_PREFILL_WORK = 3e10;
 /** The largest difference to eager, as a share of the largest logit. */
 const TOLERANCE = 1e-4;
+
+/** One sequence of any number of ids, and the logits of one or of several; or one id of each of several sequences. */
+export type Form = 'sequence' | 'every' | 'step';
+
 /** What each recording is made of and checked with; their values do not matter, only that they differ. */
 const EXAMPLES: Record<Form, readonly [Example, Example]> = {
   sequence: [
     { ids: [[0]], wanted: [0], body: 1, tail: 1, padding: [0] },
     { ids: [[1, 2]], wanted: [1], body: 3, tail: 2, padding: [0] },
   ],
-  rows: [
+  every: [
     { ids: [[0, 1]], wanted: [0, 1], body: 1, tail: 1, padding: [0] },
     { ids: [[1, 2, 3]], wanted: [0, 2], body: 3, tail: 2, padding: [0] },
   ],
@@ -36,120 +34,89 @@ const EXAMPLES: Record<Form, readonly [Example, Example]> = {
     { ids: [[1], [2], [0]], wanted: [0, 1, 2], body: 3, tail: 2, padding: [1, 0, 0] },
   ],
 };
-/** Inputs before the past: ids, positions, bias, last, and of steps the padding. */
-const INPUTS: Record<Form, number> = { sequence: 4, rows: 4, step: 5 };
+/** Inputs before the past: ids, positions, bias, wanted, and of steps the padding. */
+const INPUTS: Record<Form, number> = { sequence: 4, every: 4, step: 5 };
 
-/** One sequence of any number of ids, and the logits of one or of several; or one id of each of several sequences. */
-type Form = 'sequence' | 'rows' | 'step';
-const FORMS: Record<EnginePhase, Form> = { prefill: 'sequence', decode: 'sequence', rows: 'rows', batch: 'step' };
-
-/** A pass and its past: the rows of both segments, and how many at the beginning are no tokens of each sequence. */
-interface Example extends Rows {
+/** A pass and its past: positions of both segments, and how many at the beginning are padding of each sequence. */
+interface Example extends Pass {
   readonly padding: readonly number[];
   readonly body: number;
   readonly tail: number;
 }
 
-export interface GraphOptions extends Omit<CaptureOptions, 'manyRows'> {
+export interface GraphOptions extends Omit<CaptureOptions, 'manyTokens'> {
   /** Capture whether it pays or not. */
   readonly always: boolean;
   /** Told why the engine stays eager. */
   readonly onNote: (line: string) => void;
 }
 
-export class GraphEngine implements Engine {
-  readonly config: Gpt2Config;
-  readonly #eager: EagerEngine;
+/** A recorded forward pass. @param past body and tail of each layer; null: there are no tokens yet */
+export type Recording = (inputs: ForwardInputs, past: readonly Past[] | null) => ForwardResult;
+
+export class Recordings {
+  readonly #config: ModelConfig;
+  readonly #model: TfModel;
   readonly #options: GraphOptions;
-  readonly #parameters: readonly Tensor[];
-  readonly #captured: Record<Form, Captured | null> = { sequence: null, rows: null, step: null };
-  /** Ids that prefill was announced for, in all: several short prompts repay a capture as a long one does. */
-  readonly #prefilled: Record<Form, number> = { sequence: 0, rows: 0, step: 0 };
+  readonly #captured: Record<Form, Captured | null> = { sequence: null, every: null, step: null };
   #failed = false;
 
-  /** @param weights the engine owns them from here on */
-  constructor(config: Gpt2Config, weights: Gpt2Weights, options: GraphOptions) {
-    this.config = config;
-    this.#eager = new EagerEngine(config, weights);
-    this.#parameters = parameters(weights);
+  constructor(config: ModelConfig, model: TfModel, options: GraphOptions) {
+    this.#config = config;
+    this.#model = model;
     this.#options = options;
   }
 
-  get name(): 'eager' | 'graph' {
-    return Object.values(this.#captured).every((captured) => captured === null) ? 'eager' : 'graph';
+  /** Is there none? */
+  get empty(): boolean {
+    return Object.values(this.#captured).every((captured) => captured === null);
   }
 
-  newCache(): KvCache {
-    return new KvCache();
-  }
-
-  prepare(phase: EnginePhase, tokens: number): void {
-    const form = FORMS[phase];
-    const size = this.#parameters.reduce((sum, tensor) => sum + tensor.size, 0);
-    const isPrefill = phase === 'prefill' || phase === 'rows';
-    this.#prefilled[form] += isPrefill ? tokens : 0;
-    const pays = isPrefill ? this.#prefilled[form] * size >= MIN_PREFILL_WORK : tokens >= MIN_STEPS;
-    if (this.#captured[form] === null && !this.#failed && (pays || this.#options.always)) {
-      this.#capture(form);
+  /**
+   * The first of these forms that is recorded.
+   * @param record the first of them where there is none
+   */
+  find(forms: readonly Form[], record: boolean): Recording | undefined {
+    const known = forms.find((form) => this.#captured[form] !== null);
+    const [best] = forms;
+    if (known === undefined && best !== undefined && record && !this.#failed) {
+      this.#capture(best);
     }
+    const form = known ?? best;
+    const captured = form === undefined ? null : this.#captured[form];
+    return form === undefined || captured === null
+      ? undefined
+      : (inputs, past) => this.#replay(captured, form, inputs, past);
   }
 
-  forward(ids: readonly number[], cache: KvCache | null, onPart?: (part: ForwardPart) => void): Float32Array {
-    const { sequence } = this.#captured;
-    return sequence === null || cache === null
-      ? this.#eager.forward(ids, cache, onPart)
-      : this.#replay(sequence, 'sequence', lastRow(ids), cache, onPart);
-  }
-
-  forwardRows(rows: Rows, cache: KvCache | null): Float32Array {
-    const forms = cache === null ? [] : formsOf(rows, cache);
-    const form = forms.find((form) => this.#captured[form] !== null);
-    return form === undefined || cache === null
-      ? this.#eager.forwardRows(rows, cache)
-      : this.#replay(this.#captured[form] as Captured, form, rows, cache);
-  }
-
-  numTensors(): number {
-    return this.#eager.numTensors();
-  }
-
+  /** Frees the native graphs; nothing is recorded from here on. */
   dispose(): void {
-    for (const form of ['sequence', 'rows', 'step'] as const) {
+    for (const form of ['sequence', 'every', 'step'] as const) {
       this.#captured[form]?.dispose();
       this.#captured[form] = null;
     }
     this.#failed = true;
-    this.#eager.dispose();
   }
 
-  #replay(
-    captured: Captured,
-    form: Form,
-    rows: Rows,
-    cache: KvCache,
-    onPart?: (part: ForwardPart) => void,
-  ): Float32Array {
-    return tidyNumbers(() => {
-      const inputs = flatten(form, forwardInputs(rows, cache), cache.layers ?? emptyPast(this.config));
-      onPart?.('feed');
-      const [logits, ...presents] = captured.run(inputs) as [Tensor2D, ...Tensor4D[]]; // [N, V], [B, nHead, S, headDim] …
-      onPart?.('graph');
-      cache.append(pairs(presents));
-      const values = logits.dataSync<'float32'>();
-      onPart?.('read');
-      return values;
-    });
+  #replay(captured: Captured, form: Form, inputs: ForwardInputs, past: readonly Past[] | null): ForwardResult {
+    const flat = flatten(form, inputs, past ?? emptyPast(this.#config));
+    const [logits, ...presents] = captured.run(flat) as [Tensor2D, ...Tensor4D[]]; // [N, V], [B, nKvHead, S, headDim] …
+    return { logits, presents: pairs(presents) };
   }
 
   /** Records one example, and keeps the recording only if it agrees with eager at the other. */
   #capture(form: Form): void {
     const [recorded, other] = EXAMPLES[form];
+    const options = { ...this.#options, manyTokens: form !== 'sequence' };
     try {
       this.#captured[form] = tf.tidy(() => {
-        const captured = capture((inputs) => this.#run(form, inputs), this.#example(form, recorded), this.#parameters, {
-          ...this.#options,
-          manyRows: form !== 'sequence',
-        });
+        const inputs = this.#example(form, recorded);
+        const captured = capture(
+          (tensors) => this.#flatForward(form, tensors),
+          inputs,
+          this.#model.parameters,
+          options,
+        );
         this.#check(captured, form, this.#example(form, other));
         return captured as unknown as TensorContainer;
       }) as unknown as Captured;
@@ -160,18 +127,18 @@ export class GraphEngine implements Engine {
   }
 
   /** The forward pass with all its tensors in one list, as capture wants it. */
-  #run(form: Form, inputs: readonly Tensor[]): Tensor[] {
-    const [ids, positions, bias, last] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D];
+  #flatForward(form: Form, inputs: readonly Tensor[]): Tensor[] {
+    const [ids, positions, bias, wanted] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D];
     const padding = form === 'step' ? (inputs[4] as Tensor4D) : null;
     const segments = pairs(inputs.slice(INPUTS[form]) as Tensor4D[]);
-    const past = Array.from({ length: this.config.nLayer }, (_, i) => segments.slice(2 * i, 2 * i + 2));
-    const all: ForwardInputs = { ids, positions, bias, padding, last };
-    const { logits, presents } = forward(this.config, this.#eager.weights, all, past);
+    const past = Array.from({ length: this.#config.nLayer }, (_, i) => segments.slice(2 * i, 2 * i + 2));
+    const all: ForwardInputs = { ids, positions, bias, padding, wanted };
+    const { logits, presents }: ForwardResult = this.#model.forward(all, past);
     return [logits, ...presents.flatMap(({ k, v }) => [k, v])];
   }
 
   #check(captured: Captured, form: Form, inputs: readonly Tensor[]): void {
-    const expected = (this.#run(form, inputs)[0] as Tensor).dataSync<'float32'>();
+    const expected = (this.#flatForward(form, inputs)[0] as Tensor).dataSync<'float32'>();
     const found = (captured.run(inputs)[0] as Tensor).dataSync<'float32'>();
     const largest = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
     const difference = expected.reduce((max, x, i) => Math.max(max, Math.abs(x - (found[i] as number))), 0);
@@ -183,37 +150,37 @@ export class GraphEngine implements Engine {
 
   /** Inputs behind a made-up past. */
   #example(form: Form, { ids, wanted, padding, body, tail }: Example): Tensor[] {
-    const { nLayer, nPositions, vocabSize } = this.config;
+    const { nLayer, nPositions, vocabSize } = this.#config;
     const [B, T] = [ids.length, (ids[0] as readonly number[]).length];
     const layers = Array.from({ length: nLayer }, () => [this.#waves(B, body), this.#waves(B, tail)]);
     // The smallest models have neither as many positions nor as many ids.
-    const lengths = padding.map((rows) => Math.min(body + tail - rows, nPositions - T));
-    const known = ids.map((row) => row.map((id) => id % vocabSize));
+    const lengths = padding.map((missing) => Math.min(body + tail - missing, nPositions - T));
+    const known = ids.map((sequence) => sequence.map((id) => id % vocabSize));
     return flatten(form, forwardInputs({ ids: known, wanted }, { lengths, padding, layers }), layers);
   }
 
-  /** S made-up rows of one layer. */
+  /** S made-up positions of one layer. */
   #waves(B: number, S: number): KeyValue {
-    const { nHead, headDim } = this.config;
+    const { nKvHead, headDim } = this.#config;
     const waves = (): Tensor4D => {
-      const values = tf.sin(tf.range(0, B * nHead * S * headDim)); // [B·nHead·S·headDim]
-      return tf.reshape(values, [B, nHead, S, headDim]); // [B, nHead, S, headDim]
+      const values = tf.sin(tf.range(0, B * nKvHead * S * headDim)); // [B·nKvHead·S·headDim]
+      return tf.reshape(values, [B, nKvHead, S, headDim]); // [B, nKvHead, S, headDim]
     };
     return { k: waves(), v: waves() };
   }
 }
 
-/** The recordings that can run this, best first. A sequence alone has no padding: it is the longest. */
-function formsOf({ ids, wanted }: Rows, cache: KvCache): Form[] {
-  const isSteps = cache.length > 0 && ids.every((row) => row.length === 1);
-  const sequence: Form[] = ids.length === 1 ? [wanted.length === 1 ? 'sequence' : 'rows'] : [];
-  return isSteps ? [...sequence, 'step'] : sequence;
-}
-
 function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {
-  const { ids, positions, bias, padding, last } = inputs;
+  const { ids, positions, bias, padding, wanted } = inputs;
   const extra = form === 'step' ? [padding ?? noPadding(past)] : [];
-  return [ids, positions, bias, last, ...extra, ...past.flatMap((segments) => segments.flatMap(({ k, v }) => [k, v]))];
+  return [
+    ids,
+    positions,
+    bias,
+    wanted,
+    ...extra,
+    ...past.flatMap((segments) => segments.flatMap(({ k, v }) => [k, v])),
+  ];
 }
 
 /** The recording of steps always adds the padding. */
@@ -229,8 +196,8 @@ function pairs(tensors: readonly Tensor4D[]): KeyValue[] {
 }
 
 /** The recording has two segments a layer, also where there are no tokens yet. */
-function emptyPast({ nLayer, nHead, headDim }: Gpt2Config): Past[] {
-  const none: Tensor4D = tf.zeros([1, nHead, 0, headDim]);
+function emptyPast({ nLayer, nKvHead, headDim }: ModelConfig): Past[] {
+  const none: Tensor4D = tf.zeros([1, nKvHead, 0, headDim]);
   return Array.from({ length: nLayer }, () => [
     { k: none, v: none },
     { k: none, v: none },

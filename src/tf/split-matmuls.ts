@@ -3,8 +3,16 @@
 // The weight is cut along its rows, where a slice shares the memory: no second copy of any weight.
 // Knows nothing of models; equal but for the rounding of a sum taken in parts.
 
-import type { AttributeTypes, Edge, Graph, GraphConstant, GraphNode, OpAttribute } from './saved-model.js';
-import { DT_FLOAT, DT_INT32 } from './saved-model.js';
+import {
+  type AttributeTypes,
+  DT_FLOAT,
+  DT_INT32,
+  type Edge,
+  type Graph,
+  type GraphConstant,
+  type GraphNode,
+  type OpAttribute,
+} from './saved-model.js';
 
 /** Below this many values a product is done before a second thread has woken up. */
 const MIN_WEIGHT_SIZE = 1 << 18;

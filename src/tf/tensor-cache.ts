@@ -1,44 +1,64 @@
-// The KV cache: keys and values of every past token, for all layers. It belongs to whoever decodes, never to
-// a layer, and is the only thing that keeps tensors from step to step. Knows nothing of the model's weights.
-// TF.js cannot write in place, so appending is copying. To copy little, each layer has two segments: new rows
+// The KV cache of the TF.js engine: the only thing that keeps tensors from step to step; and the inputs of ids behind
+// it, since positions come from the cache's length, never from a counter of their own. Knows nothing of weights.
+// TF.js cannot write in place, so appending is copying. To copy little, each layer has two segments: new positions
 // are appended to a short tail, and the tail to the long body only when it is full.
 
-import type { Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
-import type { KeyValue, Past } from './gpt2.js';
+import type { Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
+import type { Pass } from '../engine/engine.js';
+import type { KvCache, Sequences } from '../engine/kv-cache.js';
+import type { KvRows } from '../engine/kv-rows.js';
 import { tf } from './tf.js';
+import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
 
-/** Rows at which the tail goes to the body: copying both then costs a step less than 1 % of the body. */
-const TAIL_ROWS = 128;
+/** Positions at which the tail goes to the body: copying both then costs a step less than 1 % of the body. */
+const TAIL_LENGTH = 128;
 
 interface Layer {
   readonly body: KeyValue;
   readonly tail: KeyValue;
 }
 
-/** Keys and values of the tokens run so far, `[B, nHead, length, headDim]` a layer, in two segments. */
-export class KvCache {
+/** Keys and values of the tokens run so far, `[B, nKvHead, length, headDim]` a layer, in two segments. */
+export class TensorCache implements KvCache {
+  expected = 0;
   #layers: readonly Layer[] | null = null;
-  /** Rows at the beginning of the body that are no tokens, for each sequence; empty: none for any. */
+  /** Left padding of each sequence, in positions, all in the body; [] = none. */
   #padding: readonly number[] = [];
 
-  /** Tokens already cached, of the longest sequence: the position of its next one. */
+  /** The engine's own cache behind the interface. @throws Error for the cache of another engine */
+  static from(cache: KvCache): TensorCache {
+    if (!(cache instanceof TensorCache)) {
+      throw new Error('the cache belongs to another engine');
+    }
+    return cache;
+  }
+
+  /** A cache of one sequence that holds these positions as its first; without any it is empty. */
+  static of(positions?: KvRows): TensorCache {
+    const cache = new TensorCache();
+    if (positions !== undefined && positions.length > 0) {
+      const { length, nKvHead, headDim, layers } = positions;
+      const tensor = (values: Float32Array) => tf.tensor4d(values, [1, nKvHead, length, headDim]); // [B, nKvHead, length, headDim]
+      cache.append(layers.map(({ k, v }) => ({ k: tensor(k), v: tensor(v) })));
+    }
+    return cache;
+  }
+
   get length(): number {
     const [layer] = this.#layers ?? [];
-    return layer === undefined ? 0 : rows(layer.body) + rows(layer.tail);
+    return layer === undefined ? 0 : lengthOf(layer.body) + lengthOf(layer.tail);
   }
 
-  /** Tokens already cached of each sequence; none before the first. */
   get lengths(): readonly number[] {
-    return this.padding.map((rows) => this.length - rows);
+    return this.padding.map((missing) => this.length - missing);
   }
 
-  /** Rows before the first token of each sequence, at which nobody may look: all in the body. */
+  /** Left padding of each sequence, in positions at which nobody may look. */
   get padding(): readonly number[] {
     const B = this.#layers?.[0]?.tail.k.shape[0] ?? 0;
     return Array.from({ length: B }, (_, b) => this.#padding[b] ?? 0);
   }
 
-  /** Bytes of the positions in use: 2 · nLayer · B · nEmbd · 4 · length. */
   get byteSize(): number {
     return this.#tensors().reduce((sum, tensor) => sum + 4 * tensor.size, 0);
   }
@@ -57,17 +77,13 @@ export class KvCache {
     const replaced = [...this.#tensors(), ...[...bodies, ...presents].flatMap(({ k, v }) => [k, v])];
     this.#layers = presents.map((present, i) => {
       const body = bodies[i] as KeyValue;
-      const isFull = rows(present) >= TAIL_ROWS;
+      const isFull = lengthOf(present) >= TAIL_LENGTH;
       return isFull ? { body: joined(body, present), tail: empty(present) } : { body: kept(body), tail: kept(present) };
     });
     const current = new Set(this.#tensors());
     tf.dispose(replaced.filter((tensor) => !current.has(tensor)));
   }
 
-  /**
-   * Forgets all tokens from position `length` on.
-   * @throws RangeError when `length` is not in 0 … this.length
-   */
   truncate(length: number): void {
     if (!Number.isInteger(length) || length < 0 || length > this.length) {
       throw new RangeError(`truncate: expected 0 … ${this.length}, found ${length}`);
@@ -77,39 +93,51 @@ export class KvCache {
     } else if (length < this.length) {
       const old = this.#tensors();
       this.#layers = (this.#layers ?? []).map(({ body, tail }) => ({
-        body: firstRows(body, Math.min(length, rows(body))),
-        tail: firstRows(tail, Math.max(0, length - rows(body))),
+        body: firstPositions(body, Math.min(length, lengthOf(body))),
+        tail: firstPositions(tail, Math.max(0, length - lengthOf(body))),
       }));
       tf.dispose(old);
     }
   }
 
-  /** A second cache with the same tokens; costs no copy. Either may be appended to or disposed alone. */
-  fork(): KvCache {
-    const fork = new KvCache();
+  /** Costs no copy. */
+  fork(): TensorCache {
+    const fork = new TensorCache();
     fork.#padding = this.#padding;
     fork.#layers = this.#layers?.map(({ body, tail }) => ({ body: cloned(body), tail: cloned(tail) })) ?? null;
     return fork;
   }
 
-  /**
-   * A cache of several sequences, which end together: the shorter ones begin later.
-   * @param sources where they are, borrowed; each may be taken any number of times
-   */
-  static gather(sources: readonly Sequences[]): KvCache {
-    const lengths = sources.flatMap(({ cache, rows }) => rows.map((b) => cache.lengths[b] as number));
+  export(from: number, to: number): KvRows {
+    if (!(from >= 0 && from <= to && to <= this.length)) {
+      throw new RangeError(`export: expected 0 ≤ from ≤ to ≤ ${this.length}, found ${from} and ${to}`);
+    }
+    const layers = this.layers ?? [];
+    const [, nKvHead, , headDim] = layers[0]?.[0]?.k.shape ?? [1, 0, 0, 0];
+    const numbers = layers.map((past) => ({
+      k: positionsOf(past, 'k', from, to),
+      v: positionsOf(past, 'v', from, to),
+    }));
+    return { length: to - from, nKvHead, headDim, layers: numbers };
+  }
+
+  /** A cache of several sequences; each of `sources` may be taken any number of times. */
+  static gather(sources: readonly Sequences[]): TensorCache {
+    const lengths = sources.flatMap(({ cache, places }) => places.map((b) => cache.lengths[b] as number));
     const longest = Math.max(...lengths);
-    const gathered = new KvCache();
+    const gathered = new TensorCache();
+    gathered.expected = longest + Math.max(...sources.map(({ cache }) => cache.expected - cache.length));
     gathered.#padding = lengths.map((length) => longest - length);
-    const layers = Array.from({ length: sources[0]?.cache.layers?.length ?? 0 }, (_, layer) => layer);
+    const own = sources.map(({ cache }) => TensorCache.from(cache));
+    const layers = Array.from({ length: own[0]?.layers?.length ?? 0 }, (_, layer) => layer);
     gathered.#layers = layers.map((layer) =>
       tidied(() => {
         const side = (name: 'k' | 'v') =>
           tf.concat(
-            sources.map((source) => pick(source, layer, name, longest)),
+            sources.map(({ places }, i) => pick(own[i]?.layers?.[layer] ?? [], places, name, longest)),
             0,
           );
-        const body = { k: side('k'), v: side('v') }; // [B, nHead, longest, headDim]
+        const body = { k: side('k'), v: side('v') }; // [B, nKvHead, longest, headDim]
         return { body, tail: empty(body) };
       }),
     );
@@ -128,23 +156,77 @@ export class KvCache {
   }
 }
 
-/** Some sequences of a cache, by their places in it. */
-export interface Sequences {
-  readonly cache: KvCache;
-  readonly rows: readonly number[];
+/** Added to a score that must not count: its weight is then 0. */
+const HIDDEN = -1e9;
+
+/** What of a cache says where its tokens are. */
+export type PastTokens = Pick<TensorCache, 'lengths' | 'padding' | 'layers'>;
+
+/** The inputs for `ids` behind what `cache` holds of each sequence. The caller disposes them. */
+export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): ForwardInputs {
+  const B = ids.length;
+  const T = (ids[0] as readonly number[]).length;
+  const starts = cache?.lengths ?? [];
+  const newest = cache?.layers?.[0]?.at(-1)?.k.shape[2] ?? 0;
+  const int32 = (values: number[]) => tf.tensor2d(Int32Array.from(values), [B, T], 'int32');
+  return {
+    ids: int32(ids.flat()), // [B, T]
+    positions: int32(ids.flatMap((sequence, b) => sequence.map((_, t) => (starts[b] ?? 0) + t))), // [B, T]
+    bias: causalBias(T, newest + T), // [T, S]
+    padding: cache === null || cache.padding.every((length) => length === 0) ? null : paddingBias(cache), // [B, 1, 1, S]
+    wanted: tf.tensor1d(Int32Array.from(wanted), 'int32'), // [N]
+  };
 }
 
-/** Keys or values of these sequences in one layer, at the end of `length` rows. */
-function pick({ cache, rows }: Sequences, layer: number, side: 'k' | 'v', length: number): Tensor4D {
-  const past = cache.layers?.[layer] ?? [];
+/** For T new tokens at the end of a segment of S: 0 where token i may look at token j, else HIDDEN. */
+export function causalBias(T: number, S: number): Tensor2D {
+  if (T === 1) {
+    return tf.zeros([1, S]);
+  }
+  return tf.tidy(() => {
+    const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
+    const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
+    return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), HIDDEN); // [T, S]
+  });
+}
+
+/** For the body: hides what is before the first token of each sequence. */
+function paddingBias({ padding, layers }: PastTokens): Tensor4D {
+  const S = layers?.[0]?.[0]?.k.shape[2] ?? 0;
+  const values = new Float32Array(padding.length * S);
+  for (const [b, length] of padding.entries()) {
+    values.fill(HIDDEN, b * S, b * S + length);
+  }
+  return tf.tensor4d(values, [padding.length, 1, 1, S]); // [B, 1, 1, S]
+}
+
+/** Keys or values of the sequences at these places in one layer, at the end of `length` positions. */
+function pick(past: Past, places: readonly number[], side: 'k' | 'v', length: number): Tensor4D {
   const segments = past.map((segment) => segment[side]).filter(({ size }) => size > 0);
-  const all = segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat<Tensor4D>(segments, 2); // [B, nHead, cache.length, headDim]
-  const picked = tf.gather(all, [...rows]); // [rows, nHead, cache.length, headDim]
+  const all = segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat<Tensor4D>(segments, 2); // [B, nKvHead, cache.length, headDim]
+  const picked = tf.gather(all, [...places]); // [places, nKvHead, cache.length, headDim]
   const missing = length - all.shape[2];
   const none: [number, number] = [0, 0];
   return missing < 0
-    ? tf.slice(picked, [0, 0, -missing, 0], [-1, -1, length, -1]) // [rows, nHead, length, headDim]
-    : tf.pad(picked, [none, none, [missing, 0], none]); // [rows, nHead, length, headDim]
+    ? tf.slice(picked, [0, 0, -missing, 0], [-1, -1, length, -1]) // [places, nKvHead, length, headDim]
+    : tf.pad(picked, [none, none, [missing, 0], none]); // [places, nKvHead, length, headDim]
+}
+
+/** Keys or values of positions [from, to) of one layer, from the segments that hold them. */
+function positionsOf(past: Past, side: 'k' | 'v', from: number, to: number): Float32Array {
+  return tidyNumbers(() => {
+    let start = 0;
+    const pieces = past.flatMap((segment) => {
+      const length = lengthOf(segment);
+      const [begin, end] = [Math.max(from, start) - start, Math.min(to, start + length) - start];
+      start += length;
+      return end > begin ? [tf.slice(segment[side], [0, 0, begin, 0], [-1, -1, end - begin, -1])] : [];
+    });
+    const [first] = pieces;
+    return first === undefined
+      ? new Float32Array()
+      : tf.concat<Tensor4D>(pieces as [Tensor4D], 2).dataSync<'float32'>(); // [1, nKvHead, to - from, headDim]
+  });
 }
 
 /** Frees all that making a layer took, but for the layer. */
@@ -155,7 +237,7 @@ function tidied(make: () => Layer): Layer {
   }) as unknown as Layer;
 }
 
-function rows({ k }: KeyValue): number {
+function lengthOf({ k }: KeyValue): number {
   return k.shape[2];
 }
 
@@ -164,25 +246,38 @@ function kept({ k, v }: KeyValue): KeyValue {
 }
 
 function joined(a: KeyValue, b: KeyValue): KeyValue {
-  const both = (x: Tensor4D, y: Tensor4D) => (x.shape[2] === 0 ? tf.clone(y) : tf.concat([x, y], 2)); // [B, nHead, a + b, headDim]
+  const both = (x: Tensor4D, y: Tensor4D) => (x.shape[2] === 0 ? tf.clone(y) : tf.concat([x, y], 2)); // [B, nKvHead, a + b, headDim]
   return kept({ k: both(a.k, b.k), v: both(a.v, b.v) });
 }
 
 function empty({ k }: KeyValue): KeyValue {
-  const [B, nHead, , headDim] = k.shape;
-  return kept({ k: tf.zeros([B, nHead, 0, headDim]), v: tf.zeros([B, nHead, 0, headDim]) });
+  const [B, nKvHead, , headDim] = k.shape;
+  return kept({ k: tf.zeros([B, nKvHead, 0, headDim]), v: tf.zeros([B, nKvHead, 0, headDim]) });
 }
 
-function firstRows({ k, v }: KeyValue, length: number): KeyValue {
+function firstPositions({ k, v }: KeyValue, length: number): KeyValue {
   if (length === 0) {
     return empty({ k, v });
   }
   return kept({
-    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nHead, length, headDim]
-    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nHead, length, headDim]
+    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nKvHead, length, headDim]
+    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nKvHead, length, headDim]
   });
 }
 
 function cloned({ k, v }: KeyValue): KeyValue {
   return kept({ k: tf.clone(k), v: tf.clone(v) });
+}
+
+/**
+ * tf.tidy for functions that return numbers: runs `fn`, frees the tensors that it made, and returns its numbers.
+ * tf.tidy itself looks for tensors in whatever its function returns, in a typed array number by number: 35 ms for the
+ * 50,257 logits of GPT-2, more than the step that computes them.
+ */
+export function tidyNumbers(fn: () => Float32Array): Float32Array {
+  let numbers = new Float32Array();
+  tf.tidy(() => {
+    numbers = fn() as Float32Array<ArrayBuffer>;
+  });
+  return numbers;
 }

@@ -1,4 +1,4 @@
-// Where models are: a path is a path; a name is looked up in the package's own models, in the user's data
+// Where models are: a path is a path, or else owner/name in the Hugging Face cache; a name is looked up in the package's own models, in the user's data
 // directory, then in the Hugging Face cache of this machine. Never asks the network. Loads no TensorFlow.
 
 import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { KvgenError } from '../errors.js';
 
-export type ModelSource = 'package' | 'user' | 'hugging face cache' | 'path';
+export type FoundIn = 'package' | 'user' | 'hugging face cache' | 'path';
 
 export interface FoundModel {
   readonly name: string;
   readonly dir: string;
-  readonly source: ModelSource;
+  readonly source: FoundIn;
 }
 
 /**
@@ -117,7 +117,7 @@ function placesLookedIn(): string[] {
   return [packageModels(), userModels(), hubCache()];
 }
 
-function foldersIn(dir: string, source: ModelSource): FoundModel[] {
+function foldersIn(dir: string, source: FoundIn): FoundModel[] {
   return subfolders(dir)
     .map((name) => ({ name, dir: join(dir, name), source }))
     .filter((model) => isModel(model.dir));

@@ -3,13 +3,12 @@
 // Its logits mean nothing.
 
 import { totalmem } from 'node:os';
-import type { Tensor } from '@tensorflow/tfjs-core';
 import { KvgenError, UsageError } from '../errors.js';
-import { type Gpt2Config, parseConfig } from '../model/gpt2-config.js';
+import type { ModelShape } from '../model/architectures.js';
+import type { ExpectedTensor } from '../model/config.js';
 import { uniform } from '../sampling/random.js';
-import type { Gpt2Weights } from '../tf/gpt2.js';
-import { tf } from '../tf/tf.js';
-import { assemble, expectedShapes } from './folder.js';
+import { parseConfig } from './folder.js';
+import type { NamedTensor } from './weight-file.js';
 
 /** Random numbers that all weights are filled with, again and again: a prime, so that no two rows are equal. */
 const BLOCK = 65_537;
@@ -20,7 +19,7 @@ const SPREAD = 0.02;
  * The sizes that such a name stands for; undefined: it names something else.
  * @throws UsageError when there is no model of these sizes
  */
-export function randomConfig(name: string): Gpt2Config | undefined {
+export function randomShape(name: string): ModelShape | undefined {
   if (!name.startsWith('random:')) {
     return undefined;
   }
@@ -37,39 +36,38 @@ export function randomConfig(name: string): Gpt2Config | undefined {
 }
 
 /** Bytes that the weights of such a model take. */
-export function randomBytes(config: Gpt2Config): number {
-  return shapes(config).reduce((sum, [, shape]) => sum + 4 * size(shape), 0);
+export function randomBytes(shape: ModelShape): number {
+  return tensorsOf(shape).reduce((sum, tensor) => sum + 4 * size(tensor), 0);
 }
 
 /**
- * The same weights for the same seed.
+ * The same weights for the same seed, one tensor at a time.
  * @throws KvgenError when they are more than the machine's memory
  */
-export function randomWeights(name: string, config: Gpt2Config, seed: number): Gpt2Weights {
-  const bytes = randomBytes(config);
+export function* randomTensors(name: string, shape: ModelShape, seed: number): Generator<NamedTensor, void> {
+  const bytes = randomBytes(shape);
   if (bytes > totalmem()) {
     throw new KvgenError(`${name}: ${(bytes / 1e9).toFixed(1)} GB of weights are more than the memory of this machine`);
   }
   const block = Float32Array.from({ length: BLOCK }, (_, n) => 2 * SPREAD * (uniform(seed, n) - 0.5));
   let start = 0;
-  const tensors = shapes(config).map(([name, shape]): [string, Tensor] => {
-    const mean = /ln_\w+\.weight$/.test(name) ? 1 : 0;
-    const values = repeated(block, start, size(shape));
+  for (const tensor of tensorsOf(shape)) {
+    const mean = /ln_\w+\.weight$/.test(tensor.name) ? 1 : 0;
+    const values = repeated(block, start, size(tensor));
     start = (start + values.length) % BLOCK;
-    return [name, tf.tensor(mean === 0 ? values : values.map((x) => mean + x), [...shape], 'float32')];
-  });
-  return assemble(config, new Map(tensors));
+    yield { ...tensor, values: mean === 0 ? values : values.map((x) => mean + x) };
+  }
 }
 
-function shapes(config: Gpt2Config): [name: string, shape: readonly number[]][] {
-  return [...expectedShapes(config, { has: () => false })];
+function tensorsOf({ architecture, config }: ModelShape): ExpectedTensor[] {
+  return [...architecture.tensors(config, { has: () => false })];
 }
 
-function size(shape: readonly number[]): number {
+function size({ shape }: ExpectedTensor): number {
   return shape.reduce((product, n) => product * n, 1);
 }
 
-function repeated(block: Float32Array, start: number, length: number): Float32Array {
+function repeated(block: Float32Array, start: number, length: number): Float32Array<ArrayBuffer> {
   const values = new Float32Array(length);
   values.set(block.subarray(start, start + length));
   for (let filled = block.length - start; filled < length; filled += block.length) {

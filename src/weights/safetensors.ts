@@ -4,7 +4,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
-import { alignedFloat32 } from './aligned.js';
+import type { TensorEntry, WeightFile } from './weight-file.js';
 
 const BYTES_PER_VALUE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
 /** The reference implementation's own limit. */
@@ -12,16 +12,7 @@ const MAX_HEADER_BYTES = 100_000_000;
 /** A single read may be at most 2 GiB − 1 on Linux. */
 const READ_BYTES = 1 << 30;
 
-export interface TensorEntry {
-  readonly name: string;
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  /** Absolute offset in the file. */
-  readonly offset: number;
-  readonly byteLength: number;
-}
-
-export class SafetensorsFile {
+export class SafetensorsFile implements WeightFile {
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
   readonly #handle: FileHandle;
@@ -48,7 +39,6 @@ export class SafetensorsFile {
     }
   }
 
-  /** Reads one tensor, widened to float32, into memory of its own. @throws KvgenError for a dtype that is not a float */
   async read(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> {
     const size = BYTES_PER_VALUE[entry.dtype];
     if (size === undefined) {
@@ -72,6 +62,14 @@ export class SafetensorsFile {
   async #fill(bytes: Uint8Array, entry: TensorEntry): Promise<void> {
     await readExactly(this.#handle, bytes, entry.offset, `${this.path}: ${entry.name}`);
   }
+}
+
+/**
+ * Memory that TensorFlow takes over without a copy, which it does where it is aligned to 64 bytes. Large allocations of
+ * the C library begin 16 bytes into a page, so 48 bytes further on they are aligned; elsewhere it only costs the copy.
+ */
+export function alignedFloat32(length: number): Float32Array<ArrayBuffer> {
+  return new Float32Array(new ArrayBuffer(4 * length + 64), 48, length);
 }
 
 async function readHeader(path: string, handle: FileHandle): Promise<Map<string, TensorEntry>> {

@@ -72,7 +72,6 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('--backend', '')).toEqual(['auto', 'node', 'wasm', 'cpu']);
     expect(complete('-n', '3', '--color', 'a')).toEqual(['auto', 'always']);
     expect(complete('--truncate-prompt', '')).toEqual(['head', 'tail']);
-    expect(complete('bench', '--format', 'j')).toEqual(['json', 'jsonl']);
     expect(complete('-f', 'pro')).toEqual(['prompt.txt']);
     expect(complete('score', '--perplexity', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', 'pro')).toEqual(['prompt.txt']);

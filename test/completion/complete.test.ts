@@ -2,12 +2,14 @@
 
 import { describe, expect, it } from 'vitest';
 import { type CompletionToken, complete } from '../../src/completion/complete.js';
-import { type FinishReason, type GenerateOptions, newStats } from '../../src/generation/generate.js';
+import type { CompletionRequest } from '../../src/completion/request.js';
+import { type FinishReason, NOTHING_MEASURED, type SequenceOptions } from '../../src/generation/sequence.js';
+import type { Sampler } from '../../src/sampling/sampler.js';
 import { byteTokenizer } from '../support/byte-tokenizer.js';
 import { MockEngine } from '../support/mock-engine.js';
 import { greedy, optionsFor } from '../support/run.js';
 
-interface Completion {
+interface Completed {
   events: CompletionToken[];
   text: string;
   reason: FinishReason;
@@ -15,21 +17,32 @@ interface Completion {
   generationTokens: number;
 }
 
+/** What to complete: behind one id, without stop strings and log-probabilities, unless there is more to say. */
+function request(
+  engine: MockEngine,
+  sampler: Sampler,
+  options: Partial<SequenceOptions>,
+  stops: readonly string[] = [],
+): CompletionRequest {
+  return { promptIds: [1], sampler, stops, logprobs: undefined, options: optionsFor(engine, options) };
+}
+
 /** Completes with these ids, one after the other; pieces as in byteTokenizer. */
 async function completeIds(
   ids: readonly number[],
-  { stops = [], pieces = [], ...options }: Partial<GenerateOptions> & { stops?: string[]; pieces?: string[] } = {},
-): Promise<Completion> {
+  { stops = [], pieces = [], ...options }: Partial<SequenceOptions> & { stops?: string[]; pieces?: string[] } = {},
+): Promise<Completed> {
   const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300, nPositions: 1024 });
   const sampler = (_: unknown, all: readonly number[]) => ids[all.length - 1] ?? 0;
-  const stats = newStats();
-  const given = optionsFor(engine, { maxTokens: ids.length, ...options });
-  const tokens = complete(engine, sampler, byteTokenizer(pieces), [1], stops, given, stats);
+  const given = request(engine, sampler, { maxTokens: ids.length, ...options }, stops);
+  const tokens = complete(engine, byteTokenizer(pieces), given);
   const events: CompletionToken[] = [];
   for (let next = await tokens.next(); ; next = await tokens.next()) {
     if (next.done === true) {
-      const text = events.map((event) => event.text).join('');
-      return { events, text, reason: next.value, engine, generationTokens: stats.generationTokens };
+      const { finishReason: reason, stats, text, tokens } = next.value;
+      expect(text).toBe(events.map((event) => event.text).join(''));
+      expect(tokens).toEqual(events);
+      return { events, text, reason, engine, generationTokens: stats.generationTokens };
     }
     events.push(next.value);
   }
@@ -56,8 +69,7 @@ describe('text', () => {
   it('of a model without a tokenizer is empty, with all its ids', async () => {
     const engine = MockEngine.script(() => 65);
     const ids: number[] = [];
-    const options = optionsFor(engine, { maxTokens: 3 });
-    for await (const { id, text } of complete(engine, greedy(), null, [1], [], options, newStats())) {
+    for await (const { id, text } of complete(engine, null, request(engine, greedy(), { maxTokens: 3 }))) {
       ids.push(id);
       expect(text).toBe('');
     }
@@ -151,14 +163,17 @@ describe('stop strings', () => {
     const controller = new AbortController();
     const pieces = ['x\n'];
     const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300 });
-    const options = optionsFor(engine, { maxTokens: 9, signal: controller.signal });
     const sampler = () => {
       controller.abort();
       return 256;
     };
-    const tokens = complete(engine, sampler, byteTokenizer(pieces), [1], ['\n\n'], options, newStats());
+    const given = request(engine, sampler, { maxTokens: 9, signal: controller.signal }, ['\n\n']);
+    const tokens = complete(engine, byteTokenizer(pieces), given);
     expect(await tokens.next()).toEqual({ done: false, value: { id: 256, text: 'x\n' } });
-    expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
+    expect(await tokens.next()).toMatchObject({
+      done: true,
+      value: { finishReason: 'abort', text: 'x\n', tokens: [{ id: 256, text: 'x\n' }], stats: { generationTokens: 1 } },
+    });
   });
 });
 
@@ -167,15 +182,14 @@ describe('events', () => {
     const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300 });
     const ids = bytes('aé!');
     const sampler = (_: unknown, all: readonly number[]) => ids[all.length - 1] ?? 0;
-    const options = optionsFor(engine, { maxTokens: ids.length });
-    const tokens = complete(engine, sampler, byteTokenizer(), [1], [], options, newStats());
+    const tokens = complete(engine, byteTokenizer(), request(engine, sampler, { maxTokens: ids.length }));
     await tokens.next();
     expect(engine.calls.length).toBe(1); // 'a' is there before the next token is run
     expect((await tokens.next()).value).toEqual({ id: 0xc3, text: '' });
     expect(engine.calls.length).toBe(3); // it waited for the other half of é
     expect((await tokens.next()).value).toEqual({ id: 0xa9, text: 'é' });
     expect(engine.calls.length).toBe(3);
-    await tokens.return('abort');
+    await tokens.return({ finishReason: 'abort', stats: NOTHING_MEASURED, text: '', tokens: [] });
     expect(engine.caches[0]?.disposed).toBe(1);
   });
 

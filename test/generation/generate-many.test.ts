@@ -1,12 +1,11 @@
-// Many sequences decoded together, on values: each row gives the ids that it gives alone.
+// Many sequences decoded together, on values: each gives the ids that it gives alone.
 
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/engine/engine.js';
-import { type GenerateOptions, type GenerateStats, newStats } from '../../src/generation/generate.js';
-import { generateRows, type RowRequest, type RowSource } from '../../src/generation/generate-many.js';
+import type { Engine, Pass } from '../../src/engine/engine.js';
+import { generateMany, type RequestSource, type SequenceRequest } from '../../src/generation/generate-many.js';
+import { NOTHING_MEASURED, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
 import { makeSampler, type Sampler } from '../../src/sampling/sampler.js';
-import type { Rows } from '../../src/tf/inputs.js';
 import { bothEngines } from '../support/both-engines.js';
 import { goldenDir, readGolden } from '../support/golden.js';
 import { TINY } from '../support/model-folder.js';
@@ -37,51 +36,60 @@ const sampled = (seed: number): Sampler => makeSampler({ ...PLAIN, temperature: 
 interface Asked {
   promptIds: readonly number[];
   sampler: Sampler;
-  options?: Partial<GenerateOptions>;
+  options?: Partial<SequenceOptions>;
   isStopped?: (ids: readonly number[]) => boolean;
 }
 
-interface Row extends RowRequest {
+/** A sequence, and what came of it. */
+interface Run extends SequenceRequest {
   readonly ids: number[];
+  /** Of the end, or of the latest id. */
+  stats: SequenceStats;
   end?: string;
   error?: unknown;
 }
 
-/** Runs them and gives each row's ids and end; `most` is how many ran together. */
-async function runRows(engine: Engine, asked: readonly Asked[], concurrency: number): Promise<Row[]> {
-  const rows = asked.map((one) => makeRow(engine, one));
-  const waiting = [...rows];
-  const source: RowSource<Row> = { take: () => waiting.shift(), wait: async () => false };
-  for await (const event of generateRows(engine, source, concurrency)) {
-    if ('id' in event) {
-      event.request.ids.push(event.id);
+/** Runs them, `concurrency` together, and gives the ids and the end of each. */
+async function runMany(engine: Engine, asked: readonly Asked[], concurrency: number): Promise<Run[]> {
+  const runs = asked.map((one) => makeRun(engine, one));
+  const waiting = [...runs];
+  const source: RequestSource<Run> = { take: () => waiting.shift(), wait: async () => false };
+  for await (const event of generateMany(engine, source, concurrency)) {
+    const { request } = event;
+    if ('token' in event) {
+      request.ids.push(event.token.id);
+      request.stats = event.token.stats;
+      expect(request.stats.generationTokens).toBe(request.ids.length);
     }
     if ('end' in event) {
-      event.request.end = event.end;
+      request.end = event.end.finishReason;
+      request.stats = event.end.stats;
     }
     if ('error' in event) {
-      event.request.error = event.error;
+      request.error = event.error;
     }
   }
-  return rows;
+  return runs;
 }
 
-function makeRow(engine: Engine, { promptIds, sampler, options = {}, isStopped = () => false }: Asked): Row {
+function makeRun(engine: Engine, { promptIds, sampler, options = {}, isStopped = () => false }: Asked): Run {
   const ids: number[] = [];
-  const stats: GenerateStats = newStats();
-  return { promptIds, sampler, options: optionsFor(engine, options), stats, ids, isStopped: () => isStopped(ids) };
+  const all = { ...optionsFor(engine, options), isStopped: () => isStopped(ids) };
+  return { promptIds, sampler, options: all, ids, stats: NOTHING_MEASURED };
 }
 
 /** The engine, and all passes that it was asked for. */
-function watched(engine: Engine): { engine: Engine; passes: Rows[] } {
-  const passes: Rows[] = [];
-  const forwardRows: Engine['forwardRows'] = (rows, cache) => {
-    passes.push(rows);
-    return engine.forwardRows(rows, cache);
+function watched(engine: Engine): { engine: Engine; passes: Pass[] } {
+  const passes: Pass[] = [];
+  const forward: Engine['forward'] = (pass, cache) => {
+    passes.push(pass);
+    return engine.forward(pass, cache);
   };
-  const watching = { forwardRows, forward: engine.forward.bind(engine), config: engine.config, name: engine.name };
-  const rest = { newCache: () => engine.newCache(), numTensors: () => engine.numTensors(), dispose: () => {} };
-  return { engine: { ...watching, ...rest }, passes };
+  const { name, config, parameters } = engine;
+  const newCache: Engine['newCache'] = (positions) => engine.newCache(positions);
+  const gather: Engine['gather'] = (sources) => engine.gather(sources);
+  const rest = { numTensors: () => engine.numTensors(), dispose: () => {} };
+  return { engine: { name, config, parameters, newCache, gather, forward, ...rest }, passes };
 }
 
 describe.each(models)('%s: a batch of unequal lengths equals the single runs', (_, model) => {
@@ -92,12 +100,12 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
       { promptIds, sampler: greedy(), options: { maxTokens: 3 + 5 * i } },
       { promptIds, sampler: sampled(i), options: { maxTokens: 29 - 3 * i, onFull: 'stop' as const } },
     ]);
-    const rows = await runRows(engine, asked, concurrency);
+    const runs = await runMany(engine, asked, concurrency);
     for (const [i, { promptIds, options }] of asked.entries()) {
       const sampler = i % 2 === 0 ? greedy() : sampled((i - 1) / 2);
       const alone = await run(built.eager.engine, promptIds, options, sampler);
-      expect(rows[i], `row ${i}`).toMatchObject({ ids: alone.ids, end: alone.reason });
-      expect(rows[i]?.stats).toMatchObject({
+      expect(runs[i], `number ${i}`).toMatchObject({ ids: alone.ids, end: alone.reason });
+      expect(runs[i]?.stats).toMatchObject({
         generationTokens: alone.stats.generationTokens,
         cachePositions: alone.stats.cachePositions,
         cacheBytes: alone.stats.cacheBytes,
@@ -114,49 +122,49 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
       sampler: greedy(),
       options: options[i % 2],
     }));
-    const rows = await runRows(engine, asked as Asked[], 4);
+    const runs = await runMany(engine, asked as Asked[], 4);
     for (const [i, { promptIds, options }] of (asked as Asked[]).entries()) {
       const alone = await run(built.eager.engine, promptIds, options);
-      expect(rows[i]).toMatchObject({ ids: alone.ids, end: i % 2 === 0 ? 'context' : 'length' });
+      expect(runs[i]).toMatchObject({ ids: alone.ids, end: i % 2 === 0 ? 'context' : 'length' });
     }
   });
 
-  it('rows that run uncached beside them', async () => {
+  it('sequences that run uncached beside them', async () => {
     const asked = PROMPTS.slice(0, 3).map((promptIds, i) => ({
       promptIds,
       sampler: greedy(),
       options: { cache: i !== 1, maxTokens: 6 },
     }));
-    const rows = await runRows(model().engine, asked, 3);
+    const runs = await runMany(model().engine, asked, 3);
     for (const [i, { promptIds, options }] of asked.entries()) {
-      expect(rows[i]?.ids).toEqual((await run(built.eager.engine, promptIds, options)).ids);
-      expect(rows[i]?.stats.cachePositions === 0).toBe(i === 1);
+      expect(runs[i]?.ids).toEqual((await run(built.eager.engine, promptIds, options)).ids);
+      expect(runs[i]?.stats.cachePositions === 0).toBe(i === 1);
     }
   });
 });
 
-describe('a row that', () => {
+describe('a sequence that', () => {
   const three = (one: Partial<Asked>): Asked[] =>
     PROMPTS.slice(0, 3).map((promptIds, i) => ({ promptIds, sampler: greedy(), ...(i === 1 ? one : {}) }));
-  const others = async (rows: readonly Row[]) => {
+  const others = async (runs: readonly Run[]) => {
     for (const i of [0, 2]) {
       const alone = await run(built.eager.engine, PROMPTS[i] as number[]);
-      expect(rows[i]).toMatchObject({ ids: alone.ids, end: 'length' });
+      expect(runs[i]).toMatchObject({ ids: alone.ids, end: 'length' });
     }
   };
 
   it('stops early leaves, and the others go on', async () => {
-    const rows = await runRows(built.eager.engine, three({ isStopped: (ids) => ids.length === 3 }), 3);
-    expect(rows[1]).toMatchObject({ end: 'stop', ids: expect.objectContaining({ length: 3 }) });
-    await others(rows);
+    const runs = await runMany(built.eager.engine, three({ isStopped: (ids) => ids.length === 3 }), 3);
+    expect(runs[1]).toMatchObject({ end: 'stop', ids: expect.objectContaining({ length: 3 }) });
+    await others(runs);
   });
 
   it('meets an end-of-text id leaves without it', async () => {
     const [, second] = (await run(built.eager.engine, PROMPTS[1] as number[])).ids as [number, number];
     const { ids } = await run(built.eager.engine, PROMPTS[1] as number[], { stopIds: [second] });
-    const rows = await runRows(built.eager.engine, three({ options: { stopIds: [second] } }), 3);
-    expect(rows[1]).toMatchObject({ end: 'stop', ids });
-    await others(rows);
+    const runs = await runMany(built.eager.engine, three({ options: { stopIds: [second] } }), 3);
+    expect(runs[1]).toMatchObject({ end: 'stop', ids });
+    await others(runs);
   });
 
   it.each([0, 2])('fails after %i ids says why, and the others go on', async (after) => {
@@ -168,36 +176,36 @@ describe('a row that', () => {
       return 1;
     };
     const before = tf.memory().numTensors;
-    const rows = await runRows(built.eager.engine, three({ sampler }), 3);
-    expect(rows[1]).toMatchObject({ error: broken, ids: Array(after).fill(1) });
-    await others(rows);
+    const runs = await runMany(built.eager.engine, three({ sampler }), 3);
+    expect(runs[1]).toMatchObject({ error: broken, ids: Array(after).fill(1) });
+    await others(runs);
     expect(tf.memory().numTensors).toBe(before);
   });
 
-  it.each<[string, Partial<GenerateOptions>]>([
+  it.each<[string, Partial<SequenceOptions>]>([
     ['runs uncached', { cache: false }],
     ['is prefilled anew', { onFull: 'reprefill', nCtx: 10, maxTokens: 20 }],
   ])('%s and fails there says why, and the others go on', async (_, options) => {
     const before = tf.memory().numTensors;
-    const rows = await runRows(built.eager.engine, three({ sampler: () => 99, options }), 3); // an id that the model does not have
-    expect(rows[1]).toMatchObject({ error: expect.any(Error), ids: expect.arrayContaining([99]) });
-    await others(rows);
+    const runs = await runMany(built.eager.engine, three({ sampler: () => 99, options }), 3); // an id that the model does not have
+    expect(runs[1]).toMatchObject({ error: expect.any(Error), ids: expect.arrayContaining([99]) });
+    await others(runs);
     expect(tf.memory().numTensors).toBe(before);
   });
 
   it('fails in a pass that others share takes these with it, and no more', async () => {
     const before = tf.memory().numTensors;
     const asked = [...three({ sampler: () => 99 }), { promptIds: PROMPTS[3] as number[], sampler: greedy() }];
-    const rows = await runRows(built.eager.engine, asked, 3);
-    expect(rows.slice(0, 3).map(({ error }) => error)).toEqual(Array(3).fill(expect.any(Error)));
-    expect(rows[3]).toMatchObject({ ids: (await run(built.eager.engine, PROMPTS[3] as number[])).ids, end: 'length' });
+    const runs = await runMany(built.eager.engine, asked, 3);
+    expect(runs.slice(0, 3).map(({ error }) => error)).toEqual(Array(3).fill(expect.any(Error)));
+    expect(runs[3]).toMatchObject({ ids: (await run(built.eager.engine, PROMPTS[3] as number[])).ids, end: 'length' });
     expect(tf.memory().numTensors).toBe(before);
   });
 
   it('wants no token is only prefilled', async () => {
-    const rows = await runRows(built.eager.engine, three({ options: { maxTokens: 0 } }), 3);
-    expect(rows[1]).toMatchObject({ end: 'length', ids: [] });
-    await others(rows);
+    const runs = await runMany(built.eager.engine, three({ options: { maxTokens: 0 } }), 3);
+    expect(runs[1]).toMatchObject({ end: 'length', ids: [] });
+    await others(runs);
   });
 });
 
@@ -210,14 +218,14 @@ describe('what is computed once', () => {
       sampler: greedy(),
       options: { maxTokens: 1 },
     }));
-    await runRows(engine, asked, 1);
+    await runMany(engine, asked, 1);
     expect(passes.map(({ ids }) => ids[0])).toEqual(prompts);
   });
 
   it('one prompt for several samples, and one pass for one id of each', async () => {
     const { engine, passes } = watched(built.eager.engine);
     const asked = [0, 1, 2, 3].map((i) => ({ promptIds: PROMPTS[1] as number[], sampler: sampled(i) }));
-    await runRows(engine, asked, 4);
+    await runMany(engine, asked, 4);
     expect(passes.map(({ ids }) => ids.length)).toEqual([1, ...Array(7).fill(4)]);
     expect(passes[0]?.ids[0]).toEqual(PROMPTS[1]);
   });
@@ -229,12 +237,12 @@ describe('what is computed once', () => {
       sampler: greedy(),
       options: { maxTokens: 1 },
     }));
-    await runRows(engine, asked, 1);
+    await runMany(engine, asked, 1);
     expect(passes.map(({ ids }) => ids[0])).toEqual([PROMPTS[1], [20], [6]]);
   });
 });
 
-it('an abort ends every row, and frees all', async () => {
+it('an abort ends every sequence, and frees all', async () => {
   const controller = new AbortController();
   const before = tf.memory().numTensors;
   const options = { signal: controller.signal, maxTokens: 20 };
@@ -245,17 +253,18 @@ it('an abort ends every row, and frees all', async () => {
     return 1;
   };
   const asked = [1, 2, 0].map((i) => ({ promptIds: PROMPTS[i] as number[], sampler: stopping, options }));
-  const rows = await runRows(built.eager.engine, asked, 2);
-  expect(rows.map(({ end }) => end)).toEqual(['abort', 'abort', 'abort']);
-  expect(rows[2]?.ids).toEqual([]);
+  const runs = await runMany(built.eager.engine, asked, 2);
+  expect(runs.map(({ end }) => end)).toEqual(['abort', 'abort', 'abort']);
+  expect(runs[2]?.ids).toEqual([]);
   expect(tf.memory().numTensors).toBe(before);
 });
 
 it('a reader that goes away frees all', async () => {
   const before = tf.memory().numTensors;
-  const rows = PROMPTS.map((promptIds) => makeRow(built.eager.engine, { promptIds, sampler: greedy() }));
-  for await (const _ of generateRows(built.eager.engine, { take: () => rows.shift(), wait: async () => false }, 3)) {
-    if (rows.length < 4) {
+  const waiting = PROMPTS.map((promptIds) => makeRun(built.eager.engine, { promptIds, sampler: greedy() }));
+  const source: RequestSource<Run> = { take: () => waiting.shift(), wait: async () => false };
+  for await (const _ of generateMany(built.eager.engine, source, 3)) {
+    if (waiting.length < 4) {
       break;
     }
   }
@@ -267,7 +276,7 @@ it('agrees with Hugging Face', async () => {
   const golden = readGolden(name);
   const model = await open(goldenDir(name));
   const asked = [3, 11, 7].map((length) => ({ promptIds: golden.prompt_ids.slice(0, length), sampler: greedy() }));
-  const rows = await runRows(model.engine, asked, 3);
-  expect(rows[1]?.ids).toEqual(golden.greedy.slice(0, 8).map(({ id }) => id));
+  const runs = await runMany(model.engine, asked, 3);
+  expect(runs[1]?.ids).toEqual(golden.greedy.slice(0, 8).map(({ id }) => id));
   model.dispose();
 });

@@ -1,7 +1,9 @@
 // The loop, on an engine that follows a script.
 
 import { describe, expect, it } from 'vitest';
-import { type GenerateStats, generate, newStats } from '../../src/generation/generate.js';
+import { generate } from '../../src/generation/generate.js';
+import type { SequenceStats } from '../../src/generation/sequence.js';
+import { bytesPerPosition } from '../../src/model/config.js';
 import { makeSampler } from '../../src/sampling/sampler.js';
 import { MockEngine } from '../support/mock-engine.js';
 import { greedy, optionsFor, PLAIN, run } from '../support/run.js';
@@ -11,6 +13,9 @@ const counting = (shape = {}) => MockEngine.script((ids) => 100 + ids.length, sh
 const even = (shape = {}) => new MockEngine(() => new Float32Array(256), shape);
 const PROMPT = [1, 2, 3];
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+
+/** Stats that count so many tokens. */
+const generated = (generationTokens: number): unknown => expect.objectContaining({ generationTokens });
 
 describe.each([true, false])('the loop, cache %s', (cache) => {
   it('yields maxTokens ids and says length', async () => {
@@ -170,14 +175,13 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
     it('between two tokens: the next is not run', async () => {
       const controller = new AbortController();
       const engine = counting();
-      const stats = newStats();
       const options = optionsFor(engine, { cache, signal: controller.signal });
-      const tokens = generate(engine, greedy(), PROMPT, options, stats);
-      expect(await tokens.next()).toEqual({ done: false, value: 103 });
-      expect(await tokens.next()).toEqual({ done: false, value: 104 });
+      const tokens = generate(engine, greedy(), PROMPT, options);
+      expect(await tokens.next()).toEqual({ done: false, value: { id: 103, stats: generated(1) } });
+      expect(await tokens.next()).toEqual({ done: false, value: { id: 104, stats: generated(2) } });
       controller.abort();
-      expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
-      expect([engine.calls.length, stats.generationTokens]).toEqual([2, 2]);
+      expect(await tokens.next()).toEqual({ done: true, value: { finishReason: 'abort', stats: generated(2) } });
+      expect(engine.calls.length).toBe(2);
     });
   });
 
@@ -185,7 +189,7 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
     const ended = counting();
     await run(ended, PROMPT, { cache });
     const left = counting();
-    for await (const _ of generate(left, greedy(), PROMPT, optionsFor(left, { cache }), newStats())) {
+    for await (const _ of generate(left, greedy(), PROMPT, optionsFor(left, { cache }))) {
       break;
     }
     const failed = new MockEngine(() => [Number.NaN]);
@@ -196,16 +200,31 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
   });
 
   it('measures in order: prefill, first token, decode', async () => {
-    const { stats } = await run(counting(), PROMPT, { cache, maxTokens: 5 });
+    const engine = counting();
+    const { stats } = await run(engine, PROMPT, { cache, maxTokens: 5 });
     const { promptMs, firstTokenMs, decodeMs, loadMs, cacheBytes, numTensors } = stats as {
-      [K in keyof GenerateStats]: NonNullable<GenerateStats[K]>;
+      [K in keyof SequenceStats]: NonNullable<SequenceStats[K]>;
     };
     expect(loadMs).toBeGreaterThan(0);
     expect(promptMs).toBeGreaterThanOrEqual(0);
     expect(firstTokenMs).toBeGreaterThanOrEqual(promptMs);
     expect(decodeMs).toBeGreaterThan(0);
-    expect(cacheBytes).toBe(cache ? 16 * 7 : 0);
+    expect(cacheBytes).toBe(cache ? bytesPerPosition(engine.config) * 7 : 0);
+    expect(bytesPerPosition(engine.config)).toBe(2 * 12 * 768 * 4);
     expect(numTensors).toEqual([42, 42]);
+  });
+
+  it('gives with each id what was measured up to it, which a later one does not change', async () => {
+    const engine = counting();
+    const found: SequenceStats[] = [];
+    const tokens = generate(engine, greedy(), PROMPT, optionsFor(engine, { cache, maxTokens: 4 }));
+    let next = await tokens.next();
+    for (; next.done !== true; next = await tokens.next()) {
+      found.push(next.value.stats);
+    }
+    expect(found.map(({ generationTokens }) => generationTokens)).toEqual([1, 2, 3, 4]);
+    expect(found.map(({ cachePositions }) => cachePositions)).toEqual(cache ? [3, 4, 5, 6] : [0, 0, 0, 0]);
+    expect(next.value).toEqual({ finishReason: 'length', stats: found.at(-1) });
   });
 
   describe('--on-full reprefill', () => {
@@ -282,7 +301,7 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
       };
       const options = { cache, nCtx: 6, onFull: 'reprefill' as const, signal: controller.signal, onPrefill };
       const { ids, reason } = await run(engine, PROMPT, { ...options, maxTokens: 99 }, () => 9);
-      expect([ids, reason]).toEqual([[9, 9, 9, 9], 'abort']);
+      expect([ids, reason]).toEqual([[9, 9, 9], 'abort']); // what follows the reprefill is not sampled any more
     });
   });
 });

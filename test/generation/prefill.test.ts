@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { prefillChunks } from '../../src/generation/prefill-chunks.js';
+import { prefillChunks } from '../../src/generation/prefill.js';
 import type { Model } from '../../src/library/model.js';
 import { distance, expectParity } from '../support/golden.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
-import { run } from '../support/run.js';
+import { forward, run } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const LONG = { ...TINY, n_positions: 600 };
@@ -36,15 +36,15 @@ describe('chunked prefill', () => {
   it.each([256, 257, 300, 513, 599])('of %i ids equals one pass', (length) => {
     const prompt = ids.slice(0, length);
     const cache = model.engine.newCache();
-    const rows = prefillChunks(prompt).map((chunk) => model.engine.forward(chunk, cache));
+    const logits = prefillChunks(prompt).map((chunk) => forward(model.engine, chunk, cache));
     expect(cache.length).toBe(length);
     cache.dispose();
-    expectParity(rows.at(-1) as Float32Array, model.engine.forward(prompt, null));
+    expectParity(logits.at(-1) as Float32Array, forward(model.engine, prompt, null));
   });
 
   it('looks at the chunks before it', () => {
-    const alone = model.engine.forward(ids.slice(256, 300), null);
-    expect(distance(alone, model.engine.forward(ids.slice(0, 300), null))).toBeGreaterThan(0.01);
+    const alone = forward(model.engine, ids.slice(256, 300), null);
+    expect(distance(alone, forward(model.engine, ids.slice(0, 300), null))).toBeGreaterThan(0.01);
   });
 
   it('gives the greedy ids of one pass, and says how far it is', async () => {
@@ -70,7 +70,7 @@ describe('chunked prefill', () => {
     expect([cached.ids.length, cached.reason]).toEqual([60, 'length']);
     // the id after 300: what one pass over a head of 75 and a tail of 150 gives
     const all = [...ids.slice(0, 280), ...cached.ids.slice(0, 20)];
-    const logits = model.engine.forward([...all.slice(0, 75), ...all.slice(-150)], null);
+    const logits = forward(model.engine, [...all.slice(0, 75), ...all.slice(-150)], null);
     expect(cached.ids[20]).toBe(logits.indexOf(Math.max(...logits)));
     expect(cached.stats.cachePositions).toBe(75 + 150 + 39);
   });

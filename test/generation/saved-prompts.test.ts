@@ -6,14 +6,14 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
+import { sliceRows } from '../../src/engine/kv-rows.js';
 import { SavedPrompts } from '../../src/generation/saved-prompts.js';
 import type { Model } from '../../src/library/model.js';
 import { PromptStore } from '../../src/store/prompts.js';
-import { exportRows, importRows } from '../../src/tf/cache-rows.js';
 import { expectParity } from '../support/golden.js';
 import { randomTensors, TINY } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
-import { greedy, type RunResult, run } from '../support/run.js';
+import { forward, greedy, type RunResult, run } from '../support/run.js';
 import { writeSafetensors } from '../support/safetensors.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -40,9 +40,8 @@ function writeLonger(dir: string): string {
 
 function saved(folder: string, fingerprint = 'f') {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
-  const nHead = TINY.n_head;
-  const store = new PromptStore({ folder, write: true, limits, fingerprint, model: 'tiny', nHead, onNote: () => {} });
-  return new SavedPrompts(store, nHead, 'words');
+  const store = new PromptStore({ folder, write: true, limits, fingerprint, model: 'tiny', onNote: () => {} });
+  return new SavedPrompts(engine, store, 'words');
 }
 
 interface Run extends RunResult {
@@ -54,9 +53,9 @@ interface Run extends RunResult {
 async function generate(ids: readonly number[], promptCache?: SavedPrompts): Promise<Run> {
   const logits: Float32Array[] = [];
   const inner = greedy();
-  const sampler = (row: Float32Array, all: readonly number[]) => {
-    logits.push(row);
-    return inner(row, all);
+  const sampler = (next: Float32Array, all: readonly number[]) => {
+    logits.push(next);
+    return inner(next, all);
   };
   return { ...(await run(engine, ids, { maxTokens: STEPS, promptCache }, sampler)), logits };
 }
@@ -67,8 +66,8 @@ async function expectSame(ids: readonly number[], prompts: SavedPrompts): Promis
   const [plain, cached] = [await generate(ids), await generate(ids, prompts)];
   expect(engine.numTensors()).toBe(before);
   expect(cached.ids).toEqual(plain.ids);
-  for (const [step, row] of plain.logits.entries()) {
-    expectParity(cached.logits[step] as Float32Array, row);
+  for (const [step, expected] of plain.logits.entries()) {
+    expectParity(cached.logits[step] as Float32Array, expected);
   }
   expect(cached.stats.cachePositions).toBe(ids.length + STEPS - 1);
   return cached.stats.reusedTokens;
@@ -149,24 +148,27 @@ describe('a saved prompt', () => {
   });
 });
 
-describe('rows of a cache', () => {
+describe('positions of a cache', () => {
   it('come out and go back in, over both segments', () => {
     const cache = engine.newCache();
     for (const chunk of [range(60), range(40), range(5)]) {
-      engine.forward(chunk, cache);
+      forward(engine, chunk, cache);
     }
     const before = engine.numTensors();
-    const whole = exportRows(cache, 0, 105);
-    const copy = importRows(whole, TINY.n_head);
+    const whole = cache.export(0, 105);
+    expect(whole).toMatchObject({ length: 105, nKvHead: TINY.n_head, headDim: TINY.n_embd / TINY.n_head });
+    const copy = engine.newCache(whole);
     expect(copy.length).toBe(105);
-    expect(exportRows(copy, 0, 105)).toEqual(whole);
-    const part = exportRows(cache, 58, 101);
+    expect(copy.export(0, 105)).toEqual(whole);
+    const part = cache.export(58, 101);
+    expect(part).toEqual(sliceRows(whole, 58, 101));
     expect(part.layers[1]?.v.length).toBe(43 * TINY.n_embd);
-    expectParity(engine.forward([9], copy), engine.forward([9], cache));
+    expectParity(forward(engine, [9], copy), forward(engine, [9], cache));
     copy.dispose();
     cache.truncate(105);
-    expect(importRows({ length: 0, layers: [] }, TINY.n_head).length).toBe(0);
-    expect(() => exportRows(cache, 100, 106)).toThrow(RangeError);
+    expect(engine.newCache(cache.export(0, 0)).length).toBe(0);
+    expect(engine.newCache({ length: 0, nKvHead: 0, headDim: 0, layers: [] }).length).toBe(0);
+    expect(() => cache.export(100, 106)).toThrow(RangeError);
     cache.dispose();
     expect(engine.numTensors()).toBeLessThan(before);
   });

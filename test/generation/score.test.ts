@@ -7,6 +7,7 @@ import { scoreContinuations, slidingWindows, windowLoss } from '../../src/genera
 import { logprobOf } from '../../src/sampling/sampler.js';
 import { bothEngines } from '../support/both-engines.js';
 import { TINY } from '../support/model-folder.js';
+import { forward } from '../support/run.js';
 
 const LONG = { ...TINY, n_positions: 600 };
 const idsOf = (length: number, seed = 3) => Array.from({ length }, (_, i) => (i * i + seed * i + seed) % 31);
@@ -18,11 +19,11 @@ const engines = [
   ['graph', () => built.graph.engine],
 ] as const;
 
-/** The log-probability of each id but the first, from one pass without a cache that asks for every row. */
+/** The log-probability of each id but the first, from one pass without a cache that asks for every place. */
 function logprobs(ids: readonly number[]): number[] {
-  const { vocabSize } = built.eager.engine.config;
-  const rows = built.eager.engine.forwardRows({ ids: [ids], wanted: ids.map((_, t) => t) }, null);
-  return ids.slice(1).map((id, t) => logprobOf(rows.subarray(t * vocabSize, (t + 1) * vocabSize), id));
+  const logits = built.eager.engine.forward({ ids: [ids], wanted: ids.map((_, t) => t) }, null);
+  expect(logits.map(({ length }) => length)).toEqual(ids.map(() => LONG.vocab_size));
+  return ids.slice(1).map((id, t) => logprobOf(logits[t] as Float32Array, id));
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
@@ -30,7 +31,7 @@ const sum = (numbers: readonly number[]) => numbers.reduce((a, b) => a + b, 0);
 describe.each(engines)('the loss of a window, engine %s', (_, engine) => {
   const ids = idsOf(590); // two full chunks of prefill and a part
 
-  // 333: the first row that counts is the first of the second chunk
+  // 333: the first place that counts is the first of the second chunk
   it.each([589, 588, 334, 333, 332, 100, 20, 1])('of which the last %i ids are scored', async (scored) => {
     const before = tf.memory().numTensors;
     expect(await windowLoss(engine(), { ids, scored })).toBeCloseTo(-sum(logprobs(ids).slice(-scored)), 2);
@@ -111,15 +112,23 @@ interface Scored {
 
 async function score(engine: Engine, prompt: readonly number[], continuations: readonly number[][]): Promise<Scored> {
   const passes: number[] = [];
-  const forwardRows: Engine['forwardRows'] = (rows, past) => {
-    passes.push(rows.ids.length);
-    return engine.forwardRows(rows, past);
+  const watched: Engine = {
+    name: engine.name,
+    config: engine.config,
+    parameters: engine.parameters,
+    newCache: (positions) => engine.newCache(positions),
+    gather: (sources) => engine.gather(sources),
+    forward: (pass, past) => {
+      passes.push(pass.ids.length);
+      return engine.forward(pass, past);
+    },
+    numTensors: () => engine.numTensors(),
+    dispose: () => engine.dispose(),
   };
   const cache = engine.newCache();
-  const logits = engine.forward(prompt, cache).slice();
+  const logits = forward(engine, prompt, cache).slice();
   const progress: [number, number][] = [];
   const options = { onProgress: (done: number, total: number) => void progress.push([done, total]) };
-  const watched = { config: engine.config, forwardRows } as Engine;
   const scores = await scoreContinuations(watched, cache, logits, continuations, options);
   expect(cache.length).toBe(prompt.length);
   cache.dispose();
@@ -167,7 +176,7 @@ describe.each(engines)('the scores of continuations, engine %s', (_, engine) => 
 
 it('scores whose computing is aborted are none', async () => {
   const cache = built.eager.engine.newCache();
-  const logits = built.eager.engine.forward([1, 2], cache);
+  const logits = forward(built.eager.engine, [1, 2], cache);
   const before = tf.memory().numTensors;
   const signal = AbortSignal.abort(new Error('enough'));
   await expect(scoreContinuations(built.eager.engine, cache, logits, [[1, 2]], { signal })).rejects.toThrow('enough');

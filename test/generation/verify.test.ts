@@ -1,8 +1,9 @@
 // Cached against uncached, on an engine whose cache may lie.
 
 import { describe, expect, it } from 'vitest';
+import type { Pass } from '../../src/engine/engine.js';
+import type { KvCache } from '../../src/engine/kv-cache.js';
 import { CacheVerifier } from '../../src/generation/verify.js';
-import type { KvCache } from '../../src/tf/tensor-cache.js';
 import { MockEngine } from '../support/mock-engine.js';
 import { greedy, run } from '../support/run.js';
 
@@ -18,11 +19,9 @@ class LyingEngine extends MockEngine {
     this.#error = error;
   }
 
-  override forward(ids: readonly number[], cache: KvCache | null): Float32Array {
+  override forward(pass: Pass, cache: KvCache | null): Float32Array[] {
     const lies = cache !== null && cache.length > 0;
-    const logits = super.forward(ids, cache);
-    logits[1] = (logits[1] as number) + (lies ? this.#error : 0);
-    return logits;
+    return super.forward(pass, cache).map((logits) => logits.with(1, (logits[1] as number) + (lies ? this.#error : 0)));
   }
 }
 

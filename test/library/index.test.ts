@@ -58,7 +58,10 @@ describe('generate', () => {
     const found: library.CompletionToken[] = [];
     for (let next = await tokens.next(); ; next = await tokens.next()) {
       if (next.done === true) {
-        return { tokens: found, text: found.map(({ text }) => text).join(''), end: next.value };
+        const { text, tokens, finishReason, stats, ...made } = next.value;
+        expect(text).toBe(found.map(({ text }) => text).join(''));
+        expect(tokens).toEqual(found);
+        return { tokens: found, text, end: finishReason, stats, ...made };
       }
       found.push(next.value);
     }
@@ -68,14 +71,29 @@ describe('generate', () => {
     const options = { maxTokens: 20, seed: 7, temperature: 1.1, topK: 100, repeatPenalty: 1.2, stop: ['dragon'] };
     const args = '-n 20 --seed 7 --temp 1.1 --top-k 100 --repeat-penalty 1.2 --stop dragon'.split(' ');
     const { json } = await kvgenJson([...args, 'Once upon a time']);
-    const { tokens, text, end } = await all(model, 'Once upon a time', options);
+    const { tokens, text, end, stats, promptIds, seed } = await all(model, 'Once upon a time', options);
     expect({ ids: tokens.map(({ id }) => id), text, finish_reason: end }).toEqual({
       ids: json.ids,
       text: json.text,
       finish_reason: json.finish_reason,
     });
+    expect({ prompt_ids: promptIds, seed }).toEqual({ prompt_ids: json.prompt_ids, seed: 7 });
+    const positions = promptIds.length + stats.generationTokens - 1;
+    expect(stats).toEqual({
+      generationTokens: json.generation_tokens,
+      loadMs: expect.any(Number),
+      promptMs: expect.any(Number),
+      reusedTokens: 0,
+      firstTokenMs: expect.any(Number),
+      decodeMs: expect.any(Number),
+      cachePositions: positions,
+      cacheBytes: positions * 2 * model.config.nLayer * model.config.nEmbd * 4,
+      numTensors: [expect.any(Number), expect.any(Number)],
+    });
     const uncached = await all(model, [481, 480, 259, 423], { ...options, cache: false });
     expect(uncached.text).toBe(text);
+    expect(uncached.promptIds).toEqual([481, 480, 259, 423]);
+    expect(uncached.stats).toMatchObject({ cachePositions: 0, cacheBytes: 0 });
   });
 
   it('gives log-probabilities where they are asked for', async () => {
@@ -85,13 +103,24 @@ describe('generate', () => {
     expect(Object.keys(plain ?? {})).toEqual(['id', 'text']);
   });
 
+  it('chooses a seed where none is given, with which the same text comes again', async () => {
+    const options = { maxTokens: 12, temperature: 1.5, topK: 0, topP: 1 };
+    const [one, other] = [await all(model, 'Once', options), await all(model, 'Once', options)];
+    expect(one.seed).not.toBe(other.seed);
+    const again = await all(model, 'Once', { ...options, seed: one.seed });
+    expect([again.seed, again.tokens]).toEqual([one.seed, one.tokens]);
+  });
+
   it('ends when its signal aborts, and frees what it held', async () => {
     const controller = new AbortController();
     const before = tf.memory().numTensors;
     const tokens = generate(model, 'Once', { maxTokens: Number.POSITIVE_INFINITY, signal: controller.signal });
-    await tokens.next();
+    const { value: first } = await tokens.next();
     controller.abort();
-    expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
+    expect(await tokens.next()).toMatchObject({
+      done: true,
+      value: { finishReason: 'abort', tokens: [first], stats: { generationTokens: 1 } },
+    });
     expect(tf.memory().numTensors).toBe(before);
   });
 

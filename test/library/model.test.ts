@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { checkIds, type Model } from '../../src/library/model.js';
+import { checkIds } from '../../src/completion/request.js';
+import type { Model } from '../../src/library/model.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { TINY, writeModel } from '../support/model-folder.js';
@@ -16,7 +17,7 @@ beforeAll(async () => {
 afterAll(() => model.dispose());
 
 describe('logits', () => {
-  it.each([1, 2, 3, 24])('of %i ids: the last row, cached and not', (length) => {
+  it.each([1, 2, 3, 24])('of %i ids: those behind the last, cached and not', (length) => {
     const ids = Array.from({ length }, (_, i) => (7 * i) % 32);
     const cached = model.logits(ids, { cache: true });
     expect(cached.length).toBe(TINY.vocab_size);
@@ -50,6 +51,6 @@ describe('ids that a model does not have are refused before TensorFlow sees them
   });
 
   it('takes the first and the last', () => {
-    expect(() => checkIds([0, 31], model.engine)).not.toThrow();
+    expect(() => checkIds([0, 31], model.config)).not.toThrow();
   });
 });

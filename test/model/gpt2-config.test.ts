@@ -1,17 +1,21 @@
 import { describe, expect, it } from 'vitest';
-import { ACTIVATIONS, type Gpt2Config, parseConfig, parseEosTokenIds } from '../../src/model/gpt2-config.js';
+import { bytesPerPosition, ConfigReader } from '../../src/model/config.js';
+import { ACTIVATIONS, GPT2, type Gpt2Config } from '../../src/model/gpt2-config.js';
+import { parseConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 
 type Json = Record<string, unknown>;
-const parse = (json: Json = {}) => parseConfig({ model_type: 'gpt2', ...json }, 'm/config.json');
+const parse = (json: Json = {}) => parseConfig({ model_type: 'gpt2', ...json }, 'm/config.json').config;
 
 /** What a config.json that says no more than its type stands for, as in transformers' GPT2Config. */
 const DEFAULTS: Gpt2Config = {
+  modelType: 'gpt2',
   vocabSize: 50257,
   nPositions: 1024,
   nEmbd: 768,
   nLayer: 12,
   nHead: 12,
+  nKvHead: 12,
   headDim: 64,
   nInner: 3072,
   layerNormEpsilon: 1e-5,
@@ -25,6 +29,11 @@ const DEFAULTS: Gpt2Config = {
 describe('accepted', () => {
   it('defaults', () => {
     expect(parse()).toEqual(DEFAULTS);
+    expect(parseConfig({ model_type: 'gpt2' }, 'c.json').architecture).toBe(GPT2);
+  });
+
+  it('take 72 KiB of keys and values a position', () => {
+    expect(bytesPerPosition(parse())).toBe(72 * 1024);
   });
 
   it.each<[string, Json, Partial<Gpt2Config>]>([
@@ -32,7 +41,7 @@ describe('accepted', () => {
     ['n_positions', { n_positions: 1 }, { nPositions: 1 }],
     ['n_embd: headDim and nInner follow', { n_embd: 24 }, { nEmbd: 24, headDim: 2, nInner: 96 }],
     ['n_layer', { n_layer: 48 }, { nLayer: 48 }],
-    ['n_head', { n_head: 1 }, { nHead: 1, headDim: 768 }],
+    ['n_head', { n_head: 1 }, { nHead: 1, nKvHead: 1, headDim: 768 }],
     ['n_inner', { n_inner: 37 }, { nInner: 37 }],
     ['n_inner null: four times n_embd', { n_inner: null }, {}],
     ['layer_norm_epsilon', { layer_norm_epsilon: 0.01 }, { layerNormEpsilon: 0.01 }],
@@ -49,7 +58,7 @@ describe('accepted', () => {
     ['eos_token_id as a list', { eos_token_id: [5, 6] }, { eosTokenIds: [5, 6] }],
     ['eos_token_id null', { eos_token_id: null }, { eosTokenIds: [] }],
     ['hidden_size for n_embd', { hidden_size: 24 }, { nEmbd: 24, headDim: 2, nInner: 96 }],
-    ['num_attention_heads for n_head', { num_attention_heads: 2 }, { nHead: 2, headDim: 384 }],
+    ['num_attention_heads for n_head', { num_attention_heads: 2 }, { nHead: 2, nKvHead: 2, headDim: 384 }],
     ['num_hidden_layers for n_layer', { num_hidden_layers: 3 }, { nLayer: 3 }],
     ['max_position_embeddings for n_positions', { max_position_embeddings: 9 }, { nPositions: 9 }],
     ['the alias where both are given', { n_layer: 5, num_hidden_layers: 3 }, { nLayer: 3 }],
@@ -72,7 +81,7 @@ describe('accepted', () => {
     ['swish', 'silu'],
   ];
   it.each(activations)('activation_function %s', (name, expected) => {
-    expect(parse({ activation_function: name }).activation).toBe(expected);
+    expect(parse({ activation_function: name })).toEqual({ ...DEFAULTS, activation: expected });
   });
 
   it('computes six activations', () => {
@@ -134,19 +143,19 @@ describe('refused by name', () => {
 });
 
 describe('end-of-text ids of generation_config.json', () => {
-  const config = parse({ eos_token_id: 9 });
+  const { eosTokenIds } = parse({ eos_token_id: 9 });
+  const idsOf = (json: unknown) => new ConfigReader(json, 'g.json').ids('eos_token_id', eosTokenIds);
   it.each<[string, unknown, number[]]>([
-    ['no file: the model’s', undefined, [9]],
     ['a file that names none: the model’s', { do_sample: true }, [9]],
     ['null: the model’s', { eos_token_id: null }, [9]],
     ['one', { eos_token_id: 3 }, [3]],
     ['several', { eos_token_id: [3, 4] }, [3, 4]],
   ])('%s', (_, json, expected) => {
-    expect(parseEosTokenIds(json, 'g.json', config)).toEqual(expected);
+    expect(idsOf(json)).toEqual(expected);
   });
 
   it('that are none are refused', async () => {
-    await expectFailure(() => parseEosTokenIds({ eos_token_id: 'x' }, 'g.json', config), 'g.json: eos_token_id', '"x"');
-    await expectFailure(() => parseEosTokenIds([], 'g.json', config), 'g.json: expected a JSON object, found an array');
+    await expectFailure(() => idsOf({ eos_token_id: 'x' }), 'g.json: eos_token_id', '"x"');
+    await expectFailure(() => idsOf([]), 'g.json: expected a JSON object, found an array');
   });
 });

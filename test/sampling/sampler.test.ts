@@ -2,8 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
 import { uniform } from '../../src/sampling/random.js';
-import { logprobOf, makeSampler, type SamplingOptions } from '../../src/sampling/sampler.js';
-import { selectTop } from '../../src/sampling/select.js';
+import { logprobOf, makeSampler, type SamplingOptions, selectTop } from '../../src/sampling/sampler.js';
 import { PLAIN } from '../support/run.js';
 
 const GREEDY = { ...PLAIN, temperature: 0 };

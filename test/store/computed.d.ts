@@ -1,7 +1,6 @@
 import type { KvRows } from '../../src/engine/kv-rows.js';
 import type { Computed, Found } from '../../src/store/prompts.js';
 
-export const N_HEAD: number;
 export function rowsOf(ids: readonly number[], from?: number, to?: number): KvRows;
 export function logitsOf(ids: readonly number[]): Float32Array;
 export function computed(ids: readonly number[]): Computed;

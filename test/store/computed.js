@@ -2,7 +2,7 @@
 // another prompt, or of another place, show. Plain JavaScript, since processes of the store alone run it as well.
 
 const N_LAYER = 2;
-export const N_HEAD = 2;
+const N_HEAD = 2;
 const HEAD_DIM = 3;
 
 /** After each id a number that all ids so far have made. */
@@ -33,7 +33,7 @@ export function rowsOf(ids, from = 0, to = ids.length) {
     k: side(values, layer, 0),
     v: side(values, layer, 0.5),
   }));
-  return { length: to - from, layers };
+  return { length: to - from, nKvHead: N_HEAD, headDim: HEAD_DIM, layers };
 }
 
 export function logitsOf(ids) {
@@ -64,6 +64,6 @@ export function wrongWith(ids, found) {
   return logits !== undefined && logits !== [...logitsOf(ids)].join() ? `other logits ${logits}` : undefined;
 }
 
-function plain({ length, layers }) {
-  return { length, layers: layers.map(({ k, v }) => [[...k], [...v]]) };
+function plain({ length, nKvHead, headDim, layers }) {
+  return { length, nKvHead, headDim, layers: layers.map(({ k, v }) => [[...k], [...v]]) };
 }

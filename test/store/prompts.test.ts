@@ -23,7 +23,7 @@ import { bytesIn, evict } from '../../src/store/eviction.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
 import { type Found, PromptStore, type PromptStoreOptions } from '../../src/store/prompts.js';
 import { tempDirs } from '../support/temp-dir.js';
-import { computed, N_HEAD, wrongWith } from './computed.js';
+import { computed, wrongWith } from './computed.js';
 
 const newDir = tempDirs();
 const A = 'a'.repeat(64);
@@ -35,7 +35,7 @@ const range = (length: number, from = 0) => Array.from({ length }, (_, i) => fro
 function open(folder: string, options: Partial<PromptStoreOptions> = {}) {
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
-  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, model: 'm', nHead: N_HEAD, onNote };
+  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, model: 'm', onNote };
   return { store: new PromptStore({ ...defaults, ...options }), notes };
 }
 

@@ -2,7 +2,7 @@
 // done enough. Arguments: the folder, a seed, how many rounds. Exit code 1 and a line when a look-up was wrong.
 
 import { PromptStore } from '../../dist/store/prompts.js';
-import { computed, N_HEAD, wrongWith } from './computed.js';
+import { computed, wrongWith } from './computed.js';
 
 const [folder, seed, rounds] = process.argv.slice(2);
 const store = new PromptStore({
@@ -11,7 +11,6 @@ const store = new PromptStore({
   limits: { maxBytes: 120_000, maxAgeMs: 1e9 }, // some twenty files: every round makes room
   fingerprint: 'f'.repeat(64),
   model: 'made up',
-  nHead: N_HEAD,
   onNote: (line) => process.stderr.write(`${line}\n`),
 });
 

@@ -1,10 +1,11 @@
 // An engine without a model: the logits are a function of all the ids before. It records what it was asked to
 // run, and refuses what no real engine could do.
 
-import type { Engine } from '../../src/engine/engine.js';
-import { parseConfig } from '../../src/model/gpt2-config.js';
-import type { Rows } from '../../src/tf/inputs.js';
-import type { KvCache } from '../../src/tf/tensor-cache.js';
+import type { Engine, Pass } from '../../src/engine/engine.js';
+import type { KvCache, Sequences } from '../../src/engine/kv-cache.js';
+import type { KvRows } from '../../src/engine/kv-rows.js';
+import type { ModelConfig } from '../../src/model/config.js';
+import { parseConfig } from '../../src/weights/folder.js';
 
 export interface ForwardCall {
   /** The ids handed over in this pass. */
@@ -13,13 +14,18 @@ export interface ForwardCall {
   past: number[] | null;
 }
 
-/** Stands for a KvCache and remembers ids instead of tensors. */
-class MockCache {
+/** Remembers the ids of one sequence instead of keys and values. */
+export class MockCache implements KvCache {
   ids: number[] = [];
   disposed = 0;
+  expected = 0;
 
   get length(): number {
     return this.ids.length;
+  }
+
+  get lengths(): number[] {
+    return [this.length];
   }
 
   get byteSize(): number {
@@ -39,6 +45,10 @@ class MockCache {
     return fork;
   }
 
+  export(): KvRows {
+    throw new Error('mock cache: there are no keys and values');
+  }
+
   dispose(): void {
     this.ids = [];
     this.disposed++;
@@ -47,15 +57,16 @@ class MockCache {
 
 export class MockEngine implements Engine {
   readonly name = 'eager';
-  readonly config;
+  readonly parameters = 0;
+  readonly config: ModelConfig;
   readonly calls: ForwardCall[] = [];
   readonly caches: MockCache[] = [];
   readonly #next: (ids: readonly number[]) => ArrayLike<number>;
 
   /** @param next logits of what follows these ids */
   constructor(next: (ids: readonly number[]) => ArrayLike<number>, { vocabSize = 256, nPositions = 64 } = {}) {
-    const config = { model_type: 'gpt2', vocab_size: vocabSize, n_positions: nPositions };
-    this.config = parseConfig(config, 'mock');
+    const json = { model_type: 'gpt2', vocab_size: vocabSize, n_positions: nPositions };
+    this.config = parseConfig(json, 'mock').config;
     this.#next = next;
   }
 
@@ -68,33 +79,28 @@ export class MockEngine implements Engine {
     }, shape);
   }
 
-  newCache(): KvCache {
+  newCache(): MockCache {
     const cache = new MockCache();
     this.caches.push(cache);
-    return cache as unknown as KvCache;
+    return cache;
   }
 
-  forward(ids: readonly number[], cache: KvCache | null): Float32Array {
-    const mock = cache as unknown as MockCache | null;
-    const seen = [...(mock?.ids ?? []), ...ids];
+  gather(_: readonly Sequences[]): MockCache {
+    throw new Error('mock engine: one sequence at a time');
+  }
+
+  forward({ ids: [ids = []], wanted }: Pass, cache: KvCache | null): Float32Array[] {
+    const mock = cache instanceof MockCache ? cache : null;
+    const past = [...(mock?.ids ?? [])];
+    const seen = [...past, ...ids];
     if (ids.length === 0 || seen.length > this.config.nPositions) {
       throw new Error(`mock engine: ${ids.length} new of ${seen.length} ids, ${this.config.nPositions} positions`);
     }
-    this.calls.push({ ids: [...ids], past: mock === null ? null : [...mock.ids] });
+    this.calls.push({ ids: [...ids], past: mock === null ? null : past });
     if (mock !== null) {
       mock.ids = seen;
     }
-    return Float32Array.from(this.#next(seen));
-  }
-
-  forwardRows({ ids, wanted }: Rows, cache: KvCache | null): Float32Array {
-    const [row] = ids as [readonly number[]];
-    const before = (cache as unknown as MockCache | null)?.ids ?? [];
-    const last = this.forward(row, cache);
-    const rows = wanted.map((t) =>
-      t === row.length - 1 ? last : Float32Array.from(this.#next([...before, ...row.slice(0, t + 1)])),
-    );
-    return Float32Array.from(rows.flatMap((logits) => [...logits]));
+    return wanted.map((t) => Float32Array.from(this.#next([...past, ...ids.slice(0, t + 1)])));
   }
 
   numTensors(): number {

@@ -1,6 +1,7 @@
 // Loads the backend of a test file, and models onto it.
 
-import { type Model, type OpenOptions, openModel } from '../../src/library/model.js';
+import type { Model } from '../../src/library/model.js';
+import { folderSource, type OpenOptions, openModel } from '../../src/library/model.js';
 import { type Backend, type BackendName, loadBackend } from '../../src/tf/backend.js';
 
 let backend: Backend;
@@ -12,6 +13,10 @@ export async function useBackend(choice: BackendName): Promise<Backend> {
 }
 
 /** On the eager engine, unless another is asked for. */
-export function open(dir: string, options: OpenOptions = {}): Promise<Model> {
-  return openModel(dir, backend, { engine: 'eager', ...options });
+export async function open(dir: string, options: OpenOptions = {}): Promise<Model> {
+  return openModel(await folderSource({ name: 'test', dir, source: 'path' }), {
+    backend: backend.name,
+    engine: 'eager',
+    ...options,
+  });
 }

@@ -6,7 +6,7 @@ import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
 import type { BackendName } from '../../src/tf/backend.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
-import { greedy, run } from './run.js';
+import { forward, greedy, run } from './run.js';
 
 /** Compares every number of these golden folders, cached and uncached, with what Hugging Face computed. */
 export function testParity(backend: BackendName, names: readonly string[], engine: 'eager' | 'graph' = 'eager'): void {
@@ -20,12 +20,14 @@ export function testParity(backend: BackendName, names: readonly string[], engin
     beforeAll(async () => {
       const onNote = (line: string) => expect.unreachable(line);
       model = await open(goldenDir(name), { engine, onNote });
-      model.engine.prepare?.('decode', 1);
+      const scratch = model.engine.newCache();
+      forward(model.engine, [0], scratch);
+      scratch.dispose();
       expect(model.engine.name).toBe(engine);
     });
     afterAll(() => model.dispose());
 
-    it.each(caches)('logits of the first and the last row, cache %s', (cache) => {
+    it.each(caches)('logits behind the first and the last id, cache %s', (cache) => {
       expectParity(model.logits(golden.prompt_ids.slice(0, 1), { cache }), golden.logits_first);
       expectParity(model.logits(golden.prompt_ids, { cache }), golden.logits_last);
     });
@@ -69,12 +71,12 @@ export async function expectGreedy(
 function cachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
   const cache = engine.newCache();
   try {
-    return ids.slice(0, -1).map((id, i) => logprobOf(engine.forward([id], cache), ids[i + 1] as number));
+    return ids.slice(0, -1).map((id, i) => logprobOf(forward(engine, [id], cache), ids[i + 1] as number));
   } finally {
     cache.dispose();
   }
 }
 
 function uncachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
-  return ids.slice(0, -1).map((_, i) => logprobOf(engine.forward(ids.slice(0, i + 1), null), ids[i + 1] as number));
+  return ids.slice(0, -1).map((_, i) => logprobOf(forward(engine, ids.slice(0, i + 1), null), ids[i + 1] as number));
 }

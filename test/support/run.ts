@@ -1,13 +1,10 @@
 // Runs the loop to its end and gives all that came of it.
 
 import type { Engine } from '../../src/engine/engine.js';
-import {
-  type FinishReason,
-  type GenerateOptions,
-  type GenerateStats,
-  generate,
-  newStats,
-} from '../../src/generation/generate.js';
+import type { KvCache } from '../../src/engine/kv-cache.js';
+import { generate } from '../../src/generation/generate.js';
+import { lastOf } from '../../src/generation/prefill.js';
+import type { FinishReason, SequenceOptions, SequenceStats } from '../../src/generation/sequence.js';
 import { makeSampler, type Sampler, type SamplingOptions } from '../../src/sampling/sampler.js';
 
 export const PLAIN: SamplingOptions = {
@@ -27,11 +24,16 @@ export const greedy = (banned: readonly number[] = []): Sampler => makeSampler({
 export interface RunResult {
   ids: number[];
   reason: FinishReason;
-  stats: GenerateStats;
+  stats: SequenceStats;
+}
+
+/** Runs ids of one sequence, and gives the logits behind the last. */
+export function forward(engine: Engine, ids: readonly number[], cache: KvCache | null): Float32Array {
+  return engine.forward(lastOf(ids), cache)[0] as Float32Array;
 }
 
 /** Options with what most tests want: the cache, no stop ids, the model's whole context. */
-export function optionsFor(engine: Engine, options: Partial<GenerateOptions>): GenerateOptions {
+export function optionsFor(engine: Engine, options: Partial<SequenceOptions>): SequenceOptions {
   const defaults = { maxTokens: 8, nCtx: engine.config.nPositions, stopIds: [], cache: true, onFull: 'stop' as const };
   return { ...defaults, ...options };
 }
@@ -39,17 +41,16 @@ export function optionsFor(engine: Engine, options: Partial<GenerateOptions>): G
 export async function run(
   engine: Engine,
   promptIds: readonly number[],
-  options: Partial<GenerateOptions> = {},
+  options: Partial<SequenceOptions> = {},
   sampler: Sampler = greedy(),
 ): Promise<RunResult> {
-  const stats = newStats();
-  const tokens = generate(engine, sampler, promptIds, optionsFor(engine, options), stats);
+  const tokens = generate(engine, sampler, promptIds, optionsFor(engine, options));
   const ids: number[] = [];
   for (;;) {
     const next = await tokens.next();
     if (next.done === true) {
-      return { ids, reason: next.value, stats };
+      return { ids, reason: next.value.finishReason, stats: next.value.stats };
     }
-    ids.push(next.value);
+    ids.push(next.value.id);
   }
 }

@@ -2,14 +2,18 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Model, openModel } from '../../src/library/model.js';
-import type { Backend } from '../../src/tf/backend.js';
-import type { KvCache } from '../../src/tf/tensor-cache.js';
+import type { Engine } from '../../src/engine/engine.js';
+import type { KvCache } from '../../src/engine/kv-cache.js';
+import { generateMany } from '../../src/generation/generate-many.js';
+import type { Model } from '../../src/library/model.js';
+import { type Backend, openEngine } from '../../src/tf/backend.js';
+import { loadShape, readTensors } from '../../src/weights/folder.js';
+import { countReplays } from '../support/binding.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
-import { run } from '../support/run.js';
+import { forward, greedy, optionsFor, run } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const WIDE = { ...TINY, vocab_size: 1100, n_positions: 300, n_embd: 256, n_head: 4 };
@@ -18,17 +22,16 @@ const tempDir = tempDirs();
 let backend: Backend;
 let dir: string;
 let eager: Model;
-let graph: Model;
+let graph: Engine;
 
 beforeAll(async () => {
   backend = await useBackend('node');
   dir = writeModel(tempDir(), { config: WIDE, tensors: randomize(WIDE) });
   eager = await open(dir);
-  const onNote = (line: string) => expect.unreachable(line);
-  graph = await openModel(dir, { ...backend, threads: 3 }, { engine: 'graph', onNote }); // 3: in uneven parts
-  expect(graph.engine.name).toBe('eager');
-  graph.engine.prepare?.('decode', 1);
-  expect(graph.engine.name).toBe('graph');
+  graph = await openGraph({ ...backend, threads: 3 }, (line) => expect.unreachable(line)); // 3: in uneven parts
+  expect(graph.name).toBe('eager');
+  runOnce(graph);
+  expect(graph.name).toBe('graph');
 });
 afterAll(() => {
   eager.dispose();
@@ -36,11 +39,24 @@ afterAll(() => {
   expect(tf.memory().numTensors).toBe(0);
 });
 
+/** The captured engine on this backend. */
+async function openGraph(on: Backend, onNote: (line: string) => void): Promise<Engine> {
+  const shape = await loadShape(dir);
+  return openEngine(shape.config, readTensors(dir, shape), on, { engine: 'graph', onNote });
+}
+
+/** A pass with a cache, which is not kept: an engine that always captures has captured then. */
+function runOnce(engine: Engine): void {
+  const cache = engine.newCache();
+  forward(engine, [0], cache);
+  cache.dispose();
+}
+
 /** Runs the same ids on both, compares, and gives both caches. */
 function runBoth(parts: readonly (readonly number[])[], caches?: [KvCache, KvCache]): [KvCache, KvCache] {
-  const [ours, theirs] = caches ?? [graph.engine.newCache(), eager.engine.newCache()];
+  const [ours, theirs] = caches ?? [graph.newCache(), eager.engine.newCache()];
   for (const part of parts) {
-    expectParity(graph.engine.forward(part, ours), eager.engine.forward(part, theirs));
+    expectParity(forward(graph, part, ours), forward(eager.engine, part, theirs));
   }
   expect(ours.length).toBe(theirs.length);
   return [ours, theirs];
@@ -74,16 +90,16 @@ describe('the captured engine gives the logits of the eager one', () => {
 
   it('and its cache may go on with the eager engine', () => {
     const [ours, theirs] = runBoth([IDS.slice(0, 30), [1]]);
-    expectParity(eager.engine.forward([2], ours), graph.engine.forward([2], theirs));
+    expectParity(forward(eager.engine, [2], ours), forward(graph, [2], theirs));
     disposeAll([ours, theirs]);
   });
 
   it('with no more tensors from token to token', () => {
-    const cache = graph.engine.newCache();
-    graph.engine.forward(IDS.slice(0, 3), cache);
+    const cache = graph.newCache();
+    forward(graph, IDS.slice(0, 3), cache);
     const counts = new Set(
       IDS.slice(3, 140).map((id) => {
-        graph.engine.forward([id], cache);
+        forward(graph, [id], cache);
         return tf.memory().numTensors;
       }),
     );
@@ -108,36 +124,69 @@ describe('the choice', () => {
     expect(names).toEqual({ '24, cache true': 'eager', '25, cache true': 'graph', '99, cache false': 'eager' });
   });
 
+  it('auto captures as soon as several texts have had as many together', async () => {
+    const model = await open(dir, { engine: 'auto' });
+    const names: string[] = [];
+    for (let text = 0; text < 3; text++) {
+      await run(model.engine, IDS.slice(text, 4), { maxTokens: 10 }); // 9 steps
+      names.push(model.engine.name);
+    }
+    expect(names).toEqual(['eager', 'eager', 'graph']);
+    model.dispose();
+  });
+
+  it.each([
+    [24, 'eager'],
+    [25, 'graph'],
+  ])('auto, several sequences of %i tokens together: %s', async (maxTokens, name) => {
+    const model = await open(dir, { engine: 'auto' });
+    const { engine } = model;
+    const waiting = [0, 1, 2].map((start) => ({
+      promptIds: IDS.slice(start, 4),
+      sampler: greedy(),
+      options: optionsFor(engine, { maxTokens }),
+    }));
+    for await (const event of generateMany(engine, { take: () => waiting.shift(), wait: async () => false }, 3)) {
+      expect(event).not.toHaveProperty('error');
+    }
+    expect(engine.name).toBe(name);
+    model.dispose();
+  });
+
   it('captures a model of two ids and three positions', async () => {
     const config = { ...TINY, vocab_size: 2, n_positions: 3, eos_token_id: 1 };
     const folder = writeModel(tempDir(), { config, tensors: randomize(config) });
     const model = await open(folder, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
-    for (const phase of ['decode', 'rows', 'batch'] as const) {
-      model.engine.prepare?.(phase, 1);
-    }
-    expect(model.engine.name).toBe('graph');
+    const { engine } = model;
+    const [one, other] = [engine.newCache(), engine.newCache()];
+    // a capture runs its recording to check it, and then the pass is replayed
+    expect(countReplays(() => engine.forward({ ids: [[1]], wanted: [0] }, one))).toBe(2);
+    expect(engine.name).toBe('graph');
+    expect(countReplays(() => engine.forward({ ids: [[1, 0]], wanted: [0, 1] }, other))).toBe(2);
+    const both = engine.gather([one, other].map((cache) => ({ cache, places: [0] })));
+    expect(countReplays(() => engine.forward({ ids: [[0], [1]], wanted: [0, 1] }, both))).toBe(2);
+    expect(engine.name).toBe('graph');
+    disposeAll([one, other, both]);
     model.dispose();
   });
 
   it('a capture that fails leaves the eager engine, and says why once', async () => {
     const notes: string[] = [];
-    const onNote = (line: string) => notes.push(line);
-    const elsewhere = { ...backend, tfjsNodeDir: tempDir() };
     const before = tf.memory().numTensors;
-    const model = await openModel(dir, elsewhere, { engine: 'graph', onNote });
+    const engine = await openGraph({ ...backend, tfjsNodeDir: tempDir() }, (line) => notes.push(line));
     const loaded = tf.memory().numTensors;
-    const { ids } = await run(model.engine, IDS.slice(0, 4), { maxTokens: 3 });
-    expect(model.engine.name).toBe('eager');
+    const { ids } = await run(engine, IDS.slice(0, 4), { maxTokens: 3 });
+    expect(engine.name).toBe('eager');
     expect(ids).toEqual((await run(eager.engine, IDS.slice(0, 4), { maxTokens: 3 })).ids);
     expect(notes).toEqual([expect.stringMatching(/^the engine stays eager: .+$/)]);
     expect(tf.memory().numTensors).toBe(loaded);
-    model.dispose();
+    engine.dispose();
     expect(tf.memory().numTensors).toBe(before);
   });
 
   it('graph needs the node backend', async () => {
     await expectFailure(
-      () => openModel(dir, { name: 'wasm', threads: 1 }, { engine: 'graph' }),
+      () => openGraph({ name: 'wasm', threads: 1 }, (line) => expect.unreachable(line)),
       '--engine graph needs the node backend, found wasm',
     );
   });
@@ -145,10 +194,12 @@ describe('the choice', () => {
   it('after dispose nothing is captured again', async () => {
     const model = await open(dir, { engine: 'graph' });
     const { engine } = model; // a model that has been disposed does not give it
-    engine.prepare?.('decode', 99);
+    runOnce(engine);
+    expect(engine.name).toBe('graph');
     model.dispose();
     model.dispose();
-    engine.prepare?.('decode', 99);
     expect(engine.name).toBe('eager');
+    const replays = countReplays(() => expect(() => runOnce(engine)).toThrow());
+    expect([engine.name, replays]).toEqual(['eager', 0]);
   });
 });

@@ -5,13 +5,16 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { complete } from '../../src/completion/complete.js';
-import { generate, newStats } from '../../src/generation/generate.js';
+import { generate } from '../../src/generation/generate.js';
+import type { SequenceStats } from '../../src/generation/sequence.js';
 import type { Model } from '../../src/library/model.js';
+import { openEngine } from '../../src/tf/backend.js';
+import { loadShape, readTensors } from '../../src/weights/folder.js';
 import { byteTokenizer } from '../support/byte-tokenizer.js';
 import { expectFailure } from '../support/errors.js';
 import { TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
-import { greedy, optionsFor, run } from '../support/run.js';
+import { forward, greedy, optionsFor, run } from '../support/run.js';
 import { float32 } from '../support/safetensors.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -37,7 +40,9 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
   beforeAll(async () => {
     before = numTensors();
     model = await open(writeModel(tempDir()), { engine });
-    model.engine.prepare?.('decode', 1);
+    const cache = model.engine.newCache();
+    forward(model.engine, [0], cache);
+    cache.dispose();
     expect(model.engine.name).toBe(engine);
   });
   afterAll(() => {
@@ -53,24 +58,25 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
 
   it('keeps the same number of tensors from token to token, and none at the end', async () => {
     const counts: number[] = [];
-    const stats = newStats();
+    let stats: SequenceStats | undefined;
     const options = optionsFor(model.engine, { cache, maxTokens: 12 });
-    for await (const _ of generate(model.engine, greedy(), PROMPT, options, stats)) {
+    for await (const token of generate(model.engine, greedy(), PROMPT, options)) {
       counts.push(numTensors() - start);
+      ({ stats } = token);
     }
     expectConstant(counts, 12);
-    expect(stats.numTensors?.map((count) => count - start)).toEqual([counts[0], counts[0]]);
+    expect(stats?.numTensors?.map((count) => count - start)).toEqual([counts[0], counts[0]]);
     expect(numTensors()).toBe(start);
   });
 
   it('keeps none after an abort while decoding', async () => {
     const controller = new AbortController();
     const options = optionsFor(model.engine, { cache, signal: controller.signal, maxTokens: 12 });
-    const tokens = generate(model.engine, greedy(), PROMPT, options, newStats());
+    const tokens = generate(model.engine, greedy(), PROMPT, options);
     await tokens.next();
     await tokens.next();
     controller.abort();
-    expect(await tokens.next()).toEqual({ done: true, value: 'abort' });
+    expect(await tokens.next()).toMatchObject({ done: true, value: { finishReason: 'abort' } });
     expect(numTensors()).toBe(start);
   });
 
@@ -81,7 +87,7 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
 
   it('keeps none when the reader leaves early', async () => {
     const options = optionsFor(model.engine, { cache, maxTokens: 12 });
-    for await (const _ of generate(model.engine, greedy(), PROMPT, options, newStats())) {
+    for await (const _ of generate(model.engine, greedy(), PROMPT, options)) {
       break;
     }
     expect(numTensors()).toBe(start);
@@ -104,7 +110,7 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
   it('keeps as many after reprefills as before', async () => {
     const counts: number[] = [];
     const options = optionsFor(model.engine, { cache, maxTokens: 40, nCtx: 12, onFull: 'reprefill' });
-    for await (const _ of generate(model.engine, greedy(), PROMPT, options, newStats())) {
+    for await (const _ of generate(model.engine, greedy(), PROMPT, options)) {
       counts.push(numTensors() - start);
     }
     expectConstant(counts, 40);
@@ -114,14 +120,15 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
   it('keeps none after a stop string', async () => {
     const letters = Array.from({ length: TINY.vocab_size }, (_, i) => String.fromCharCode(97 + (i % 26)));
     const tokenizer = { bytes: (id: number) => byteTokenizer(letters).bytes(256 + id) };
-    const free = optionsFor(model.engine, { cache, maxTokens: 12 });
+    const options = optionsFor(model.engine, { cache, maxTokens: 12 });
+    const free = { promptIds: PROMPT, sampler: greedy(), stops: [], logprobs: undefined, options };
     let text = '';
-    for await (const token of complete(model.engine, greedy(), tokenizer, PROMPT, [], free, newStats())) {
+    for await (const token of complete(model.engine, tokenizer, free)) {
       text += token.text;
     }
     const stop = text.slice(3, 6);
     let stopped = '';
-    for await (const token of complete(model.engine, greedy(), tokenizer, PROMPT, [stop], free, newStats())) {
+    for await (const token of complete(model.engine, tokenizer, { ...free, stops: [stop] })) {
       stopped += token.text;
     }
     expect(stopped).toBe(text.slice(0, text.indexOf(stop)));
@@ -207,13 +214,25 @@ describe('loading', () => {
 
   it('frees what it has when it is aborted', async () => {
     const controller = new AbortController();
-    const onProgress = (done: number) => {
-      if (done === 9) {
+    const onProgress = (line: string) => {
+      if (line === `loading test 9/${4 + 12 * TINY.n_layer}`) {
         controller.abort(new Error('stopped by a test'));
       }
     };
     const opening = open(writeModel(tempDir()), { signal: controller.signal, onProgress });
     await expect(opening).rejects.toThrow('stopped by a test');
+    expect(numTensors()).toBe(start);
+  });
+
+  it('frees what it has when the engine has no forward pass for it', async () => {
+    const dir = writeModel(tempDir());
+    const shape = await loadShape(dir);
+    const config = { ...shape.config, modelType: 'bigram' };
+    const options = { engine: 'eager' as const, onNote: (line: string) => expect.unreachable(line) };
+    await expectFailure(
+      () => openEngine(config, readTensors(dir, shape), { name: 'node', threads: 1 }, options),
+      'no forward pass for model_type bigram',
+    );
     expect(numTensors()).toBe(start);
   });
 

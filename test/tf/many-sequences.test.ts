@@ -2,14 +2,14 @@
 
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Engine } from '../../src/engine/engine.js';
+import type { Engine, Pass } from '../../src/engine/engine.js';
 import type { Model } from '../../src/library/model.js';
-import type { Rows } from '../../src/tf/inputs.js';
-import { KvCache } from '../../src/tf/tensor-cache.js';
+import { TensorCache } from '../../src/tf/tensor-cache.js';
 import { countReplays } from '../support/binding.js';
 import { expectParity } from '../support/golden.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
+import { forward } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const LONG = { ...TINY, n_positions: 300 };
@@ -38,42 +38,60 @@ afterAll(() => {
 });
 
 /** A cache for each prompt, prefilled. */
-function alone(): KvCache[] {
+function alone(): TensorCache[] {
   return PROMPTS.map((ids) => {
-    const cache = eager.engine.newCache();
-    eager.engine.forward(ids, cache);
+    const cache = TensorCache.from(eager.engine.newCache());
+    forward(eager.engine, ids, cache);
     return cache;
   });
 }
 
-function together(caches: readonly KvCache[]): KvCache {
-  return KvCache.gather(caches.map((cache) => ({ cache, rows: [0] })));
+function together(caches: readonly TensorCache[]): TensorCache {
+  return TensorCache.from(eager.engine.gather(caches.map((cache) => ({ cache, places: [0] }))));
 }
 
-function disposeAll(caches: readonly KvCache[]): void {
+/** Runs a step of several, which makes an engine record it that expects many. */
+function stepOnce({ engine }: Model): void {
+  const caches = alone();
+  const batch = together(caches);
+  batch.expected = Number.POSITIVE_INFINITY;
+  engine.forward({ ids: [[1], [2], [3]], wanted: [0, 1, 2] }, batch);
+  disposeAll([batch, ...caches]);
+}
+
+function disposeAll(caches: readonly TensorCache[]): void {
   for (const cache of caches) {
     cache.dispose();
   }
 }
 
+/** As many lists of logits, and the same numbers. */
+function expectAllParity(found: readonly Float32Array[], expected: readonly Float32Array[]): void {
+  expect(found.map(({ length }) => length)).toEqual(expected.map(({ length }) => length));
+  expectParity(
+    found.flatMap((logits) => [...logits]),
+    expected.flatMap((logits) => [...logits]),
+  );
+}
+
 /** Runs a step of all together and of each alone, which gives the same logits. */
-function expectStep(engine: Engine, batch: KvCache, caches: readonly KvCache[], step: number): void {
+function expectStep(engine: Engine, batch: TensorCache, caches: readonly TensorCache[], step: number): void {
   const ids = nextIds(step);
-  const logits = engine.forwardRows({ ids: ids.map((id) => [id]), wanted: ids.map((_, b) => b) }, batch);
-  const expected = ids.flatMap((id, b) => [...eager.engine.forward([id], caches[b] as KvCache)]);
-  expectParity(logits, expected);
+  const logits = engine.forward({ ids: ids.map((id) => [id]), wanted: ids.map((_, b) => b) }, batch);
+  const expected = ids.map((id, b) => forward(eager.engine, [id], caches[b] as TensorCache));
+  expectAllParity(logits, expected);
 }
 
 describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine %s', (name) => {
   let model: Model;
   beforeAll(async () => {
     model = await open(dir, { engine: name, onNote: (line) => expect.unreachable(line) });
-    model.engine.prepare?.('batch', 1);
+    stepOnce(model);
     expect(model.engine.name).toBe(name);
   });
   afterAll(() => model.dispose());
 
-  it('have the logits that each has alone, also when their newest rows have joined the older ones', () => {
+  it('have the logits that each has alone, also when their newest positions have joined the older ones', () => {
     const caches = alone();
     const batch = together(caches);
     const lengths = PROMPTS.map(({ length }) => length);
@@ -103,8 +121,8 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     const caches = alone();
     const batch = together(caches);
     expectStep(model.engine, batch, caches, 0);
-    const [a, , c] = caches as [KvCache, KvCache, KvCache];
-    const again = KvCache.gather([{ cache: batch, rows: [2, 0, 2] }]);
+    const [a, , c] = caches as [TensorCache, TensorCache, TensorCache];
+    const again = TensorCache.from(model.engine.gather([{ cache: batch, places: [2, 0, 2] }]));
     expect([again.length, again.padding]).toEqual([10, [0, 6, 0]]); // no longer than the longest that is left
     const others = [c, a, c.fork()];
     for (let step = 1; step < 4; step++) {
@@ -117,11 +135,11 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     const caches = alone();
     const batch = together(caches);
     expectStep(model.engine, batch, caches, 0);
-    const left = KvCache.gather([{ cache: batch, rows: [b] }]);
+    const left = TensorCache.from(model.engine.gather([{ cache: batch, places: [b] }]));
     expect([left.length, left.padding]).toEqual([caches[b]?.length, [0]]);
     for (const id of [4, 2]) {
-      const logits = model.engine.forwardRows({ ids: [[id]], wanted: [0] }, left);
-      expectParity(logits, eager.engine.forward([id], caches[b] as KvCache));
+      const logits = model.engine.forward({ ids: [[id]], wanted: [0] }, left);
+      expectAllParity(logits, [forward(eager.engine, [id], caches[b] as TensorCache)]);
     }
     disposeAll([batch, left, ...caches]);
   });
@@ -129,14 +147,16 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
 
 describe('the recording of steps', () => {
   let graph: Model;
-  let batch: KvCache;
-  let single: KvCache;
+  let batch: TensorCache;
+  let single: TensorCache;
   beforeAll(async () => {
-    graph = await open(dir, { engine: 'graph', onNote: (line) => expect.unreachable(line) });
-    graph.engine.prepare?.('batch', 1);
+    // auto: always would record the passes of one sequence as well
+    graph = await open(dir, { engine: 'auto', onNote: (line) => expect.unreachable(line) });
+    stepOnce(graph);
+    expect(graph.engine.name).toBe('graph');
     const caches = alone();
     batch = together(caches);
-    single = caches[0] as KvCache;
+    single = caches[0] as TensorCache;
     disposeAll(caches.slice(1));
   });
   afterAll(() => {
@@ -144,7 +164,7 @@ describe('the recording of steps', () => {
     graph.dispose();
   });
 
-  const passes: [what: string, replays: number, rows: Rows, cache: () => KvCache | null][] = [
+  const passes: [what: string, replays: number, pass: Pass, cache: () => TensorCache | null][] = [
     ['one id of each of several', 1, { ids: [[1], [2], [3]], wanted: [0, 1, 2] }, () => batch],
     ['one id of the only one', 1, { ids: [[1]], wanted: [0] }, () => single],
     [
@@ -163,10 +183,10 @@ describe('the recording of steps', () => {
     ['several ids of one', 0, { ids: [[1, 2]], wanted: [1] }, () => single],
     ['no cache', 0, { ids: [[1], [2]], wanted: [0, 1] }, () => null],
   ];
-  it.each(passes)('%s: %i replayed', (_, replays, rows, cache) => {
+  it.each(passes)('%s: %i replayed', (_, replays, pass, cache) => {
     const [ours, theirs] = [cache()?.fork() ?? null, cache()?.fork() ?? null];
     const count = countReplays(() => {
-      expectParity(graph.engine.forwardRows(rows, ours), eager.engine.forwardRows(rows, theirs));
+      expectAllParity(graph.engine.forward(pass, ours), eager.engine.forward(pass, theirs));
     });
     expect(count).toBe(replays);
     ours?.dispose();

@@ -58,7 +58,7 @@ describe('what some golden folders show alone', () => {
     model.dispose();
   });
 
-  it('one-head: goes up to the full context, and the last row of it is right', async () => {
+  it('one-head: goes up to the full context, and the logits behind the last id are right', async () => {
     const golden = readGolden('one-head');
     const model = await open(goldenDir('one-head'));
     const { nPositions } = model.engine.config;

@@ -58,8 +58,8 @@ describe('plainProducts', () => {
         product('by part of past, transposed', 'part of past', adjoint),
       ],
     };
-    const renamedIn = (manyRows: boolean) =>
-      plainProducts(graph, TYPES, manyRows).nodes.flatMap(({ name, op }) => (op === 'BatchMatMulV3' ? [name] : []));
+    const renamedIn = (manyTokens: boolean) =>
+      plainProducts(graph, TYPES, manyTokens).nodes.flatMap(({ name, op }) => (op === 'BatchMatMulV3' ? [name] : []));
 
     it('keeps those by a transposed weight, whole or in parts, as they are', () => {
       const others = ['by rows of w, transposed', 'by past, transposed', 'by part of past, transposed'];

@@ -1,10 +1,12 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/library/model.js';
-import type { KvCache } from '../../src/tf/tensor-cache.js';
+import { TensorCache } from '../../src/tf/tensor-cache.js';
 import { distance, expectParity } from '../support/golden.js';
+import { MockCache } from '../support/mock-engine.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
+import { forward } from '../support/run.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const IDS = [3, 14, 1, 5, 9, 2, 6, 5, 3, 5];
@@ -16,7 +18,7 @@ const MANY = Array.from({ length: 300 }, (_, i) => (i * i + 3 * i) % 31);
 const tempDir = tempDirs();
 let model: Model;
 let before: number;
-let caches: KvCache[] = [];
+let caches: TensorCache[] = [];
 
 beforeAll(async () => {
   await useBackend('node');
@@ -34,28 +36,28 @@ afterEach(() => {
   expect(tf.memory().numTensors).toBe(before);
 });
 
-function cacheOf(ids: readonly number[]): KvCache {
-  const cache = model.engine.newCache();
+function cacheOf(ids: readonly number[]): TensorCache {
+  const cache = TensorCache.from(model.engine.newCache());
   caches.push(cache);
   if (ids.length > 0) {
-    model.engine.forward(ids, cache);
+    forward(model.engine, ids, cache);
   }
   return cache;
 }
 
-function forkOf(cache: KvCache): KvCache {
+function forkOf(cache: TensorCache): TensorCache {
   const fork = cache.fork();
   caches.push(fork);
   return fork;
 }
 
-const fresh = (ids: readonly number[]) => model.engine.forward(ids, null);
+const fresh = (ids: readonly number[]) => forward(model.engine, ids, null);
 
 /** The segments of each layer. */
-const pastOf = (cache: KvCache) => (cache.layers ?? []).map((past) => [past].flat());
+const pastOf = (cache: TensorCache) => (cache.layers ?? []).map((past) => [past].flat());
 
-/** Keys and values that the cache holds, layer by layer, [B, nHead, length, headDim] as nested arrays. */
-function contents(cache: KvCache): unknown[] {
+/** Keys and values that the cache holds, layer by layer, [B, nKvHead, length, headDim] as nested arrays. */
+function contents(cache: TensorCache): unknown[] {
   const join = (segments: readonly tf.Tensor4D[]) =>
     tf.tidy(() =>
       tf
@@ -68,7 +70,7 @@ function contents(cache: KvCache): unknown[] {
   return pastOf(cache).map((past) => [join(past.map(({ k }) => k)), join(past.map(({ v }) => v))]);
 }
 
-const tensorsOf = (cache: KvCache) => pastOf(cache).flatMap((past) => past.flatMap(({ k, v }) => [k, v]));
+const tensorsOf = (cache: TensorCache) => pastOf(cache).flatMap((past) => past.flatMap(({ k, v }) => [k, v]));
 
 describe('length and byteSize', () => {
   it('of an empty cache are 0', () => {
@@ -79,13 +81,13 @@ describe('length and byteSize', () => {
   it('count positions, whether they came at once or one by one', () => {
     const cache = cacheOf(IDS.slice(0, 4));
     expect([cache.length, cache.byteSize]).toEqual([4, 4 * BYTES_PER_POSITION]);
-    model.engine.forward(IDS.slice(4, 5), cache);
+    forward(model.engine, IDS.slice(4, 5), cache);
     expect([cache.length, cache.byteSize]).toEqual([5, 5 * BYTES_PER_POSITION]);
-    model.engine.forward(IDS.slice(5), cache);
+    forward(model.engine, IDS.slice(5), cache);
     expect([cache.length, cache.byteSize]).toEqual([10, 10 * BYTES_PER_POSITION]);
   });
 
-  it('holds keys and values of each layer, [B, nHead, length, headDim]', () => {
+  it('holds keys and values of each layer, [B, nKvHead, length, headDim]', () => {
     const shapes = contents(cacheOf(IDS)).map((pair) => (pair as number[][][][][]).map(shapeOf));
     expect(shapes).toEqual(new Array(2).fill(new Array(2).fill([1, 2, 10, 4])));
   });
@@ -102,21 +104,21 @@ describe('append', () => {
   it('gives the logits of one pass, at every position', () => {
     const cache = cacheOf([]);
     for (const [i, id] of IDS.entries()) {
-      expectParity(model.engine.forward([id], cache), fresh(IDS.slice(0, i + 1)));
+      expectParity(forward(model.engine, [id], cache), fresh(IDS.slice(0, i + 1)));
     }
   });
 
   it('gives them in pieces of any size', () => {
     const cache = cacheOf(IDS.slice(0, 3));
-    expectParity(model.engine.forward(IDS.slice(3, 4), cache), fresh(IDS.slice(0, 4)));
-    expectParity(model.engine.forward(IDS.slice(4, 9), cache), fresh(IDS.slice(0, 9)));
-    expectParity(model.engine.forward(IDS.slice(9), cache), fresh(IDS));
+    expectParity(forward(model.engine, IDS.slice(3, 4), cache), fresh(IDS.slice(0, 4)));
+    expectParity(forward(model.engine, IDS.slice(4, 9), cache), fresh(IDS.slice(0, 9)));
+    expectParity(forward(model.engine, IDS.slice(9), cache), fresh(IDS));
   });
 
-  it('leaves the rows of past tokens as they were', () => {
+  it('leaves what it holds of past tokens as it was', () => {
     const cache = cacheOf(IDS.slice(0, 4));
     const first = contents(cache);
-    model.engine.forward([7], cache);
+    forward(model.engine, [7], cache);
     expect(contents(cache)).not.toEqual(first);
     cache.truncate(4);
     expect(contents(cache)).toEqual(first);
@@ -126,7 +128,7 @@ describe('append', () => {
     const cache = cacheOf(IDS);
     const old = tensorsOf(cache);
     const count = tf.memory().numTensors;
-    model.engine.forward([1], cache);
+    forward(model.engine, [1], cache);
     const replaced = old.filter((tensor) => !tensorsOf(cache).includes(tensor));
     expect(replaced.length).toBeGreaterThanOrEqual(2 * TINY.n_layer);
     expect(replaced.every((tensor) => tensor.isDisposed)).toBe(true);
@@ -145,7 +147,7 @@ describe('over many tokens', () => {
     const cache = cacheOf(MANY.slice(0, 1));
     const count = tf.memory().numTensors;
     for (let i = 1; i < MANY.length; i++) {
-      const logits = model.engine.forward(MANY.slice(i, i + 1), cache);
+      const logits = forward(model.engine, MANY.slice(i, i + 1), cache);
       expect([cache.length, cache.byteSize]).toEqual([i + 1, (i + 1) * BYTES_PER_POSITION]);
       expect(tf.memory().numTensors).toBe(count);
       if (i % 32 === 0 || i % 128 < 3 || i > 297) {
@@ -159,32 +161,32 @@ describe('over many tokens', () => {
     (length) => {
       const cache = cacheOf([]);
       for (const part of [MANY.slice(0, 100), MANY.slice(100, 180), MANY.slice(180, 290)]) {
-        model.engine.forward(part, cache);
+        forward(model.engine, part, cache);
       }
       cache.truncate(length);
       expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
       const next = [20, 21, 22];
-      expectParity(model.engine.forward(next, cache), fresh([...MANY.slice(0, length), ...next]));
-      expectParity(model.engine.forward([23], cache), fresh([...MANY.slice(0, length), ...next, 23]));
+      expectParity(forward(model.engine, next, cache), fresh([...MANY.slice(0, length), ...next]));
+      expectParity(forward(model.engine, [23], cache), fresh([...MANY.slice(0, length), ...next, 23]));
       expect(cache.length).toBe(length + 4);
     },
   );
 
   it('a fork shares the past and goes its own way', () => {
     const origin = cacheOf(MANY.slice(0, 150));
-    model.engine.forward(MANY.slice(150, 260), origin);
-    model.engine.forward(MANY.slice(260, 270), origin);
+    forward(model.engine, MANY.slice(150, 260), origin);
+    forward(model.engine, MANY.slice(260, 270), origin);
     const fork = forkOf(origin);
     for (const id of [1, 2, 3]) {
-      model.engine.forward([id], fork);
+      forward(model.engine, [id], fork);
     }
     for (const id of [4, 5]) {
-      model.engine.forward([id], origin);
+      forward(model.engine, [id], origin);
     }
     const past = MANY.slice(0, 270);
-    expectParity(model.engine.forward([9], origin), fresh([...past, 4, 5, 9]));
+    expectParity(forward(model.engine, [9], origin), fresh([...past, 4, 5, 9]));
     origin.dispose();
-    expectParity(model.engine.forward([9], fork), fresh([...past, 1, 2, 3, 9]));
+    expectParity(forward(model.engine, [9], fork), fresh([...past, 1, 2, 3, 9]));
   });
 });
 
@@ -192,12 +194,12 @@ describe('positions', () => {
   it('come from the length of the cache: the same id elsewhere has other logits', () => {
     const repeated = [4, 4, 4, 4];
     const cache = cacheOf([]);
-    const rows = repeated.map((id) => model.engine.forward([id], cache));
-    expect(rows.map((row, i) => distance(row, fresh(repeated.slice(0, i + 1))) <= 1e-4)).toEqual(
+    const logits = repeated.map((id) => forward(model.engine, [id], cache));
+    expect(logits.map((one, i) => distance(one, fresh(repeated.slice(0, i + 1))) <= 1e-4)).toEqual(
       new Array(4).fill(true),
     );
     // were positions to restart at 0, the second 4 would have the keys, values and query of the first: equal logits
-    expect(distance(rows[1] as Float32Array, rows[0] as Float32Array)).toBeGreaterThan(0.05);
+    expect(distance(logits[1] as Float32Array, logits[0] as Float32Array)).toBeGreaterThan(0.05);
   });
 
   it('follow a truncation and a fork', () => {
@@ -205,13 +207,13 @@ describe('positions', () => {
     cache.truncate(2);
     const fork = forkOf(cache);
     const ids = [...IDS.slice(0, 2), 8];
-    expectParity(model.engine.forward([8], cache), fresh(ids));
-    expectParity(model.engine.forward([8], fork), fresh(ids));
+    expectParity(forward(model.engine, [8], cache), fresh(ids));
+    expectParity(forward(model.engine, [8], fork), fresh(ids));
   });
 
   it('go up to the last one of the model', () => {
     const cache = cacheOf(MANY.slice(0, -1));
-    expectParity(model.engine.forward(MANY.slice(-1), cache), fresh(MANY));
+    expectParity(forward(model.engine, MANY.slice(-1), cache), fresh(MANY));
   });
 });
 
@@ -221,8 +223,8 @@ describe('truncate', () => {
     cache.truncate(length);
     expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
     const next = [20, 21, 22];
-    expectParity(model.engine.forward(next, cache), fresh([...IDS.slice(0, length), ...next]));
-    expectParity(model.engine.forward([23], cache), fresh([...IDS.slice(0, length), ...next, 23]));
+    expectParity(forward(model.engine, next, cache), fresh([...IDS.slice(0, length), ...next]));
+    expectParity(forward(model.engine, [23], cache), fresh([...IDS.slice(0, length), ...next, 23]));
     expect(cache.length).toBe(length + 4);
   });
 
@@ -230,7 +232,7 @@ describe('truncate', () => {
     const cache = cacheOf(IDS);
     cache.truncate(0);
     expect([cache.length, cache.byteSize, cache.layers]).toEqual([0, 0, null]);
-    expectParity(model.engine.forward([11, 12], cache), fresh([11, 12]));
+    expectParity(forward(model.engine, [11, 12], cache), fresh([11, 12]));
   });
 
   it('to the length it has changes nothing', () => {
@@ -258,9 +260,9 @@ describe('fork', () => {
     const origin = cacheOf(IDS);
     const fork = forkOf(origin);
     expect(fork.length).toBe(10);
-    expectParity(model.engine.forward([7], origin), fresh([...IDS, 7]));
-    expectParity(model.engine.forward([8], fork), fresh([...IDS, 8]));
-    expectParity(model.engine.forward([9], origin), fresh([...IDS, 7, 9]));
+    expectParity(forward(model.engine, [7], origin), fresh([...IDS, 7]));
+    expectParity(forward(model.engine, [8], fork), fresh([...IDS, 8]));
+    expectParity(forward(model.engine, [9], origin), fresh([...IDS, 7, 9]));
     fork.truncate(3);
     expect([origin.length, fork.length]).toEqual([12, 3]);
   });
@@ -271,13 +273,13 @@ describe('fork', () => {
     const held = contents(fork);
     origin.dispose();
     expect(contents(fork)).toEqual(held);
-    expectParity(model.engine.forward([8], fork), fresh([...IDS, 8]));
+    expectParity(forward(model.engine, [8], fork), fresh([...IDS, 8]));
   });
 
   it('may be disposed first', () => {
     const origin = cacheOf(IDS);
     forkOf(origin).dispose();
-    expectParity(model.engine.forward([7], origin), fresh([...IDS, 7]));
+    expectParity(forward(model.engine, [7], origin), fresh([...IDS, 7]));
   });
 
   it('shares the memory', () => {
@@ -291,7 +293,16 @@ describe('fork', () => {
   it('of an empty cache is an empty cache', () => {
     const fork = forkOf(cacheOf([]));
     expect(fork.length).toBe(0);
-    expectParity(model.engine.forward([8], fork), fresh([8]));
+    expectParity(forward(model.engine, [8], fork), fresh([8]));
+  });
+});
+
+describe('the cache of another engine', () => {
+  it('is refused wherever it is handed over', () => {
+    const foreign = new MockCache();
+    const why = 'the cache belongs to another engine';
+    expect(() => forward(model.engine, [1], foreign)).toThrow(why);
+    expect(() => model.engine.gather([{ cache: foreign, places: [0] }])).toThrow(why);
   });
 });
 
@@ -301,6 +312,6 @@ describe('dispose', () => {
     cache.dispose();
     cache.dispose();
     expect([cache.length, cache.byteSize, tf.memory().numTensors]).toEqual([0, 0, before]);
-    expectParity(model.engine.forward([8], cache), fresh([8]));
+    expectParity(forward(model.engine, [8], cache), fresh([8]));
   });
 });

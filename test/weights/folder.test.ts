@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { loadConfig } from '../../src/weights/folder.js';
+import { loadShape } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { randomTensors, TINY, writeModel } from '../support/model-folder.js';
@@ -253,11 +253,11 @@ describe('config.json', () => {
 
   it('has end-of-text ids, which generation_config.json replaces', async () => {
     const dir = writeModel(tempDir());
-    expect((await loadConfig(dir)).eosTokenIds).toEqual([31]);
+    expect((await loadShape(dir)).config.eosTokenIds).toEqual([31]);
     writeFileSync(join(dir, 'generation_config.json'), '{"eos_token_id": [5, 6]}');
-    expect((await loadConfig(dir)).eosTokenIds).toEqual([5, 6]);
+    expect((await loadShape(dir)).config.eosTokenIds).toEqual([5, 6]);
     writeFileSync(join(dir, 'generation_config.json'), '{"max_length": 5}');
-    expect((await loadConfig(dir)).eosTokenIds).toEqual([31]);
+    expect((await loadShape(dir)).config.eosTokenIds).toEqual([31]);
   });
 
   it('beside a generation_config.json that is broken', async () => {

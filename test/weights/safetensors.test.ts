@@ -3,7 +3,8 @@
 import { statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { SafetensorsFile, type TensorEntry } from '../../src/weights/safetensors.js';
+import { SafetensorsFile } from '../../src/weights/safetensors.js';
+import type { TensorEntry } from '../../src/weights/weight-file.js';
 import { expectFailure } from '../support/errors.js';
 import { float32, halves, type StoredTensor, writeRaw, writeSafetensors } from '../support/safetensors.js';
 import { tempDirs } from '../support/temp-dir.js';

@@ -1,39 +1,34 @@
-// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Rows are read no more than four times the
+// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Lines are read no more than four times the
 // concurrency ahead of the oldest one that is not written, so memory is bounded and pipes press back both ways.
 
 import { statSync } from 'node:fs';
-import { completeRows } from '../../completion/complete-many.js';
+import type { Completion } from '../../completion/complete.js';
+import { completeMany } from '../../completion/complete-many.js';
+import { idsWithoutToken, preparePrompt } from '../../completion/request.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../../errors.js';
-import type { Model } from '../../library/model.js';
-import { randomSeed } from '../../sampling/random.js';
-import { GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
-import { idsWithoutToken } from '../../text/prompt-ids.js';
-import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
-import type { Backend } from '../../tf/backend.js';
+import { folderSource, type Model, openModel } from '../../library/model.js';
+import { checkCacheEnvironment, checkGenerateArgs, GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
-import { BATCH, type BatchArgs } from '../command-settings.js';
-import { checkGenerateArgs } from '../generate/conflicts.js';
-import { InOrder } from '../generate/in-order.js';
-import { openEverything } from '../generate/open.js';
-import { checkStops, preparePrompt } from '../generate/prepare.js';
-import { PromptSamples } from '../generate/prompt-samples.js';
+import { checkStops, onOpening, savedFor } from '../generate/opening.js';
 import { reportFields } from '../generate/report.js';
-import type { Sample } from '../generate/samples.js';
-import { checkCacheEnvironment, openSaved, type Saved } from '../generate/saved.js';
+import { type Sample, Samples } from '../generate/samples.js';
+import type { Saved } from '../generate/saved.js';
 import { chunksOf } from '../shell/chunks.js';
 import type { Invocation } from '../shell/command.js';
+import { BATCH, type BatchArgs } from '../shell/command-settings.js';
 import { decodeUtf8, withoutMark } from '../shell/prompt-input.js';
-import { type Line, openRows, RowQueue, readLines } from './batch-input.js';
-import { type BatchRow, readRow, rowWords } from './batch-line.js';
+import { type Line, openLines, RequestQueue, readLines } from './batch-input.js';
+import { type BatchLine, lineWords, readBatchLine } from './batch-line.js';
 import { BatchProgress } from './batch-progress.js';
+import { InOrder } from './in-order.js';
 
-/** Rows that may be read before the oldest of them is written, for each that runs. */
+/** Lines that may be read before the oldest of them is written, for each that runs. */
 const AHEAD = 4;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal, usage } = invocation;
   const args = invocation.settings(BATCH);
-  const defaults = settingsOf(GENERATE, { ...args, json: true }); // of a row that says nothing but its prompt
+  const defaults = settingsOf(GENERATE, { ...args, json: true }); // of a line that says nothing but its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
   checkCacheEnvironment(defaults);
@@ -44,16 +39,15 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   }
   const size = path === '-' ? terminal.stdinSize : fileSize(path);
   const found = findModel(args.model);
-  const saved = await openSaved(defaults, found, terminal);
-  const opened = await openEverything({ args: defaults, found, saved, terminal, signal }, async () =>
-    hasTokenizer(found.dir) ? loadTokenizer(found.dir) : null,
-  );
+  const saved = await savedFor(defaults, found, terminal);
+  const model = await openModel(await folderSource(found), onOpening(defaults, terminal, signal));
   try {
+    await saved?.checkUnchanged();
     const stopped = AbortSignal.any([signal, terminal.closed]);
-    const run = { ...opened, args, defaults, saved, terminal, stopped, name: found.name, dir: found.dir };
-    return await new Batch(run, new BatchProgress(terminal, size)).run(path);
+    const run = { args, defaults, saved, model, terminal, stopped };
+    return await new BatchJob(run, new BatchProgress(terminal, size)).run(path);
   } finally {
-    opened.model.dispose();
+    model.dispose();
   }
 }
 
@@ -70,18 +64,14 @@ function fileSize(path: string): number | null {
 interface BatchRun extends Pick<Invocation, 'terminal'> {
   readonly args: BatchArgs;
   readonly defaults: GenerateArgs;
-  readonly name: string;
-  readonly dir: string;
   readonly saved: Saved | null;
-  readonly backend: Backend;
   readonly model: Model;
-  readonly tokenizer: Tokenizer | null;
   /** Interrupted, or nobody reads any more. */
   readonly stopped: AbortSignal;
 }
 
 /** A line that was read. */
-interface Entry {
+interface LineEntry {
   readonly id: unknown;
   /** Bytes of the input up to its end. */
   readonly bytes: number;
@@ -93,25 +83,25 @@ interface Entry {
   error: object | null;
 }
 
-interface Request extends Sample {
-  readonly entry: Entry;
-  readonly samples: PromptSamples;
+interface LineRequest extends Sample {
+  readonly entry: LineEntry;
+  readonly samples: Samples;
 }
 
-class Batch {
+class BatchJob {
   readonly #run: BatchRun;
   readonly #progress: BatchProgress;
-  readonly #queue: RowQueue<Request>;
-  readonly #entries = new InOrder<Entry>();
-  readonly #withoutToken: readonly number[];
+  readonly #queue: RequestQueue<LineRequest>;
+  readonly #entries = new InOrder<LineEntry>();
+  readonly #banned: readonly number[];
   #failed = false;
   #written = () => {};
 
   constructor(run: BatchRun, progress: BatchProgress) {
     this.#run = run;
     this.#progress = progress;
-    this.#queue = new RowQueue(run.stopped);
-    this.#withoutToken = idsWithoutToken(run.tokenizer, run.model.engine.config.vocabSize);
+    this.#queue = new RequestQueue(run.stopped);
+    this.#banned = idsWithoutToken(run.model.tokenizer, run.model.config);
   }
 
   async run(path: string): Promise<number> {
@@ -129,25 +119,24 @@ class Batch {
     return this.#failed && !terminal.closed.aborted ? EXIT.failure : EXIT.ok;
   }
 
-  /** All that comes of the rows, as it comes. */
+  /** All that comes of the lines, as it comes. */
   async #write(): Promise<void> {
-    const { args, model, tokenizer } = this.#run;
-    for await (const event of completeRows(model.engine, tokenizer, this.#queue, args.concurrency)) {
+    const { args, model } = this.#run;
+    for await (const event of completeMany(model.engine, model.tokenizer, this.#queue, args.concurrency)) {
       const { request } = event;
-      if ('token' in event) {
-        request.run.tokens.push(event.token);
-        this.#progress.token();
+      if ('tokens' in event) {
+        request.samples.note(request.run, event.stats);
+        this.#progress.tokens(event.tokens.length);
       } else if ('error' in event) {
         await this.#fail(request.entry, event.error);
       } else {
-        request.run.finishReason = event.end;
-        await this.#done(request);
+        await this.#done(request, event.end);
       }
     }
     await this.#writeRest();
   }
 
-  /** After an interrupt: of rows that have not run to their end, the samples that were. */
+  /** After an interrupt: of lines that are not done, the samples that are. */
   async #writeRest(): Promise<void> {
     const { terminal, stopped } = this.#run;
     if (stopped.aborted) {
@@ -157,12 +146,12 @@ class Batch {
     }
   }
 
-  /** Rows into the queue, as long as there is room between them and the oldest unwritten one. */
+  /** Lines into the queue, as long as there is room between them and the oldest unwritten one. */
   async #read(path: string, stopped: AbortSignal): Promise<void> {
     const { terminal, args } = this.#run;
     stopped.addEventListener('abort', () => this.#written());
     try {
-      const chunks = path === '-' ? terminal.stdinChunks(stopped) : chunksOf(openRows(path), stopped);
+      const chunks = path === '-' ? terminal.stdinChunks(stopped) : chunksOf(openLines(path), stopped);
       for await (const line of readLines(chunks)) {
         while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
           await this.#room();
@@ -184,7 +173,7 @@ class Batch {
   }
 
   async #begin({ number: line, bytes, end }: Line): Promise<void> {
-    const entry = (id: unknown): Entry => ({ id, bytes: end, left: 1, results: [], error: null });
+    const entry = (id: unknown): LineEntry => ({ id, bytes: end, left: 1, results: [], error: null });
     let json: unknown;
     try {
       const text = decodeUtf8(bytes, `line ${line}`);
@@ -195,59 +184,51 @@ class Batch {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
       return this.#refuse(entry(null), { id: null, line, error: 'expected a JSON object' });
     }
-    const row = entry((json as { id?: unknown }).id ?? null);
+    const begun = entry((json as { id?: unknown }).id ?? null);
     try {
-      const samples = this.#samples(readRow(json as Record<string, unknown>, this.#run.defaults), row);
-      row.left = samples.runs.length;
-      this.#entries.begin(row);
-      this.#queue.push(requests(row, samples));
+      const samples = this.#samples(readBatchLine(json as Record<string, unknown>, this.#run.defaults), begun);
+      begun.left = samples.runs.length;
+      this.#entries.begin(begun);
+      this.#queue.push(requests(begun, samples));
     } catch (error) {
-      await this.#refuse(row, { id: row.id, error: rowWords(errorMessage(error)) });
+      await this.#refuse(begun, { id: begun.id, error: lineWords(errorMessage(error)) });
     }
   }
 
-  #samples({ prompt, args }: BatchRow, { id }: Entry): PromptSamples {
-    const { model, tokenizer, dir, name, backend, saved, terminal, stopped } = this.#run;
-    const { engine } = model;
-    if (tokenizer === null && prompt !== undefined) {
-      throw new KvgenError(`prompt: ${dir} has no tokenizer; give prompt_ids`);
+  #samples({ prompt, args }: BatchLine, { id }: LineEntry): Samples {
+    const { model, saved, terminal, stopped } = this.#run;
+    if (model.tokenizer === null && prompt !== undefined) {
+      throw new KvgenError(`prompt: ${model.dir} has no tokenizer; give prompt_ids`);
     }
-    checkStops(args, tokenizer, dir);
-    const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
-    const prepared = preparePrompt(args, prompt, { dir, config: engine.config, tokenizer, onNote });
-    const seed = args.seed ?? randomSeed();
-    const start = { args, model: name, backend, prompt: prepared, seed, answerCached: false };
-    const options = { logprobs: args.logprobs, signal: stopped };
-    const prompts = saved?.prompts(engine.config.nHead, prepared.text) ?? null;
-    return new PromptSamples(start, {
-      args,
-      prompt: prepared,
-      engine,
-      withoutToken: this.#withoutToken,
-      prompts,
-      options,
+    checkStops(args, model.tokenizer, model.dir);
+    const prepared = preparePrompt(prompt ?? args.promptIds ?? '', args, model, {
+      logitBias: '--logit-bias',
+      advice: 'shorten it, or --truncate-prompt head',
+      onNote: (line) => terminal.note(`${JSON.stringify(id)}: ${line}`),
     });
+    const prompts = saved?.prompts(model.engine, prepared.text) ?? null;
+    const wishes = { logprobs: args.logprobs, signal: stopped };
+    return new Samples({ args, prompt: prepared, model, banned: this.#banned, prompts, wishes });
   }
 
-  async #done({ entry, run, samples }: Request): Promise<void> {
-    samples.finish(run);
-    entry.results[run.sample ?? 0] = { id: entry.id, ...reportFields(run) };
+  async #done({ entry, run, samples }: LineRequest, completion: Completion): Promise<void> {
+    entry.results[run.sample ?? 0] = { id: entry.id, ...reportFields(samples.finish(run, completion)) };
     await this.#end(entry);
   }
 
-  async #fail(entry: Entry, error: unknown): Promise<void> {
+  async #fail(entry: LineEntry, error: unknown): Promise<void> {
     entry.error = { id: entry.id, error: errorMessage(error) };
     await this.#end(entry);
   }
 
-  /** A row that cannot be run. */
-  async #refuse(entry: Entry, error: object): Promise<void> {
+  /** A line that cannot be run. */
+  async #refuse(entry: LineEntry, error: object): Promise<void> {
     this.#entries.begin(entry);
     entry.error = error;
     await this.#end(entry);
   }
 
-  async #end(entry: Entry): Promise<void> {
+  async #end(entry: LineEntry): Promise<void> {
     this.#failed ||= entry.error !== null;
     if (--entry.left > 0) {
       return;
@@ -255,7 +236,7 @@ class Batch {
     for (const { results, error, bytes } of this.#entries.end(entry)) {
       this.#run.terminal.progressDone();
       await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // at once: others may write while it waits
-      this.#progress.row(bytes, error === null);
+      this.#progress.line(bytes, error === null);
       this.#written();
     }
   }
@@ -265,7 +246,7 @@ function jsonLines(lines: readonly object[]): string {
   return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
-function* requests(entry: Entry, samples: PromptSamples): Generator<Request, void> {
+function* requests(entry: LineEntry, samples: Samples): Generator<LineRequest, void> {
   for (const sample of samples.requests()) {
     yield { ...sample, entry, samples };
   }

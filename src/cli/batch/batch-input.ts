@@ -1,10 +1,10 @@
-// The rows of `kvgen batch` as they arrive: lines read no faster than their results are written, and taken as soon as
+// The lines of `kvgen batch` as they arrive: read no faster than their results are written, and taken as soon as
 // there is room for them. Knows nothing of what is in a line.
 
 import { constants, createReadStream, openSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import type { RowSource } from '../../generation/generate-many.js';
+import type { RequestSource } from '../../generation/generate-many.js';
 
 export interface Line {
   /** From 1. */
@@ -14,8 +14,8 @@ export interface Line {
   readonly end: number;
 }
 
-/** A file of rows. A named pipe is not waited for in a thread: that could not be left before its writer says something. */
-export function openRows(path: string): Readable {
+/** A file of lines. A named pipe is not waited for in a thread: that could not be left before its writer says something. */
+export function openLines(path: string): Readable {
   const { O_RDONLY, O_NONBLOCK } = constants;
   return statSync(path).isFIFO()
     ? new Socket({ fd: openSync(path, O_RDONLY | O_NONBLOCK), readable: true, writable: false })
@@ -51,22 +51,22 @@ function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
 }
 
-/** A queue between who reads rows and who runs them. */
-export class RowQueue<R> implements RowSource<R> {
-  readonly #rows: Iterator<R, void>[] = [];
+/** A queue between who reads lines and who runs what they ask for. */
+export class RequestQueue<R> implements RequestSource<R> {
+  readonly #requests: Iterator<R, void>[] = [];
   readonly #signal: AbortSignal;
   #ended = false;
   #wake = () => {};
 
-  /** @param signal from here on no row is given out */
+  /** @param signal from here on nothing is given out */
   constructor(signal: AbortSignal) {
     this.#signal = signal;
     signal.addEventListener('abort', () => this.#wake());
   }
 
-  /** @param rows made one by one, when they are taken */
-  push(rows: Iterator<R, void>): void {
-    this.#rows.push(rows);
+  /** @param requests made one by one, when they are taken */
+  push(requests: Iterator<R, void>): void {
+    this.#requests.push(requests);
     this.#wake();
   }
 
@@ -77,22 +77,22 @@ export class RowQueue<R> implements RowSource<R> {
   }
 
   take(): R | undefined {
-    while (!this.#signal.aborted && this.#rows.length > 0) {
-      const next = this.#rows[0]?.next();
+    while (!this.#signal.aborted && this.#requests.length > 0) {
+      const next = this.#requests[0]?.next();
       if (next?.done === false) {
         return next.value;
       }
-      this.#rows.shift();
+      this.#requests.shift();
     }
     return undefined;
   }
 
   async wait(): Promise<boolean> {
-    while (this.#rows.length === 0 && !this.#ended && !this.#signal.aborted) {
+    while (this.#requests.length === 0 && !this.#ended && !this.#signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
     }
-    return this.#rows.length > 0 && !this.#signal.aborted;
+    return this.#requests.length > 0 && !this.#signal.aborted;
   }
 }

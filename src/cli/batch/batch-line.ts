@@ -1,20 +1,19 @@
 // One line of `kvgen batch`: a JSON object into the arguments of generate. Keys are generate's long options in
-// snake_case; what is wrong with a row is said in the row's own words. Knows nothing of models or streams.
+// snake_case; what is wrong with a line is said in the line's own words. Knows nothing of models or streams.
 
 import { KvgenError } from '../../errors.js';
-import { GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
-import { checkGenerateArgs } from '../generate/conflicts.js';
+import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
 
-/** A row that can be run. */
-export interface BatchRow {
+/** A line that can be run. */
+export interface BatchLine {
   readonly id: unknown;
   /** undefined: it came as ids. */
   readonly prompt: string | undefined;
   readonly args: GenerateArgs;
 }
 
-/** A row by its line's JSON. @throws KvgenError that names the key, what was expected and what was found */
-export function readRow(json: Record<string, unknown>, defaults: GenerateArgs): BatchRow {
+/** Reads the JSON of a line. @throws KvgenError that names the key, what was expected and what was found */
+export function readBatchLine(json: Record<string, unknown>, defaults: GenerateArgs): BatchLine {
   const { id = null, prompt, ...options } = json;
   if (typeof id === 'number' && Number.isInteger(id) && !Number.isSafeInteger(id)) {
     throw new KvgenError('id: a number beyond 2^53−1 would be written back as another one; give it as a text');
@@ -31,8 +30,8 @@ export function readRow(json: Record<string, unknown>, defaults: GenerateArgs): 
   return { id, prompt, args };
 }
 
-/** What is said of options, in the words of a row. */
-export function rowWords(message: string): string {
+/** What is said of options, in the words of a line: `max_tokens` for `--max-tokens`. */
+export function lineWords(message: string): string {
   return message.replace(/--([a-z][a-z-]*)/g, (_, name: string) => name.replaceAll('-', '_'));
 }
 

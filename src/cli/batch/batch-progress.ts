@@ -1,4 +1,4 @@
-// How far a batch is: a bar, rows, tokens a second and the time left while it runs, and one line at its end. How much
+// How far a batch is: a bar, lines, tokens a second and the time left while it runs, and one line at its end. How much
 // is left is known by the bytes of the file; of a pipe nobody knows.
 
 import type { Terminal } from '../shell/terminal.js';
@@ -12,7 +12,7 @@ export class BatchProgress {
   readonly #size: number | null;
   readonly #start = performance.now();
   #shown = 0;
-  #rows = 0;
+  #lines = 0;
   #failed = 0;
   #tokens = 0;
   #bytes = 0;
@@ -23,9 +23,9 @@ export class BatchProgress {
     this.#size = size;
   }
 
-  /** One more token. */
-  token(): void {
-    this.#tokens++;
+  /** So many more tokens. */
+  tokens(count: number): void {
+    this.#tokens += count;
     const now = performance.now();
     if (now - this.#shown >= INTERVAL) {
       this.#shown = now;
@@ -33,9 +33,9 @@ export class BatchProgress {
     }
   }
 
-  /** One more row is written, which ended at this byte of the input. */
-  row(bytes: number, isGood: boolean): void {
-    this.#rows++;
+  /** One more line is written, which ended at this byte of the input. */
+  line(bytes: number, isGood: boolean): void {
+    this.#lines++;
     this.#failed += isGood ? 0 : 1;
     this.#bytes = bytes;
   }
@@ -59,9 +59,9 @@ export class BatchProgress {
   }
 
   #counts(): string[] {
-    const rows = `${this.#rows} row${this.#rows === 1 ? '' : 's'}`;
+    const lines = `${this.#lines} row${this.#lines === 1 ? '' : 's'}`;
     const failed = this.#failed === 0 ? '' : ` (${this.#failed} failed)`;
-    return [`${rows}${failed}`, `${this.#tokens} tokens`, `${(this.#tokens / this.#seconds).toFixed(0)} tok/s`];
+    return [`${lines}${failed}`, `${this.#tokens} tokens`, `${(this.#tokens / this.#seconds).toFixed(0)} tok/s`];
   }
 
   #left(): string[] {

@@ -2,98 +2,54 @@
 // the clock starts, and prints what was measured.
 
 import { EXIT, UsageError } from '../../errors.js';
-import { type Model, makeModel, openModel } from '../../library/model.js';
-import type { Gpt2Config } from '../../model/gpt2-config.js';
+import { lastOf } from '../../generation/prefill.js';
+import { folderSource, type Model, openModel, randomSource } from '../../library/model.js';
 import { makeSampler } from '../../sampling/sampler.js';
 import { GENERATE, settingsOf } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
-import { hasTokenizer, loadTokenizer } from '../../text/tokenizer.js';
-import { type Backend, loadBackend } from '../../tf/backend.js';
-import { findModel, weightBytes } from '../../weights/find.js';
-import { loadConfig } from '../../weights/folder.js';
-import { randomBytes, randomConfig, randomWeights } from '../../weights/random-model.js';
-import { BENCH, type BenchArgs } from '../command-settings.js';
+import { findModel } from '../../weights/find.js';
+import { onOpening } from '../generate/opening.js';
 import type { Invocation } from '../shell/command.js';
+import { BENCH, type BenchArgs } from '../shell/command-settings.js';
 import { formatResults, jsonLine, type Subject } from './format.js';
 import { type MeasureOptions, measure, type Result } from './measure.js';
 import { benchPoints, type Point } from './points.js';
 import type { ProfileWork } from './profile.js';
 import { versions } from './versions.js';
 
-/** A model that is not loaded yet. */
-interface Source {
-  readonly name: string;
-  readonly bytes: number;
-  readonly config: Gpt2Config;
-  /** undefined: random weights. */
-  readonly dir?: string;
-}
-
 /** All that a run needs. */
-interface Bench extends Invocation {
+interface BenchRun extends Invocation {
   readonly args: BenchArgs;
-  readonly source: Source;
   readonly points: readonly Point[];
-  readonly backend: Backend;
 }
 
 export async function benchCommand(invocation: Invocation): Promise<number> {
+  const { terminal, signal } = invocation;
   const args = invocation.settings(BENCH);
   if (args.quiet && args.verbose) {
     throw new UsageError('--quiet cannot go with --verbose');
   }
-  await invocation.terminal.configure(args);
-  const source = await findSource(args.model);
-  const points = benchPoints(args, source.config.nPositions); // before the weights: it may be refused
-  invocation.terminal.progress('loading TensorFlow');
-  const backend = await loadBackend({
-    choice: args.backend,
-    threads: args.threads,
-    modelBytes: source.bytes,
-    graph: args.engine !== 'eager',
-  });
-  if (backend.note !== undefined) {
-    invocation.terminal.note(backend.note);
-  }
-  const bench = { ...invocation, args, source, points, backend };
-  const model = await open(bench);
+  await terminal.configure(args);
+  const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
+  const points = benchPoints(args, source.shape.config.nPositions); // before the weights: it may be refused
+  const everyNote = { ...args, cache: true, verbose: true }; // why an engine stays eager belongs to a measurement
+  const opening = onOpening(everyNote, terminal, signal);
+  const model = await openModel(source, opening);
   try {
-    await run(bench, model);
+    await run({ ...invocation, args, points }, model);
   } finally {
     model.dispose();
   }
   return EXIT.ok;
 }
 
-async function findSource(model: string): Promise<Source> {
-  const config = randomConfig(model);
-  if (config !== undefined) {
-    return { name: model, bytes: randomBytes(config), config };
-  }
-  const { name, dir } = findModel(model);
-  return { name, bytes: weightBytes(dir), config: await loadConfig(dir), dir };
-}
-
-async function open({ args, source, backend, terminal, signal }: Bench): Promise<Model> {
-  const options = {
-    signal,
-    engine: args.engine === 'auto' && backend.name === 'node' ? 'graph' : args.engine,
-    onNote: (line: string) => terminal.note(line),
-    onProgress: (done: number, total: number) => terminal.progress(`loading ${source.name} ${done}/${total}`),
-  } as const;
-  const { name, dir, config } = source;
-  return dir === undefined
-    ? makeModel(config, randomWeights(name, config, args.seed), backend, options)
-    : openModel(dir, backend, options);
-}
-
-async function run(bench: Bench, model: Model): Promise<void> {
+async function run(bench: BenchRun, model: Model): Promise<void> {
   const { args, terminal, signal, points } = bench;
   capture(bench, model);
-  const about = subject(bench, model);
+  const about = subject(model);
   const options: MeasureOptions = {
     ...args,
-    profile: args.profile ? await profileWork(bench) : undefined,
+    profile: args.profile ? profileWork(bench, model) : undefined,
     signal,
     onProgress: (line) => terminal.progress(line),
   };
@@ -111,32 +67,28 @@ async function run(bench: Bench, model: Model): Promise<void> {
   }
 }
 
-/** Before anything is timed. */
-function capture({ terminal }: Bench, { engine }: Model): void {
+/** Captures before anything is timed: at the first decode step of what is going to be a long text. */
+function capture({ terminal }: BenchRun, { engine }: Model): void {
   terminal.progress('capturing the graph');
   const start = performance.now();
-  engine.prepare?.('decode', engine.config.nPositions);
+  const cache = engine.newCache();
+  cache.expected = Number.POSITIVE_INFINITY;
+  for (const id of [0, 0]) {
+    engine.forward(lastOf([id]), cache);
+  }
+  cache.dispose();
   if (engine.name === 'graph') {
     terminal.statistics(`graph captured and checked in ${(performance.now() - start).toFixed(0)} ms`);
   }
 }
 
-function subject({ source, backend }: Bench, { engine, parameters }: Model): Subject {
-  return {
-    model: source.name,
-    parameters,
-    backend: backend.name,
-    engine: engine.name,
-    threads: backend.threads,
-    versions: versions(),
-  };
+function subject({ name, parameters, backend, engine, threads }: Model): Subject {
+  return { model: name, parameters, backend, engine: engine.name, threads, versions: versions() };
 }
 
 /** What generation does after the model, with its defaults. */
-async function profileWork({ args, source }: Bench): Promise<ProfileWork> {
-  const { dir } = source;
+function profileWork({ args }: BenchRun, { tokenizer }: Model): ProfileWork {
   const sampler = makeSampler(settingsOf(GENERATE, {}), args.seed, []);
-  const tokenizer = dir !== undefined && hasTokenizer(dir) ? await loadTokenizer(dir) : null;
   const detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
   return {
     sample: (logits) => sampler(logits, []),

@@ -1,7 +1,7 @@
 // Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON form are a contract
 // with other programs. Knows nothing of how they were measured.
 
-import type { BenchArgs } from '../command-settings.js';
+import type { BenchArgs } from '../shell/command-settings.js';
 import { depthChart } from './chart.js';
 import type { Result } from './measure.js';
 

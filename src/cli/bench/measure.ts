@@ -4,9 +4,9 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../../engine/engine.js';
-import { prefillChunks } from '../../generation/prefill-chunks.js';
+import type { KvCache } from '../../engine/kv-cache.js';
+import { lastOf, prefillChunks } from '../../generation/prefill.js';
 import { uniform } from '../../sampling/random.js';
-import type { KvCache } from '../../tf/tensor-cache.js';
 import type { Point } from './points.js';
 import { type Profile, Profiler, type ProfileWork } from './profile.js';
 import { type Rates, rates } from './statistics.js';
@@ -35,7 +35,7 @@ export async function* measure(
   points: readonly Point[],
   options: MeasureOptions,
 ): AsyncGenerator<Result, void> {
-  const bench = new Bench(engine, options);
+  const bench = new Measurement(engine, options);
   try {
     for (const point of points) {
       yield await bench.measure(point);
@@ -45,7 +45,7 @@ export async function* measure(
   }
 }
 
-class Bench {
+class Measurement {
   readonly #engine: Engine;
   readonly #options: MeasureOptions;
   /** One for each position of the context. */
@@ -117,7 +117,7 @@ class Bench {
       await setImmediate();
       this.#options.signal.throwIfAborted();
       const start = performance.now();
-      this.#engine.forward(ids, cache);
+      this.#engine.forward(lastOf(ids), cache);
       total += performance.now() - start;
     }
     return total;

@@ -2,7 +2,7 @@
 // they fit into the model's context. Knows nothing of tensors or clocks.
 
 import { KvgenError } from '../../errors.js';
-import type { BenchArgs } from '../command-settings.js';
+import type { BenchArgs } from '../shell/command-settings.js';
 
 export interface Point {
   /** pp128: a prompt of 128 tokens; tg32: 32 tokens generated. */
@@ -20,13 +20,13 @@ const DEPTHS = [0, 256, 512, 768];
 /** Without the cache a token is as dear as the whole prompt. */
 const UNCACHED_TOKENS = 3;
 
-type Asked = Pick<BenchArgs, 'promptTokens' | 'genTokens' | 'depth' | 'cachedOnly'>;
+type PointArgs = Pick<BenchArgs, 'promptTokens' | 'genTokens' | 'depth' | 'cachedOnly'>;
 
 /**
  * The points in the order of measuring.
  * @throws KvgenError when one that was asked for does not fit
  */
-export function benchPoints(args: Asked, nPositions: number): Point[] {
+export function benchPoints(args: PointArgs, nPositions: number): Point[] {
   const fits = (point: Point) => point.depth + point.tokens <= nPositions;
   const prefill = distinct(args.promptTokens ?? PROMPT_TOKENS)
     .filter((tokens) => tokens > 0)

@@ -2,11 +2,12 @@
 // cache brought forward, and what generation adds to that: a token sampled, its text made.
 
 import type { Engine } from '../../engine/engine.js';
-import type { KvCache } from '../../tf/tensor-cache.js';
+import type { KvCache } from '../../engine/kv-cache.js';
+import { lastOf } from '../../generation/prefill.js';
 import { median, round } from './statistics.js';
 
 const PARTS = ['feed', 'graph', 'read', 'sample', 'text'] as const;
-type Part = (typeof PARTS)[number];
+type StepPart = (typeof PARTS)[number];
 
 /** What follows the model in a step. */
 export interface ProfileWork {
@@ -27,7 +28,7 @@ export interface Profile {
 export class Profiler {
   readonly #engine: Engine;
   readonly #work: ProfileWork;
-  readonly #times: Record<Part, number[]> = { feed: [], graph: [], read: [], sample: [], text: [] };
+  readonly #times: Record<StepPart, number[]> = { feed: [], graph: [], read: [], sample: [], text: [] };
 
   constructor(engine: Engine, work: ProfileWork) {
     this.#engine = engine;
@@ -36,13 +37,13 @@ export class Profiler {
 
   step(id: number, cache: KvCache): void {
     let last = performance.now();
-    const done = (part: Part) => {
+    const done = (part: StepPart) => {
       const now = performance.now();
       this.#times[part].push(now - last);
       last = now;
     };
-    const logits = this.#engine.forward([id], cache, done);
-    const next = this.#work.sample(logits);
+    const [logits] = this.#engine.forward(lastOf([id]), cache, done);
+    const next = this.#work.sample(logits as Float32Array);
     done('sample');
     if (this.#work.text !== null) {
       this.#work.text(next);
@@ -55,7 +56,7 @@ export class Profiler {
     return { feed_ms, graph_ms, read_ms, sample_ms, text_ms } as Profile;
   }
 
-  #median(part: Part): number | null {
+  #median(part: StepPart): number | null {
     const times = this.#times[part];
     return times.length === 0 ? null : round(median(times));
   }

@@ -1,7 +1,7 @@
 // Which versions a measurement belongs to.
 
+import { kvgenVersion } from '../../native/status.js';
 import { tensorflowVersion, tfjsVersion } from '../../tf/backend.js';
-import { kvgenVersion } from '../shell/version.js';
 
 /** Of the backend that is current now. */
 export function versions(): Record<string, string> {

@@ -1,21 +1,21 @@
-// The answer cache: what decides a text, as one question; and a finished run as the answer to it. The question is
-// everything that was asked for but how it is shown, so an option that is added is part of it by itself.
+// The answer cache: what decides a text, as one question; and finished texts as the answer to it. The question is
+// everything that was asked for but how it is shown, so a setting that is added is part of it by itself.
 
 import type { CompletionToken } from '../../completion/complete.js';
-import type { FinishReason } from '../../generation/generate.js';
-import { status } from '../../native/status.js';
+import type { Prompt } from '../../completion/request.js';
+import { type FinishReason, NOTHING_MEASURED } from '../../generation/sequence.js';
+import type { ModelSource } from '../../library/model.js';
+import { kvgenVersion, status, tensorflowThreads } from '../../native/status.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
-import { type Backend, defaultThreads } from '../../tf/backend.js';
-import { weightBytes } from '../../weights/find.js';
-import { printable } from '../shell/terminal.js';
-import { kvgenVersion } from '../shell/version.js';
-import type { GenerateRun } from './run-record.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+import { firstWords, type Saved } from './saved.js';
+import type { FinishedRun, Machine } from './text-run.js';
+import type { TextEvent, Texts } from './write-texts.js';
 
 /** What TensorFlow reads from the environment and that may change how it rounds. */
 const ENVIRONMENT = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS', 'OMP_NUM_THREADS', 'TF_ENABLE_ONEDNN_OPTS'];
-const WORDS = 60;
 
 export interface Answer {
   readonly tokens: readonly CompletionToken[];
@@ -27,33 +27,137 @@ export interface Answer {
   readonly bytes: number;
 }
 
-/** What a run is going to be computed on, known without loading it. */
-export type Machine = Pick<Backend, 'name' | 'threads'>;
-
-/** @param dir the model's folder */
-export function machineFor({ backend, threads }: GenerateArgs, dir: string): Machine {
-  const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
-  return { name, threads: name === 'node' ? (threads ?? defaultThreads(weightBytes(dir))) : 1 };
+/** What is asked of the answer cache. */
+export interface AnswerRequest {
+  readonly args: GenerateArgs;
+  readonly source: ModelSource;
+  readonly saved: Saved | null;
+  readonly prompt: Prompt;
+  readonly tokenizer: Tokenizer | null;
+  readonly onNote: (line: string) => void;
 }
 
-/**
- * Everything that decides the answer.
- * @returns why there can be no saved answer, as `reason`, or the question
- */
-export function askQuestion(
-  args: GenerateArgs,
-  machine: Machine,
-  fingerprint: string,
-  promptIds: readonly number[],
-): { readonly question: string } | { readonly reason: string } {
+/** One question, with the answers that were found to it and the place where new ones are kept. */
+export class AskedAnswers {
+  readonly #request: AnswerRequest;
+  readonly #store: AnswerStore;
+  readonly #question: string;
+  readonly #machine: Machine;
+
+  private constructor(request: AnswerRequest, store: AnswerStore, machine: Machine, question: string) {
+    this.#request = request;
+    this.#store = store;
+    this.#machine = machine;
+    this.#question = question;
+  }
+
+  /** @returns null where there can be no saved answer, which is said in one line */
+  static ask(request: AnswerRequest): AskedAnswers | null {
+    const { args, source, saved, prompt, onNote } = request;
+    const machine = machineFor(args, source.bytes);
+    const problem = whyNot(args, machine);
+    if (saved?.answers == null || problem !== null) {
+      onNote(`--answer-cache does not apply: ${problem}`);
+      return null;
+    }
+    return new AskedAnswers(request, saved.answers, machine, question(args, machine, saved.fingerprint, prompt.ids));
+  }
+
+  /** The saved texts, as if they had just been computed; null: there are none. */
+  find(): { readonly texts: Texts; readonly events: AsyncIterable<TextEvent> } | null {
+    const answers = this.#store.find(this.#question) as Answer[] | undefined;
+    if (answers === undefined) {
+      return null;
+    }
+    const runs = answers.map((answer, i) => this.#finished(answer, i));
+    const texts: Texts = { runs, note: () => {}, finish: (run) => run as FinishedRun };
+    return { texts, events: replay(runs) };
+  }
+
+  /** Keeps texts that came to their end by themselves. */
+  keep(runs: readonly FinishedRun[]): void {
+    const [first] = runs;
+    if (first === undefined || runs.some(({ completion }) => completion.finishReason === 'abort')) {
+      return;
+    }
+    const generated = runs.reduce((sum, { completion }) => sum + completion.tokens.length, 0);
+    const times = runs.map(
+      ({ completion: { stats } }) => (stats.firstTokenMs ?? stats.promptMs ?? 0) + (stats.decodeMs ?? 0),
+    );
+    this.#store.keep({
+      question: this.#question,
+      answer: runs.map(toAnswer),
+      meta: {
+        model: first.model,
+        created: new Date().toISOString(),
+        words: firstWords(first.prompt.text),
+        tokens: first.prompt.ids.length + generated,
+        ms: Math.max(...times),
+      },
+    });
+  }
+
+  #finished(answer: Answer, i: number): FinishedRun {
+    const { args, source, prompt, tokenizer } = this.#request;
+    const { tokens, finishReason, engine, promptLogprobs, positions, bytes } = answer;
+    const stats = {
+      ...NOTHING_MEASURED,
+      loadMs: performance.now(),
+      generationTokens: tokens.length,
+      cachePositions: positions,
+      cacheBytes: bytes,
+    };
+    const text = tokens.map((token) => token.text).join('');
+    return {
+      model: source.name,
+      machine: this.#machine,
+      args,
+      prompt,
+      tokenizer,
+      seed: args.seed === undefined ? answer.seed : args.seed + i,
+      sample: args.samples === undefined ? null : i,
+      completion: { finishReason, stats, text, tokens },
+      engine,
+      answerCached: true,
+      promptLogprobs,
+      promptCache: null,
+      verify: null,
+    };
+  }
+}
+
+async function* replay(runs: readonly FinishedRun[]): AsyncGenerator<TextEvent, void> {
+  for (const run of runs) {
+    const { tokens, stats } = run.completion;
+    yield { request: { run }, tokens, stats };
+    yield { request: { run }, end: run.completion };
+  }
+}
+
+/** What a run is going to be computed on, known without loading it. */
+function machineFor({ backend, engine, threads, cache }: GenerateArgs, modelBytes: number): Machine {
+  const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
+  const graph = cache && engine !== 'eager';
+  return { backend: name, threads: name === 'node' ? tensorflowThreads({ threads, modelBytes, graph }) : 1 };
+}
+
+/** Which TensorFlow kvgen has installed; undefined: that cannot be told without loading it. */
+function installedTensorflow(): string | undefined {
   const native = status();
-  const tensorflow = native.engine === 'native' ? native.tensorflow : undefined;
-  if (args.seed === undefined && args.temperature > 0) {
-    return { reason: 'every run has a seed of its own; give --seed, or --temp 0' };
+  return native.engine === 'native' ? native.tensorflow : undefined;
+}
+
+function whyNot({ seed, temperature }: GenerateArgs, machine: Machine): string | null {
+  if (seed === undefined && temperature > 0) {
+    return 'every run has a seed of its own; give --seed, or --temp 0';
   }
-  if (machine.name === 'node' && tensorflow === undefined) {
-    return { reason: 'which TensorFlow this is cannot be told; `kvgen setup` installs one' };
-  }
+  return machine.backend === 'node' && installedTensorflow() === undefined
+    ? 'which TensorFlow this is cannot be told; `kvgen setup` installs one'
+    : null;
+}
+
+/** Everything that decides the answer. */
+function question(args: GenerateArgs, machine: Machine, fingerprint: string, promptIds: readonly number[]): string {
   const {
     model,
     file,
@@ -70,54 +174,22 @@ export function askQuestion(
     ...rest
   } = args;
   const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, logitBias, ...options } = rest;
-  return {
-    question: JSON.stringify({
-      fingerprint,
-      promptIds,
-      options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
-      logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
-      seed: args.temperature > 0 ? seed : null,
-      logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],
-      machine,
-      environment: ENVIRONMENT.map((name) => process.env[name] ?? null),
-      versions: [kvgenVersion(), machine.name === 'node' ? tensorflow : null],
-    }),
+  const asked = {
+    fingerprint,
+    promptIds,
+    options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
+    logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
+    seed: args.temperature > 0 ? seed : null,
+    logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],
+    machine: { name: machine.backend, threads: machine.threads },
+    environment: ENVIRONMENT.map((name) => process.env[name] ?? null),
+    versions: [kvgenVersion(), machine.backend === 'node' ? installedTensorflow() : null],
   };
+  return JSON.stringify(asked, (_, value) => (value instanceof Map ? [...value] : value));
 }
 
-/** Keeps runs of one question, one a sample, that came to their end by themselves. */
-export function keepAnswer(store: AnswerStore, question: string, runs: readonly [GenerateRun, ...GenerateRun[]]): void {
-  if (runs.some(({ finishReason }) => finishReason === 'abort')) {
-    return;
-  }
-  const [first] = runs;
-  const generated = runs.reduce((sum, { tokens }) => sum + tokens.length, 0);
-  store.keep({
-    question,
-    answer: runs.map(toAnswer),
-    meta: {
-      model: first.model,
-      created: new Date().toISOString(),
-      words: firstWords(first.prompt),
-      tokens: first.promptIds.length + generated,
-      ms: Math.max(...runs.map(({ stats }) => (stats.firstTokenMs ?? stats.promptMs ?? 0) + (stats.decodeMs ?? 0))),
-    },
-  });
-}
-
-function toAnswer({ tokens, finishReason, promptLogprobs, seed, engine, stats }: GenerateRun): Answer {
+function toAnswer({ completion, promptLogprobs, seed, engine }: FinishedRun): Answer {
+  const { tokens, finishReason, stats } = completion;
   const { cachePositions: positions, cacheBytes: bytes } = stats;
   return { tokens, finishReason, promptLogprobs, seed, engine, positions, bytes };
-}
-
-/** The saved tokens as the loop would have yielded them. */
-export async function* replay({ tokens, finishReason }: Answer): AsyncGenerator<CompletionToken, FinishReason> {
-  yield* tokens;
-  return finishReason;
-}
-
-/** A prompt's beginning, for a list. */
-export function firstWords(text: string): string {
-  const line = printable(text.slice(0, 2 * WORDS)).trim();
-  return line.length > WORDS ? `${line.slice(0, WORDS - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;
 }

@@ -1,32 +1,48 @@
 // What the saved prompts did for a run, and what comparing cached with uncached gave: as JSON and in words.
 
-import type { PromptCacheReport } from '../../generation/saved-prompts.js';
 import type { VerifyReport } from '../../generation/verify.js';
-import type { GenerateRun } from './run-record.js';
+import { type FinishedRun, tokenText } from './text-run.js';
+
+/** What is known of a prompt's reuse. */
+type PromptReuse = Pick<FinishedRun, 'promptCache' | 'tokenizer'> & {
+  readonly promptTokens: number;
+  readonly reusedTokens: number;
+};
 
 /** `cache.prompt` of --json. */
-export function promptCacheJson(run: GenerateRun): object {
-  const { promptCache, promptIds, stats, tokenText } = run;
+export function promptCacheJson(run: FinishedRun): object {
+  const { promptCache } = run;
+  const reuse = reuseOf(run);
+  const { promptTokens, reusedTokens } = reuse;
   const difference = promptCache?.firstDifference ?? null;
   return {
-    result: resultOf(run),
-    reused_tokens: stats.reusedTokens,
-    computed_tokens: promptIds.length - stats.reusedTokens,
+    result: resultOf(reuse),
+    reused_tokens: reusedTokens,
+    computed_tokens: promptTokens - reusedTokens,
     saved_ms: promptCache === null ? null : Math.round(promptCache.savedMs * 10) / 10,
-    miss_reason: stats.reusedTokens > 0 ? null : (promptCache?.missReason ?? null),
+    miss_reason: reusedTokens > 0 ? null : (promptCache?.missReason ?? null),
     first_difference:
       difference === null
         ? null
-        : { index: difference.index, stored: tokenText(difference.stored), new: tokenText(difference.new) },
+        : {
+            index: difference.index,
+            stored: tokenText(run, difference.stored),
+            new: tokenText(run, difference.new),
+          },
   };
 }
 
-/** What was known of the prompt, from disk or from a row before it. */
-function resultOf({ promptCache, promptIds, stats }: Pick<GenerateRun, 'promptCache' | 'promptIds' | 'stats'>): string {
-  if (stats.reusedTokens === 0) {
+export function reuseOf({ promptCache, tokenizer, prompt, completion }: FinishedRun): PromptReuse {
+  const { reusedTokens } = completion.stats;
+  return { promptCache, tokenizer, promptTokens: prompt.ids.length, reusedTokens };
+}
+
+/** What was known of the prompt, from disk or from a prompt before it. */
+function resultOf({ promptCache, promptTokens, reusedTokens }: PromptReuse): string {
+  if (reusedTokens === 0) {
     return promptCache === null ? 'off' : 'miss';
   }
-  return stats.reusedTokens === promptIds.length ? 'hit' : 'partial';
+  return reusedTokens === promptTokens ? 'hit' : 'partial';
 }
 
 /** `verify` of --json. */
@@ -36,15 +52,13 @@ export function verifyJson(report: VerifyReport): object {
 }
 
 /** Why a prompt was computed and from where on it is another one; undefined: all of it was known. */
-export function missLine(
-  run: Pick<GenerateRun, 'promptCache' | 'promptIds' | 'stats' | 'tokenText'>,
-): string | undefined {
-  const { promptCache, stats, tokenText } = run;
-  if (promptCache === null || resultOf(run) === 'hit') {
+export function missLine(reuse: PromptReuse): string | undefined {
+  const { promptCache, reusedTokens } = reuse;
+  if (promptCache === null || resultOf(reuse) === 'hit') {
     return undefined;
   }
-  const known = promptCache.missReason ?? `the first ${stats.reusedTokens} tokens were stored`;
-  return `prompt cache: ${known}${differenceWords(promptCache, tokenText)}`;
+  const known = promptCache.missReason ?? `the first ${reusedTokens} tokens were stored`;
+  return `prompt cache: ${known}${differenceWords(reuse)}`;
 }
 
 /** One line for whoever asked to verify. */
@@ -58,11 +72,12 @@ export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstD
   return `cached against uncached, ${steps} steps: ${difference} of logits up to ${maxAbsLogit.toFixed(1)}; ${where}`;
 }
 
-function differenceWords({ firstDifference }: PromptCacheReport, tokenText: (id: number) => string): string {
-  if (firstDifference === null) {
+function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
+  const difference = promptCache?.firstDifference ?? null;
+  if (difference === null) {
     return '';
   }
-  const { index, stored, new: found } = firstDifference;
-  const word = (id: number) => `${JSON.stringify(tokenText(id))} (${id})`;
+  const word = (id: number) => `${JSON.stringify(tokenText({ tokenizer }, id))} (${id})`;
+  const { index, stored, new: found } = difference;
   return `; the nearest one differs at token ${index}: stored ${word(stored)}, now ${word(found)}`;
 }

@@ -4,34 +4,34 @@
 import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { TokenStream } from '../../text/token-stream.js';
-import type { GenerateRun } from './run-record.js';
+import { type FinishedRun, type TextRun, tokenText } from './text-run.js';
 
 /** One line of --jsonl: a token as it came; its bytes and its rivals where they were asked for. */
-export function tokenEvent(run: GenerateRun, token: CompletionToken, index: number): string {
+export function tokenEvent(run: TextRun, token: CompletionToken, index: number): string {
   const which = run.sample === null ? { index } : { sample: run.sample, index };
   const { id, text, logprob } = token;
-  const fields = run.logprobs === null ? { id, text, logprob } : tokenJson(run, token);
+  const fields = run.args.logprobs === undefined ? { id, text, logprob } : tokenJson(run, token);
   return JSON.stringify({ type: 'token', ...which, ...fields });
 }
 
 /** `tokens` of the report, and `prompt_tokens_detail` where the prompt's were computed. */
-export function tokensJson(run: GenerateRun): object {
-  if (run.logprobs === null) {
+export function tokensJson(run: FinishedRun): object {
+  if (run.args.logprobs === undefined) {
     return {};
   }
-  const tokens = run.tokens.map((token) => tokenJson(run, token));
+  const tokens = run.completion.tokens.map((token) => tokenJson(run, token));
   return run.promptLogprobs === null ? { tokens } : { tokens, prompt_tokens_detail: promptTokens(run) };
 }
 
 /** The first has nothing before it, and so no log-probability. */
-function promptTokens(run: GenerateRun): object[] {
+function promptTokens(run: FinishedRun): object[] {
   const stream = new TokenStream<Partial<TokenLogprob> & { id: number }>(run.tokenizer, []);
-  const tokens = run.promptIds.flatMap((id, i) => stream.add({ id, ...run.promptLogprobs?.[i - 1] }));
+  const tokens = run.prompt.ids.flatMap((id, i) => stream.add({ id, ...run.promptLogprobs?.[i - 1] }));
   return [...tokens, ...stream.end()].map((token) => tokenJson(run, token));
 }
 
-function tokenJson({ tokenizer, tokenText }: GenerateRun, { id, text, logprob, top }: CompletionToken): object {
-  const bytes = [...(tokenizer?.bytes(id) ?? [])];
-  const rivals = top?.map((rival) => ({ id: rival.id, text: tokenText(rival.id), logprob: rival.logprob }));
+function tokenJson(run: TextRun, { id, text, logprob, top }: CompletionToken): object {
+  const bytes = [...(run.tokenizer?.bytes(id) ?? [])];
+  const rivals = top?.map((rival) => ({ id: rival.id, text: tokenText(run, rival.id), logprob: rival.logprob }));
   return { id, text, bytes, logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
 }

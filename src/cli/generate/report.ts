@@ -1,74 +1,89 @@
 // What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
 
 import { megabytes } from '../../errors.js';
+import type { SequenceStats } from '../../generation/sequence.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
-import { type GenerateRun, joined } from './run-record.js';
+import type { FinishedRun } from './text-run.js';
 
 /** The line after the text: tokens, speed, what the cache holds, the seed. */
-export function statisticsLine(run: GenerateRun): string {
-  const { stats } = run;
-  const parts = [
+export function statisticsLine(run: FinishedRun): string {
+  const { stats } = run.completion;
+  return joined([
     count(stats.generationTokens, 'token'),
-    rate(stats.generationTokens - 1, stats.decodeMs)
-      ?.toFixed(0)
-      .concat(' tok/s'),
+    perSecond(decodeRate([stats])),
     stats.firstTokenMs === null ? undefined : `first token ${stats.firstTokenMs.toFixed(0)} ms`,
-    `prompt ${count(run.promptIds.length, 'token')} (${stats.reusedTokens} reused)`,
-    run.cache ? `cache ${count(stats.cachePositions, 'position')}, ${megabytes(stats.cacheBytes)}` : 'cache off',
+    ...commonParts(run, [stats]),
     `seed ${run.seed}`,
     run.answerCached ? 'answer from the cache' : undefined,
-  ];
-  return parts.filter((part) => part !== undefined).join(' · ');
+  ]);
 }
 
 /** The line after several samples: what they are together. */
-export function samplesLine(runs: readonly GenerateRun[]): string {
-  const total = (of: (run: GenerateRun) => number) => runs.reduce((sum, run) => sum + of(run), 0);
-  const tokens = total(({ stats }) => stats.generationTokens);
-  const decodeMs = Math.max(...runs.map(({ stats }) => stats.decodeMs ?? 0));
-  const [first] = runs as [GenerateRun];
-  const parts = [
-    `${count(runs.length, 'sample')}, ${count(tokens, 'token')}`,
-    rate(
-      total(({ stats }) => Math.max(0, stats.generationTokens - 1)),
-      decodeMs,
-    )
-      ?.toFixed(0)
-      .concat(' tok/s'),
-    `prompt ${count(first.promptIds.length, 'token')} (${first.stats.reusedTokens} reused)`,
-    first.cache
-      ? `cache ${count(
-          total(({ stats }) => stats.cachePositions),
-          'position',
-        )}, ${megabytes(total(({ stats }) => stats.cacheBytes))}`
-      : 'cache off',
+export function samplesLine(runs: readonly FinishedRun[]): string {
+  const all = runs.map(({ completion }) => completion.stats);
+  const [first] = runs as [FinishedRun];
+  return joined([
+    `${count(runs.length, 'sample')}, ${count(total(all, 'generationTokens'), 'token')}`,
+    perSecond(decodeRate(all)),
+    ...commonParts(first, all),
     `seeds ${first.seed} to ${first.seed + runs.length - 1}`,
     first.answerCached ? 'answer from the cache' : undefined,
+  ]);
+}
+
+function commonParts({ prompt, args, completion }: FinishedRun, all: readonly SequenceStats[]): string[] {
+  const cache = `cache ${count(total(all, 'cachePositions'), 'position')}, ${megabytes(total(all, 'cacheBytes'))}`;
+  return [
+    `prompt ${count(prompt.ids.length, 'token')} (${completion.stats.reusedTokens} reused)`,
+    args.cache ? cache : 'cache off',
   ];
+}
+
+function joined(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(' · ');
 }
 
+function total(all: readonly SequenceStats[], name: 'generationTokens' | 'cachePositions' | 'cacheBytes'): number {
+  return all.reduce((sum, stats) => sum + stats[name], 0);
+}
+
+/** Of all together: tokens after the first of each, over the time of the slowest. */
+function decodeRate(all: readonly SequenceStats[]): number | null {
+  const tokens = all.reduce((sum, { generationTokens }) => sum + Math.max(0, generationTokens - 1), 0);
+  return rate(tokens, Math.max(...all.map(({ decodeMs }) => decodeMs ?? 0)));
+}
+
+function perSecond(tokens: number | null): string | undefined {
+  return tokens === null ? undefined : `${tokens.toFixed(0)} tok/s`;
+}
+
 /** The object of --json. */
-export function reportFields(run: GenerateRun): object {
-  const { stats } = run;
+export function reportFields(run: FinishedRun): object {
+  const { args, prompt, machine, completion } = run;
+  const { stats } = completion;
   return {
     ...(run.sample === null ? {} : { sample: run.sample }),
     model: run.model,
-    backend: run.backend.name,
+    backend: machine.backend,
     engine: run.engine,
-    threads: run.backend.threads,
-    prompt: run.prompt,
-    text: joined(run),
-    finish_reason: run.finishReason,
+    threads: machine.threads,
+    prompt: prompt.text,
+    text: completion.text,
+    finish_reason: completion.finishReason,
     seed: run.seed,
-    prompt_ids: run.promptIds,
-    ids: run.tokens.map(({ id }) => id),
+    prompt_ids: prompt.ids,
+    ids: completion.tokens.map(({ id }) => id),
     ...tokensJson(run),
-    prompt_tokens: run.promptIds.length,
+    prompt_tokens: prompt.ids.length,
     generation_tokens: stats.generationTokens,
-    ...timeFields(run),
-    cache: cacheFields(run),
+    ...timeFields(stats, prompt.ids.length),
+    cache: {
+      enabled: args.cache,
+      positions: stats.cachePositions,
+      bytes: stats.cacheBytes,
+      prompt: promptCacheJson(run),
+    },
     answer_cached: run.answerCached,
     ...(run.verify === null ? {} : { verify: verifyJson(run.verify) }),
     num_tensors: stats.numTensors,
@@ -76,23 +91,18 @@ export function reportFields(run: GenerateRun): object {
   };
 }
 
-function timeFields({ stats, promptIds }: GenerateRun): object {
+function timeFields(stats: SequenceStats, promptTokens: number): object {
   return {
     load_ms: round(stats.loadMs),
     prompt_ms: round(stats.promptMs),
     first_token_ms: round(stats.firstTokenMs),
     decode_ms: round(stats.decodeMs),
-    prompt_tps: round(rate(promptIds.length - stats.reusedTokens, stats.promptMs)),
+    prompt_tps: round(rate(promptTokens - stats.reusedTokens, stats.promptMs)),
     generation_tps: round(rate(stats.generationTokens - 1, stats.decodeMs)),
   };
 }
 
-function cacheFields(run: GenerateRun): object {
-  const { cachePositions: positions, cacheBytes: bytes } = run.stats;
-  return { enabled: run.cache, positions, bytes, prompt: promptCacheJson(run) };
-}
-
-/** A second; null where nothing was measured. */
+/** Tokens per second, null if not measured. */
 function rate(tokens: number, ms: number | null): number | null {
   return ms !== null && ms > 0 && tokens > 0 ? (1000 * tokens) / ms : null;
 }

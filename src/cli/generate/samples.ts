@@ -1,128 +1,102 @@
-// `--samples`: several texts from one prompt, decoded together and written in their order. The first is written as it
-// comes, the others when their turn has come; events of --jsonl are written as they happen.
+// The samples of one prompt, for generate and for a line of a batch: the first of them runs the prompt, and what that
+// showed belongs to all. A text alone is one sample.
 
-import type { CompletionToken } from '../../completion/complete.js';
-import { type CompletionEvent, type CompletionRequest, completeRows } from '../../completion/complete-many.js';
-import type { Engine } from '../../engine/engine.js';
-import type { FinishReason } from '../../generation/generate.js';
-import type { Tokenizer } from '../../text/tokenizer.js';
-import { hasBegun, isText, type Output, writeEcho, writeReport, writeToken } from './emit.js';
-import { InOrder } from './in-order.js';
-import { samplesLine } from './report.js';
-import { type GenerateRun, joined } from './run-record.js';
-
-/** Samples that are decoded together: their keys and values are in memory. */
-const MAX_TOGETHER = 64;
+import type { Completion } from '../../completion/complete.js';
+import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '../../completion/request.js';
+import type { SavedPrompts } from '../../generation/saved-prompts.js';
+import { NOTHING_MEASURED, type SequenceStats } from '../../generation/sequence.js';
+import type { Model } from '../../library/model.js';
+import { type TokenLogprob, tokenLogprob } from '../../sampling/logprobs.js';
+import { randomSeed } from '../../sampling/random.js';
+import type { GenerateArgs } from '../../settings.js';
+import type { FinishedRun, TextRun } from './text-run.js';
 
 /** One of the samples: how it is made, and what comes of it. */
 export interface Sample extends CompletionRequest {
-  readonly run: GenerateRun;
+  readonly run: TextRun;
 }
 
-type SampleEvent = CompletionEvent<Pick<Sample, 'run'>>;
-
-/** All samples at once, but for very many: the first one's prefill serves them all. */
-export function sampleRows(engine: Engine, tokenizer: Tokenizer | null, samples: Iterator<Sample, void>) {
-  const source = { take: () => samples.next().value ?? undefined, wait: async () => false };
-  return completeRows(engine, tokenizer, source, MAX_TOGETHER);
+/** What all samples are made of. */
+export interface SamplesRequest {
+  readonly args: GenerateArgs;
+  readonly prompt: Prompt;
+  readonly model: Model;
+  /** Ids that must not be generated. */
+  readonly banned: readonly number[];
+  /** null: not asked for. */
+  readonly prompts: SavedPrompts | null;
+  readonly wishes: Wishes;
 }
 
-/** Saved samples as they would have come one by one. */
-export async function* replaySamples(
-  runs: readonly GenerateRun[],
-  answers: readonly { readonly tokens: readonly CompletionToken[]; readonly finishReason: FinishReason }[],
-): AsyncGenerator<SampleEvent, void> {
-  for (const [i, { tokens, finishReason }] of answers.entries()) {
-    const request = { run: runs[i] as GenerateRun };
-    yield* tokens.map((token) => ({ request, token }));
-    yield { request, end: finishReason };
-  }
-}
+export class Samples {
+  readonly runs: readonly TextRun[];
+  readonly #request: SamplesRequest;
+  /** What the model thought of each id of the prompt after the first; null: not asked for. */
+  readonly #promptLogprobs: TokenLogprob[] | null;
+  /** Of the first one: it did the prefill. */
+  #first: SequenceStats = NOTHING_MEASURED;
 
-/**
- * Writes what comes in the form that was asked for.
- * @param finish called with each run when it has ended
- * @throws what went wrong with any of them
- */
-export async function emitSamples(
-  output: Output,
-  runs: readonly GenerateRun[],
-  events: AsyncIterable<SampleEvent>,
-  finish: (run: GenerateRun) => void,
-): Promise<void> {
-  const { args, terminal } = output;
-  const ordered = new InOrder<GenerateRun>();
-  for (const run of runs) {
-    ordered.begin(run);
-  }
-  const writer = isText(args) ? new TextWriter(output, ordered) : new JsonWriter(output, ordered);
-  await writeEcho(output, runs[0] as GenerateRun);
-  for await (const event of events) {
-    terminal.progressDone();
-    const { run } = event.request;
-    if ('error' in event) {
-      throw event.error;
-    }
-    if ('token' in event) {
-      await writer.token(run, event.token);
-    } else {
-      run.finishReason = event.end;
-      finish(run);
-      await writer.end(run);
-    }
-  }
-  terminal.statistics(samplesLine(runs));
-}
-
-/** The texts one after the other, a line between two of them. */
-class TextWriter {
-  readonly #output: Output;
-  readonly #runs: InOrder<GenerateRun>;
-
-  constructor(output: Output, runs: InOrder<GenerateRun>) {
-    this.#output = output;
-    this.#runs = runs;
+  constructor(request: SamplesRequest) {
+    const { args, prompt, model } = request;
+    const { name, backend, threads, tokenizer } = model;
+    const seed = args.seed ?? randomSeed();
+    const common = { model: name, machine: { backend, threads }, args, prompt, tokenizer };
+    this.runs = Array.from({ length: args.samples ?? 1 }, (_, i) => ({
+      ...common,
+      seed: seed + i,
+      sample: args.samples === undefined ? null : i,
+    }));
+    this.#request = request;
+    this.#promptLogprobs = args.echo && args.logprobs !== undefined ? [] : null;
   }
 
-  async token(run: GenerateRun, token: CompletionToken): Promise<void> {
-    if (run === this.#runs.turn) {
-      await writeToken(this.#output, run, token);
-    } else {
-      run.tokens.push(token);
+  /** One after the other, made when each is taken. */
+  *requests(): Generator<Sample, void> {
+    const { args, prompt, model, banned, prompts, wishes } = this.#request;
+    for (const run of this.runs) {
+      const ofPrompt =
+        run === this.runs[0] ? { onPromptLogits: this.#notePrompt(), promptCache: prompts ?? undefined } : {};
+      yield { run, ...makeRequest(prompt, args, run.seed, model.config, banned, { ...wishes, ...ofPrompt }) };
     }
   }
 
-  async end(run: GenerateRun): Promise<void> {
-    const { args, terminal } = this.#output;
-    for (const ended of this.#runs.end(run)) {
-      const begun = hasBegun(args, ended);
-      await terminal.write(begun ? `${args.stream ? '' : joined(ended)}\n` : '');
-      const next = this.#runs.turn;
-      if (next !== undefined && begun) {
-        const text = args.stream ? joined(next) : '';
-        await terminal.write(`${args.separator}\n${args.echo ? next.prompt : ''}${text}`);
+  /** Told what was measured so far. */
+  note(run: TextRun, stats: SequenceStats): void {
+    this.#first = run === this.runs[0] ? stats : this.#first;
+  }
+
+  /** Samples after the first did no prefill: they have its prompt statistics, and its clock. */
+  finish(run: TextRun, completion: Completion): FinishedRun {
+    const { model, prompts } = this.#request;
+    const { stats } = completion;
+    return {
+      ...run,
+      completion: run === this.runs[0] ? completion : { ...completion, stats: withPromptOf(this.#first, stats) },
+      engine: run.args.cache ? model.engine.name : 'eager',
+      answerCached: false,
+      promptLogprobs: this.#promptLogprobs,
+      promptCache: prompts?.report ?? null,
+      verify: null,
+    };
+  }
+
+  #notePrompt(): ((logits: Float32Array) => void) | undefined {
+    const { args, prompt } = this.#request;
+    const noted = this.#promptLogprobs;
+    if (noted === null) {
+      return undefined;
+    }
+    return (logits) => {
+      const next = prompt.ids[noted.length + 1];
+      if (next !== undefined) {
+        noted.push(tokenLogprob(logits, next, args.logprobs ?? 0));
       }
-    }
+    };
   }
 }
 
-/** Events as they come; the objects of --json in the order of the samples. */
-class JsonWriter {
-  readonly #output: Output;
-  readonly #runs: InOrder<GenerateRun>;
-
-  constructor(output: Output, runs: InOrder<GenerateRun>) {
-    this.#output = output;
-    this.#runs = runs;
-  }
-
-  token(run: GenerateRun, token: CompletionToken): Promise<void> {
-    return writeToken(this.#output, run, token);
-  }
-
-  async end(run: GenerateRun): Promise<void> {
-    for (const ended of this.#output.args.jsonl ? [run] : this.#runs.end(run)) {
-      await writeReport(this.#output, ended);
-    }
-  }
+function withPromptOf(first: SequenceStats, own: SequenceStats): SequenceStats {
+  const { loadMs, promptMs, reusedTokens } = first;
+  const firstTokenMs = own.firstTokenMs === null ? null : own.firstTokenMs + own.loadMs - loadMs;
+  return { ...own, loadMs, promptMs, reusedTokens, firstTokenMs };
 }

@@ -1,9 +1,9 @@
 // `kvgen score --perplexity`: the mean loss of a model on a text, whole or document by document.
 
+import { checkVocabulary } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
 import { slidingWindows, type Window, windowLoss } from '../../generation/score.js';
-import { checkVocabulary } from '../../library/model.js';
-import type { ScoreRun } from './score-command.js';
+import type { ScoreRun } from './score-run.js';
 
 const SEPARATOR = /^<\|endoftext\|>[ \t]*\r?$/m;
 
@@ -15,7 +15,7 @@ export async function perplexity(run: ScoreRun, text: string): Promise<void> {
   }
   const texts = args.perDocument ? documents(run, text) : [run.tokenizer.encode(text)];
   for (const ids of texts) {
-    checkVocabulary(ids, model.engine.config);
+    checkVocabulary(ids, model.config);
   }
   const windows = texts.flatMap((ids): Window[] => [...slidingWindows(ids, nCtx, stride)]);
   const tokens = windows.reduce((sum, { scored }) => sum + scored, 0);
@@ -35,10 +35,10 @@ export async function perplexity(run: ScoreRun, text: string): Promise<void> {
 }
 
 /** Each after an end-of-text token, the closing one included; without the white space around it. */
-function documents({ tokenizer, dir }: ScoreRun, text: string): number[][] {
+function documents({ tokenizer, model }: ScoreRun, text: string): number[][] {
   const { eosId } = tokenizer;
   if (eosId === undefined) {
-    throw new KvgenError(`${dir}: --per-document needs an end-of-text token and the tokenizer has none`);
+    throw new KvgenError(`${model.dir}: --per-document needs an end-of-text token and the tokenizer has none`);
   }
   const texts = text.split(SEPARATOR).map((document) => document.trim());
   return texts.filter((document) => document !== '').map((document) => [eosId, ...tokenizer.encode(document), eosId]);

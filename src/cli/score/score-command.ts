@@ -1,37 +1,23 @@
 // `kvgen score`: how likely given continuations of a prompt are, best first; or how well a model predicts a text.
 
+import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
 import { EXIT, KvgenError } from '../../errors.js';
-import { type GenerateOptions, type GenerateStats, newStats } from '../../generation/generate.js';
 import { prefillPrompt } from '../../generation/prefill.js';
-import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
-import { Sequence } from '../../generation/sequence.js';
-import { checkIds, checkVocabulary, type Model } from '../../library/model.js';
-import { encodePrompt } from '../../text/prompt-ids.js';
-import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
+import { Sequence, type SequenceOptions } from '../../generation/sequence.js';
+import { folderSource, openModel } from '../../library/model.js';
+import { checkCacheEnvironment, promptConflicts, throwFirst } from '../../settings.js';
+import { loadTokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
-import { SCORE, type ScoreArgs } from '../command-settings.js';
-import { promptConflicts, throwFirst } from '../generate/conflicts.js';
-import { openEverything } from '../generate/open.js';
-import { contextSize, decode } from '../generate/prepare.js';
+import { onOpening, savedFor } from '../generate/opening.js';
 import { missLine } from '../generate/report-cache.js';
-import { checkCacheEnvironment, openSaved, type Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
-import { readUtf8, withoutMark } from '../shell/prompt-input.js';
-import { checkHasPrompt, promptText } from '../shell/prompt-text.js';
+import { SCORE, type ScoreArgs } from '../shell/command-settings.js';
+import { checkHasPrompt, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
 import { printTable } from '../shell/table.js';
 import { perplexity } from './perplexity.js';
 import { type Choice, choicesJson, choicesTable, rank } from './score-report.js';
-
-/** All that a score needs. */
-export interface ScoreRun extends Pick<Invocation, 'terminal' | 'signal'> {
-  readonly args: ScoreArgs;
-  readonly dir: string;
-  readonly saved: Saved | null;
-  readonly model: Model;
-  readonly tokenizer: Tokenizer;
-  readonly nCtx: number;
-}
+import type { ScoreRun } from './score-run.js';
 
 export async function scoreCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal } = invocation;
@@ -46,15 +32,15 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   const found = findModel(args.model);
   const text = args.perplexity === undefined ? await promptText(invocation, args) : await readUtf8(args.perplexity);
   const choices = args.perplexity === undefined ? await readChoices(args) : [];
-  const saved = await openSaved(store, found, terminal);
-  const opened = await openEverything({ args: { ...args, cache: true }, found, saved, terminal, signal }, () =>
-    loadTokenizer(found.dir),
-  );
-  const { model } = opened;
+  const saved = await savedFor(store, found, terminal);
+  const opening = onOpening({ ...args, cache: true }, terminal, signal);
+  const tokenizer = loadTokenizer(found.dir);
+  tokenizer.catch(() => {}); // told when the model is open
+  const model = await openModel(await folderSource(found), { ...opening, tokenizer: () => tokenizer });
   try {
-    const tokenizer = opened.tokenizer as Tokenizer;
-    const nCtx = contextSize(args.ctxSize, model.engine.config);
-    const run = { args, dir: found.dir, saved, model, tokenizer, nCtx, terminal, signal };
+    await saved?.checkUnchanged();
+    const nCtx = contextSize(args.ctxSize, model.config);
+    const run = { args, saved, model, tokenizer: await tokenizer, nCtx, terminal, signal };
     await (args.perplexity === undefined ? scoreChoices(run, text, choices) : perplexity(run, text as string));
   } finally {
     model.dispose();
@@ -97,9 +83,9 @@ async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonl
 
 async function scoreChoices(run: ScoreRun, text: string | undefined, choices: readonly string[]): Promise<void> {
   const { args, model, terminal, signal } = run;
-  const promptIds = args.promptIds ?? encodePrompt(text ?? '', run.tokenizer, run.dir);
+  const promptIds = args.promptIds ?? encodePrompt(text ?? '', run.tokenizer, model.dir);
   const continuations = choices.map((choice) => fittingChoice(run, promptIds, choice));
-  checkIds(promptIds, model.engine);
+  checkIds(promptIds, model.config);
   const prefilled = await prefill(run, promptIds, text);
   try {
     const { cache, logits } = prefilled;
@@ -121,7 +107,7 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
 /** Tokenized apart from the prompt, and taken literally. */
 function fittingChoice({ tokenizer, nCtx, model }: ScoreRun, promptIds: readonly number[], choice: string): number[] {
   const ids = tokenizer.encode(choice);
-  checkVocabulary(ids, model.engine.config);
+  checkVocabulary(ids, model.config);
   if (promptIds.length + ids.length > nCtx) {
     throw new KvgenError(
       `the choice ${JSON.stringify(choice)} has ${ids.length} tokens and the prompt ${promptIds.length}: ` +
@@ -141,8 +127,9 @@ async function prefill(
   promptIds: readonly number[],
   text: string | undefined,
 ) {
-  const prompts = saved?.prompts(model.engine.config.nHead, text) ?? null;
-  const options: GenerateOptions = {
+  const { engine, config } = model;
+  const prompts = saved?.prompts(engine, text) ?? null;
+  const options: SequenceOptions = {
     maxTokens: 0,
     nCtx,
     stopIds: [],
@@ -152,23 +139,16 @@ async function prefill(
     promptCache: prompts ?? undefined,
     onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
   };
-  const stats = newStats();
-  const { cache, logits } = await prefillPrompt(model.engine, new Sequence(promptIds, options, stats));
+  const sequence = new Sequence(config, promptIds, options);
+  const { cache, logits } = await prefillPrompt(engine, sequence);
   if (cache === null || logits === null) {
     cache?.dispose();
     signal.throwIfAborted();
     throw new KvgenError('stopped');
   }
-  return { cache, logits, line: reusedLine(promptIds, stats, prompts, (id) => decode(tokenizer, [id])) };
-}
-
-function reusedLine(
-  promptIds: readonly number[],
-  stats: GenerateStats,
-  prompts: SavedPrompts | null,
-  tokenText: (id: number) => string,
-): string {
-  const missed = missLine({ promptCache: prompts?.report ?? null, promptIds, stats, tokenText });
-  const line = `prompt ${promptIds.length} tokens (${stats.reusedTokens} reused) · prefill ${(stats.promptMs ?? 0).toFixed(0)} ms`;
-  return missed === undefined ? line : `${line}\n${missed}`;
+  const { reusedTokens, promptMs } = sequence.stats;
+  const promptTokens = promptIds.length;
+  const missed = missLine({ promptCache: prompts?.report ?? null, tokenizer, promptTokens, reusedTokens });
+  const line = `prompt ${promptTokens} tokens (${reusedTokens} reused) · prefill ${(promptMs ?? 0).toFixed(0)} ms`;
+  return { cache, logits, line: missed === undefined ? line : `${line}\n${missed}` };
 }

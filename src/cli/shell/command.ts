@@ -17,7 +17,7 @@ export interface Invocation {
 }
 
 /** Returns the exit code. */
-export type Run = (invocation: Invocation) => Promise<number>;
+export type RunCommand = (invocation: Invocation) => Promise<number>;
 
 export interface CommandRow {
   readonly name: string;
@@ -31,5 +31,5 @@ export interface CommandRow {
   readonly settings: Table;
   readonly examples: readonly string[];
   readonly notes: string;
-  readonly load: () => Promise<Run>;
+  readonly load: () => Promise<RunCommand>;
 }

@@ -1,11 +1,32 @@
-// The prompt's text: from the argument, a file or stdin. Refuses what is not UTF-8. Knows nothing of ids.
+// The prompt's text: from the argument, a file or stdin. Refuses what is not UTF-8.
 
 import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { errorMessage, KvgenError } from '../../errors.js';
+import { errorMessage, KvgenError, UsageError } from '../../errors.js';
+import type { GenerateArgs } from '../../settings.js';
+import type { Invocation } from './command.js';
 
 const COMMAND_LINE = '/proc/self/cmdline';
+
+type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
+
+/** @throws UsageError, after the usage, where only a person at the keyboard could give a prompt */
+export function checkHasPrompt({ words, terminal, usage }: Invocation, { file, promptIds }: PromptArgs): void {
+  if (words.length === 0 && file === undefined && promptIds === undefined && terminal.stdinIsTerminal) {
+    terminal.log(usage());
+    throw new UsageError('no prompt');
+  }
+}
+
+/** @returns undefined: --prompt-ids */
+export async function promptText(
+  { words, literal, terminal, signal }: Invocation,
+  { file, promptIds }: PromptArgs,
+): Promise<string | undefined> {
+  const readStdin = () => terminal.readStdin(signal);
+  return promptIds === undefined ? readPrompt({ argument: words[0], literal, file, readStdin }) : undefined;
+}
 
 export interface PromptSource {
   /** The argument; `-` is stdin, unless it is `literal`. */

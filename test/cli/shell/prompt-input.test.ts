@@ -2,8 +2,6 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readPrompt } from '../../../src/cli/shell/prompt-input.js';
-import { encodePrompt, fitPrompt } from '../../../src/text/prompt-ids.js';
-import type { Tokenizer } from '../../../src/text/tokenizer.js';
 import { expectFailure } from '../../support/errors.js';
 import { tempDirs } from '../../support/temp-dir.js';
 
@@ -105,75 +103,5 @@ describe('bytes that are not UTF-8 are refused with their offset', () => {
   it('and the greatest characters are taken', async () => {
     const all = '\u0000\u007f\u0080\u07ff\u0800\ud7ff\ue000\uffff\u{10000}\u{10ffff}';
     expect(await fromStdin(all)).toBe(all);
-  });
-});
-
-describe('encodePrompt', () => {
-  const tokenizer = (eosId?: number): Tokenizer => ({
-    size: 256,
-    eosId,
-    encode: (value) => [...Buffer.from(value)],
-    bytes: (id) => Uint8Array.of(id),
-    has: () => true,
-  });
-
-  it('gives the ids of the text', () => {
-    expect(encodePrompt('ab', tokenizer(7), 'm')).toEqual([97, 98]);
-  });
-
-  it('starts from the end-of-text token where there is no text', async () => {
-    expect(encodePrompt('', tokenizer(7), 'm')).toEqual([7]);
-    expect(encodePrompt('', tokenizer(0), 'm')).toEqual([0]);
-    await expectFailure(() => encodePrompt('', tokenizer(), 'm'), 'm: an empty prompt needs an end-of-text token');
-  });
-});
-
-describe('fitPrompt', () => {
-  const ids = (length: number) => Array.from({ length }, (_, i) => i);
-
-  it.each([
-    [1, 10],
-    [9, 10],
-  ])('leaves %i ids in a context of %i alone, whatever may go', (length, nCtx) => {
-    for (const drop of ['head', 'tail', undefined] as const) {
-      expect(fitPrompt(ids(length), { nCtx, maxTokens: 100, drop, advice: '' })).toEqual({
-        ids: ids(length),
-        dropped: 0,
-      });
-    }
-  });
-
-  it.each<[number, number, number, number]>([
-    // length, nCtx, maxTokens, kept: nCtx − min(maxTokens, nCtx / 2), at least one free
-    [10, 10, 4, 6],
-    [25, 10, 4, 6],
-    [25, 10, 100, 5],
-    [25, 10, Number.POSITIVE_INFINITY, 5],
-    [25, 11, 100, 6],
-    [25, 10, 0, 9],
-    [25, 10, 1, 9],
-    [25, 2, 5, 1],
-  ])('%i ids, context %i, %d tokens: keeps %i', (length, nCtx, maxTokens, kept) => {
-    const all = ids(length);
-    const dropped = length - kept;
-    expect(fitPrompt(all, { nCtx, maxTokens, drop: 'head', advice: '' })).toEqual({ ids: all.slice(dropped), dropped });
-    expect(fitPrompt(all, { nCtx, maxTokens, drop: 'tail', advice: '' })).toEqual({ ids: all.slice(0, kept), dropped });
-  });
-
-  it('refuses with both numbers where nothing may go, or nothing would be left', async () => {
-    await expectFailure(
-      () => fitPrompt(ids(10), { nCtx: 10, maxTokens: 4, advice: '' }),
-      'the prompt has 10 tokens and the context 10:',
-    );
-    await expectFailure(
-      () => fitPrompt(ids(12), { nCtx: 10, maxTokens: 4, advice: 'cut it' }),
-      '12 tokens',
-      'the context 10',
-      'cut it',
-    );
-    await expectFailure(
-      () => fitPrompt(ids(3), { nCtx: 1, maxTokens: 4, drop: 'head', advice: '' }),
-      'the prompt has 3 tokens and the context 1:',
-    );
   });
 });

@@ -5,7 +5,7 @@ export class InOrder<T> {
   readonly #pending: T[] = [];
   readonly #ended = new Set<T>();
 
-  /** The oldest that is not given out: its turn it is. */
+  /** The oldest item not yet released. */
   get turn(): T | undefined {
     return this.#pending[0];
   }
@@ -24,7 +24,7 @@ export class InOrder<T> {
     return this.#pending;
   }
 
-  /** Notes that `item` has ended. @yields those that may be given out now; the turn is then the next one's */
+  /** Notes that `item` has ended. @yields those that may be given out now */
   *end(item: T): Generator<T, void> {
     this.#ended.add(item);
     for (let oldest = this.turn; oldest !== undefined && this.#ended.delete(oldest); oldest = this.turn) {

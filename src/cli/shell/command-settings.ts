@@ -1,9 +1,9 @@
 // The settings of the commands besides generate: those of generate that they share, and their own. In a file apart from
 // their code, which --help does not load.
 
-import { UsageError } from '../errors.js';
-import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../kinds.js';
-import { GENERATE, type Rows, type SettingsOf, takenBy } from '../settings.js';
+import { UsageError } from '../../errors.js';
+import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../../kinds.js';
+import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
 const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache } = GENERATE;
 const { backend, engine, threads, json, verbose, quiet, color } = GENERATE;

@@ -1,0 +1,48 @@
+// What generate, batch, score and bench do alike to open a model: what is saved for it, and how it is loaded.
+
+import { KvgenError } from '../../errors.js';
+import type { OpenOptions } from '../../library/model.js';
+import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+import type { FoundModel } from '../../weights/find.js';
+import type { Terminal } from '../shell/terminal.js';
+import type { Saved } from './saved.js';
+
+/** What is saved on disk for a model; null where neither cache was asked for. */
+export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
+  if (!args.answerCache && !wantsPromptCache(args, process.env)) {
+    return null;
+  }
+  const { openSaved } = await import('./saved.js');
+  return openSaved(args, found, terminal);
+}
+
+/** How a model is opened for these arguments, with what there is to see meanwhile. */
+export function onOpening(
+  {
+    backend,
+    engine,
+    threads,
+    cache,
+    verbose,
+  }: Pick<GenerateArgs, 'backend' | 'engine' | 'threads' | 'cache' | 'verbose'>,
+  terminal: Terminal,
+  signal: AbortSignal,
+): OpenOptions {
+  return {
+    backend,
+    engine: cache ? engine : 'eager',
+    ...(threads === undefined ? {} : { threads }),
+    signal,
+    onProgress: (line) => terminal.progress(line),
+    onBackendNote: (line) => terminal.note(line),
+    onNote: (line) => (verbose ? terminal.note(line) : undefined),
+  };
+}
+
+/** @throws KvgenError for texts that cannot be found without a tokenizer */
+export function checkStops({ stop }: GenerateArgs, tokenizer: Tokenizer | null, dir: string): void {
+  if (tokenizer === null && stop.length > 0) {
+    throw new KvgenError(`${dir}: --stop needs a tokenizer: expected tokenizer.json, or vocab.json and merges.txt`);
+  }
+}

@@ -1,0 +1,45 @@
+// One of the texts that were asked for, before and after it was made: what its report and the answer cache know.
+
+import type { Completion } from '../../completion/complete.js';
+import type { Prompt } from '../../completion/request.js';
+import type { PromptCacheReport } from '../../generation/saved-prompts.js';
+import type { VerifyReport } from '../../generation/verify.js';
+import type { TokenLogprob } from '../../sampling/logprobs.js';
+import type { GenerateArgs } from '../../settings.js';
+import { decodeAll } from '../../text/detokenizer.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+
+/** What a text is computed on, or would be. */
+export interface Machine {
+  readonly backend: string;
+  readonly threads: number;
+}
+
+export interface TextRun {
+  readonly model: string;
+  readonly machine: Machine;
+  readonly args: GenerateArgs;
+  readonly prompt: Prompt;
+  readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
+  readonly seed: number;
+  /** Which of the samples; null: samples were not asked for. */
+  readonly sample: number | null;
+}
+
+export interface FinishedRun extends TextRun {
+  readonly completion: Completion;
+  /** Known at the end: a graph engine is eager until it has captured. */
+  readonly engine: string;
+  readonly answerCached: boolean;
+  /** Of each id of the prompt after the first; null: not asked for. */
+  readonly promptLogprobs: readonly TokenLogprob[] | null;
+  /** null: not asked for. */
+  readonly promptCache: PromptCacheReport | null;
+  /** null: not asked for. */
+  readonly verify: VerifyReport | null;
+}
+
+/** A token as text, "" without a tokenizer. */
+export function tokenText({ tokenizer }: Pick<TextRun, 'tokenizer'>, id: number): string {
+  return decodeAll(tokenizer, [id]);
+}

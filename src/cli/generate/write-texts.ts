@@ -1,0 +1,189 @@
+// Writes texts as they come, in the form that was asked for, and then the report. What makes the tokens, a model or a
+// saved answer, makes no difference here, nor whether there is one text or several: the first is written as it comes,
+// the others one after the other. Events of --jsonl are written as they happen.
+
+import type { Completion, CompletionToken } from '../../completion/complete.js';
+import type { CompletionEvent } from '../../completion/complete-many.js';
+import type { SequenceStats } from '../../generation/sequence.js';
+import type { GenerateArgs } from '../../settings.js';
+import type { Terminal } from '../shell/terminal.js';
+import { reportFields, samplesLine, statisticsLine } from './report.js';
+import { tokenEvent } from './report-tokens.js';
+import type { FinishedRun, TextRun } from './text-run.js';
+
+export interface Output {
+  readonly args: GenerateArgs;
+  readonly terminal: Terminal;
+}
+
+/** The texts that are to be written. */
+export interface Texts {
+  readonly runs: readonly TextRun[];
+  note(run: TextRun, stats: SequenceStats): void;
+  /** Called after the text, before its report. */
+  finish(run: TextRun, completion: Completion): FinishedRun | Promise<FinishedRun>;
+}
+
+/** What was measured comes with the tokens of samples, of which the first one's prefill serves all. */
+export type TextEvent =
+  | CompletionEvent<{ readonly run: TextRun }>
+  | { readonly request: { readonly run: TextRun }; readonly tokens: readonly CompletionToken[] };
+
+/**
+ * @returns the texts in the order of `texts`
+ * @throws what went wrong with any of them
+ */
+export async function writeTexts(
+  output: Output,
+  texts: Texts,
+  events: AsyncIterable<TextEvent>,
+): Promise<FinishedRun[]> {
+  const { args, terminal } = output;
+  const { runs } = texts;
+  const finished = new Map<TextRun, FinishedRun>();
+  const writer = isText(args) ? new TextWriter(output, runs) : new JsonWriter(output);
+  await writer.begin();
+  for await (const event of events) {
+    terminal.progressDone();
+    const { run } = event.request;
+    if ('error' in event) {
+      throw event.error;
+    }
+    if ('tokens' in event) {
+      if ('stats' in event) {
+        texts.note(run, event.stats);
+      }
+      await writer.tokens(run, event.tokens);
+    } else {
+      await writer.end(run, event.end);
+      finished.set(run, await texts.finish(run, event.end));
+      await writer.report(finished.get(run) as FinishedRun);
+    }
+  }
+  const all = runs.flatMap((run) => finished.get(run) ?? []);
+  terminal.statistics(all.length > 1 ? samplesLine(all) : statisticsLine(all[0] as FinishedRun));
+  return all;
+}
+
+function isText({ json, jsonl }: GenerateArgs): boolean {
+  return !json && !jsonl;
+}
+
+interface Writer {
+  begin(): Promise<void>;
+  tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void>;
+  end(run: TextRun, completion: Completion): Promise<void>;
+  report(run: FinishedRun): Promise<void>;
+}
+
+/** The texts one after the other, a line between two of them. */
+class TextWriter implements Writer {
+  readonly #output: Output;
+  readonly #runs: readonly TextRun[];
+  /** The place of the text that is written now; those before it are done. */
+  #turn = 0;
+  /** What has come of texts that may not be written yet. */
+  readonly #held = new Map<TextRun, string>();
+  readonly #completions = new Map<TextRun, Completion>();
+
+  constructor(output: Output, runs: readonly TextRun[]) {
+    this.#output = output;
+    this.#runs = runs;
+  }
+
+  /** The prompt, where the text begins with it. */
+  async begin(): Promise<void> {
+    const { args, terminal } = this.#output;
+    if (args.echo) {
+      terminal.progressDone();
+      await terminal.write(this.#runs[0]?.prompt.text ?? '');
+    }
+  }
+
+  async tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void> {
+    const text = tokens.map((token) => token.text).join('');
+    if (this.#output.args.stream && run === this.#runs[this.#turn]) {
+      await this.#output.terminal.write(text);
+    } else {
+      this.#held.set(run, (this.#held.get(run) ?? '') + text);
+    }
+  }
+
+  async end(run: TextRun, completion: Completion): Promise<void> {
+    this.#completions.set(run, completion);
+    for (let turn = this.#current; turn !== undefined; turn = this.#current) {
+      this.#turn++;
+      await this.#endText(turn.run, turn.completion, this.#runs[this.#turn]);
+    }
+  }
+
+  async report(): Promise<void> {}
+
+  /** The text whose turn it is, if it has ended. */
+  get #current(): { run: TextRun; completion: Completion } | undefined {
+    const run = this.#runs[this.#turn];
+    const completion = run === undefined ? undefined : this.#completions.get(run);
+    return run === undefined || completion === undefined ? undefined : { run, completion };
+  }
+
+  async #endText(run: TextRun, completion: Completion, next: TextRun | undefined): Promise<void> {
+    const { args, terminal } = this.#output;
+    if (!args.echo && !hasBegun(completion)) {
+      return;
+    }
+    await terminal.write(`${this.#take(run)}\n`);
+    if (next !== undefined) {
+      const text = args.stream ? this.#take(next) : '';
+      await terminal.write(`${args.separator}\n${args.echo ? next.prompt.text : ''}${text}`);
+    }
+  }
+
+  #take(run: TextRun): string {
+    const text = this.#held.get(run) ?? '';
+    this.#held.delete(run);
+    return text;
+  }
+}
+
+/** Is there a text, empty or not, that a newline ends? */
+function hasBegun({ finishReason, tokens }: Completion): boolean {
+  return finishReason !== 'abort' || tokens.length > 0;
+}
+
+/** Events as they come; the objects of --json in the order of the samples. */
+class JsonWriter implements Writer {
+  readonly #output: Output;
+  readonly #counts = new Map<TextRun, number>();
+  /** Reports by the number of their sample, which are not written yet. */
+  readonly #reports: (string | undefined)[] = [];
+  #turn = 0;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  async begin(): Promise<void> {}
+
+  async tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void> {
+    const { args, terminal } = this.#output;
+    for (const token of args.jsonl ? tokens : []) {
+      const index = this.#counts.get(run) ?? 0;
+      this.#counts.set(run, index + 1);
+      await terminal.print(tokenEvent(run, token, index));
+    }
+  }
+
+  async end(): Promise<void> {}
+
+  async report(run: FinishedRun): Promise<void> {
+    const { args, terminal } = this.#output;
+    if (args.jsonl) {
+      await terminal.print(JSON.stringify({ type: 'done', ...reportFields(run) }));
+      return;
+    }
+    this.#reports[run.sample ?? 0] = JSON.stringify(reportFields(run));
+    for (let next = this.#reports[this.#turn]; next !== undefined; next = this.#reports[++this.#turn]) {
+      await terminal.print(next);
+    }
+  }
+}

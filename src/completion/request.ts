@@ -1,0 +1,172 @@
+// What settings come to for a model: the prompt's ids in its context, the sampler, the limits. For one text of the
+// library, of the command, or of a line of a batch. Knows nothing of streams.
+
+import { KvgenError } from '../errors.js';
+import type { SequenceOptions } from '../generation/sequence.js';
+import type { ModelConfig } from '../model/config.js';
+import { makeSampler, type Sampler } from '../sampling/sampler.js';
+import type { GenerateArgs, TextSettings } from '../settings.js';
+import { decodeAll } from '../text/detokenizer.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+
+/** A model as whoever completes text sees it. */
+export interface TextModel {
+  /** Its folder, for messages. */
+  readonly dir: string;
+  readonly config: ModelConfig;
+  /** null: a model without one, which takes ids and gives no text. */
+  readonly tokenizer: Tokenizer | null;
+}
+
+/** What a prompt is prepared for. */
+export type PromptSettings = TextSettings & Pick<GenerateArgs, 'ctxSize' | 'truncatePrompt'>;
+
+/** A prompt that fits the model. */
+export interface Prompt {
+  readonly ids: readonly number[];
+  /** All of it, also what did not fit. */
+  readonly text: string;
+  /** Ids that the context holds. */
+  readonly nCtx: number;
+}
+
+/** How a caller's messages name things, and where its notes go. */
+export interface PromptWords {
+  readonly logitBias: string;
+  /** What to do about a prompt that does not fit. */
+  readonly advice: string;
+  readonly onNote: (line: string) => void;
+}
+
+/**
+ * The prompt's ids, checked against the model.
+ * @param prompt a text, or ids
+ * @throws KvgenError when they do not fit
+ */
+export function preparePrompt(
+  prompt: string | readonly number[],
+  settings: PromptSettings,
+  { dir, config, tokenizer }: TextModel,
+  { logitBias, advice, onNote }: PromptWords,
+): Prompt {
+  const isText = typeof prompt === 'string';
+  const ids = isText ? encodePrompt(prompt, tokenizer, dir) : prompt;
+  const nCtx = contextSize(settings.ctxSize, config);
+  const { kept, dropped } = fitPrompt(ids, nCtx, settings, advice);
+  if (dropped > 0) {
+    onNote(`the prompt is too long: dropped ${dropped} tokens of its ${settings.truncatePrompt}, kept ${kept.length}`);
+  }
+  checkIds(kept, config);
+  checkBias(logitBias, settings.logitBias, config);
+  return { ids: kept, text: isText ? prompt : decodeAll(tokenizer, ids), nCtx };
+}
+
+/** What one text is made with. */
+export interface CompletionRequest {
+  readonly promptIds: readonly number[];
+  readonly sampler: Sampler;
+  /** Texts that end it. */
+  readonly stops: readonly string[];
+  /** Log-probability of each token, and the so many likeliest; undefined: neither. */
+  readonly logprobs: number | undefined;
+  readonly options: SequenceOptions;
+}
+
+/** What is asked for besides the settings. */
+export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' | 'onPromptLogits' | 'onPrefill'> {
+  readonly logprobs?: number | undefined;
+}
+
+/** @param banned ids that must not be generated; see `idsWithoutToken` */
+export function makeRequest(
+  { ids, nCtx }: Prompt,
+  settings: TextSettings,
+  seed: number,
+  { eosTokenIds }: ModelConfig,
+  banned: readonly number[],
+  { logprobs, ...wishes }: Wishes,
+): CompletionRequest {
+  const { ignoreEos, cache, onFull, stop } = settings;
+  const maxTokens = tokensWanted(settings);
+  return {
+    promptIds: ids,
+    sampler: makeSampler(settings, seed, banned),
+    stops: stop,
+    logprobs,
+    options: { maxTokens, nCtx, stopIds: ignoreEos ? [] : eosTokenIds, cache, onFull, ...wishes },
+  };
+}
+
+/** Text to ids; an empty prompt starts from the end-of-text token. @throws KvgenError */
+export function encodePrompt(text: string, tokenizer: Tokenizer | null, dir: string): readonly number[] {
+  if (tokenizer === null) {
+    throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
+  }
+  const ids = tokenizer.encode(text);
+  if (ids.length > 0) {
+    return ids;
+  }
+  if (tokenizer.eosId === undefined) {
+    throw new KvgenError(
+      `${dir}: an empty prompt needs an end-of-text token and the tokenizer has none; give a prompt`,
+    );
+  }
+  return [tokenizer.eosId];
+}
+
+/** @throws KvgenError when it is more than the model has */
+export function contextSize(ctxSize: number | undefined, { nPositions }: ModelConfig): number {
+  if (ctxSize !== undefined && ctxSize > nPositions) {
+    throw new KvgenError(`--ctx-size ${ctxSize}: the model has ${nPositions} positions; give ${nPositions} or less`);
+  }
+  return ctxSize ?? nPositions;
+}
+
+/** Makes room for generation in the context. @throws KvgenError with both numbers when the prompt does not fit */
+function fitPrompt(ids: readonly number[], nCtx: number, settings: PromptSettings, advice: string) {
+  if (ids.length < nCtx) {
+    return { kept: ids, dropped: 0 };
+  }
+  const { truncatePrompt: drop } = settings;
+  const keep = nCtx - Math.max(1, Math.min(tokensWanted(settings), Math.floor(nCtx / 2)));
+  if (drop === undefined || keep < 1) {
+    throw new KvgenError(
+      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; ${advice}`,
+    );
+  }
+  return { kept: drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep), dropped: ids.length - keep };
+}
+
+function tokensWanted({ maxTokens }: Pick<TextSettings, 'maxTokens'>): number {
+  return maxTokens === -1 ? Number.POSITIVE_INFINITY : maxTokens;
+}
+
+/** @throws KvgenError when the model has no such id, or no position for it */
+export function checkIds(ids: readonly number[], config: ModelConfig): void {
+  if (ids.length === 0 || ids.length > config.nPositions) {
+    throw new KvgenError(`expected 1 … ${config.nPositions} token ids, found ${ids.length}`);
+  }
+  checkVocabulary(ids, config);
+}
+
+/** @throws KvgenError when the model has no such id: a tokenizer may know more */
+export function checkVocabulary(ids: readonly number[], { vocabSize }: ModelConfig): void {
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  if (bad !== undefined) {
+    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${vocabSize - 1} (vocab_size − 1)`);
+  }
+}
+
+/** @throws KvgenError for a bias that could have no effect */
+function checkBias(name: string, logitBias: ReadonlyMap<number, number>, { vocabSize }: ModelConfig): void {
+  const bad = [...logitBias.keys()].find((id) => id >= vocabSize);
+  if (bad !== undefined) {
+    throw new KvgenError(`${name} ${bad}: the model's token ids end at ${vocabSize - 1}`);
+  }
+}
+
+/** Ids that only pad the vocabulary, and must not be generated. */
+export function idsWithoutToken(tokenizer: Pick<Tokenizer, 'has'> | null, { vocabSize }: ModelConfig): number[] {
+  const ids = Array.from({ length: vocabSize }, (_, id) => id);
+  return tokenizer === null ? [] : ids.filter((id) => !tokenizer.has(id));
+}

@@ -1,0 +1,118 @@
+// The TF.js engine: the forward pass op by op, as it is called, or as one recorded graph where recording pays. Without a
+// cache, and on the wasm and cpu backends, always op by op: that is the reference. Knows nothing of text or sampling.
+
+import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
+import type { KvCache, Sequences } from '../engine/kv-cache.js';
+import type { KvRows } from '../engine/kv-rows.js';
+import type { ModelConfig } from '../model/config.js';
+import { type Form, type GraphOptions, type Recording, Recordings } from './graph.js';
+import { forwardInputs, TensorCache, tidyNumbers } from './tensor-cache.js';
+import { tf } from './tf.js';
+import type { Past, TfModel } from './tf-model.js';
+
+/** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
+const MIN_STEPS = 24;
+/** Parameters × prompt tokens from which prefill on all threads repays the capture. */
+const MIN_PREFILL_WORK = 3e10;
+
+export class TfEngine implements Engine {
+  readonly config: ModelConfig;
+  /** Numbers in the weights. */
+  readonly parameters: number;
+  readonly #model: TfModel;
+  readonly #options: GraphOptions | null;
+  /** null: nothing was recorded yet. */
+  #recordings: Recordings | null = null;
+  /** Ids of prefill so far: several short prompts repay a capture as a long one does. */
+  readonly #prefilled: Record<Form, number> = { sequence: 0, every: 0, step: 0 };
+  /** Decode steps so far. */
+  #steps = 0;
+
+  /**
+   * @param model the engine's from here on
+   * @param options null: op by op, whatever is asked for
+   */
+  constructor(config: ModelConfig, model: TfModel, options: GraphOptions | null) {
+    this.config = config;
+    this.parameters = model.parameters.reduce((sum, tensor) => sum + tensor.size, 0);
+    this.#model = model;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.#recordings === null || this.#recordings.empty ? 'eager' : 'graph';
+  }
+
+  newCache(positions?: KvRows): KvCache {
+    return TensorCache.of(positions);
+  }
+
+  gather(sources: readonly Sequences[]): KvCache {
+    return TensorCache.gather(sources);
+  }
+
+  forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[] {
+    const own = cache === null ? null : TensorCache.from(cache);
+    const recording = own === null ? undefined : this.#recordingFor(pass, own);
+    const values = tidyNumbers(() => {
+      const inputs = forwardInputs(pass, own);
+      onPart?.('feed');
+      const { logits, presents } = recording?.(inputs, own?.layers ?? null) ?? this.#model.forward(inputs, past(own));
+      onPart?.('graph');
+      own?.append(presents);
+      const numbers = logits.dataSync<'float32'>();
+      onPart?.('read');
+      return numbers;
+    });
+    const { vocabSize } = this.config;
+    return pass.wanted.map((_, i) => values.subarray(i * vocabSize, (i + 1) * vocabSize));
+  }
+
+  numTensors(): number {
+    return tf.memory().numTensors;
+  }
+
+  dispose(): void {
+    this.#recordings?.dispose();
+    tf.dispose([...this.#model.parameters]);
+  }
+
+  /** What this pass is replayed from; undefined: it runs op by op. */
+  #recordingFor(pass: Pass, cache: TensorCache): Recording | undefined {
+    const forms = formsOf(pass, cache);
+    const record = this.#pays(forms[0], pass, cache) || this.#options?.always === true;
+    if (record && this.#options !== null) {
+      this.#recordings ??= new Recordings(this.config, this.#model, this.#options);
+    }
+    return this.#recordings?.find(forms, record);
+  }
+
+  /** Counts what it has been asked for, and looks at what the cache is expected to hold. */
+  #pays(form: Form | undefined, { ids: [ids = []] }: Pass, cache: TensorCache): boolean {
+    if (form === undefined) {
+      return false;
+    }
+    const stepsLeft = cache.expected - cache.length;
+    if (ids.length === 1 && stepsLeft > 0) {
+      const stepsBefore = this.#steps;
+      this.#steps++;
+      return Math.max(stepsBefore, stepsLeft) >= MIN_STEPS;
+    }
+    this.#prefilled[form] += ids.length;
+    return this.#prefilled[form] * this.parameters >= MIN_PREFILL_WORK;
+  }
+}
+
+/** The recordings that can run this pass, best first. A sequence alone has no padding: it is the longest. */
+function formsOf({ ids, wanted }: Pass, cache: TensorCache): Form[] {
+  const isStep = cache.length > 0 && ids.every((sequence) => sequence.length === 1);
+  const alone: Form[] = ids.length === 1 ? [wanted.length === 1 ? 'sequence' : 'every'] : [];
+  return isStep ? [...alone, 'step'] : alone;
+}
+
+/** Empty segments add nothing, and the wasm backend does not take them. */
+function past(cache: TensorCache | null): readonly Past[] | null {
+  return (
+    cache?.layers?.map((segments) => segments.filter(({ k }, i) => k.size > 0 || i === segments.length - 1)) ?? null
+  );
+}
