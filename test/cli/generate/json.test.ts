@@ -83,6 +83,12 @@ describe('on each backend', () => {
     const { json } = await kvgenJson(['--backend', 'node', '--threads', '1', '-n', '0', PROMPT]);
     expect(json).toMatchObject({ backend: 'node', threads: 1 });
   });
+
+  it('what the environment gives TensorFlow is reported, whatever --threads says', async () => {
+    const env = { TF_NUM_INTEROP_THREADS: '1' };
+    const { json } = await kvgenJson(['--backend', 'node', '--threads', '2', '-n', '0', PROMPT], { env });
+    expect(json).toMatchObject({ backend: 'node', threads: 1 });
+  });
 });
 
 describe('what was not measured is null', () => {
