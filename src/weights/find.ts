@@ -1,19 +1,17 @@
 // Where models are: a path is a path, or else owner/name in the Hugging Face cache; a name is looked up in the package's own models, in the user's data
 // directory, then in the Hugging Face cache of this machine. Never asks the network. Loads no TensorFlow.
 
-import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { KvgenError } from '../errors.js';
 
-export type FoundIn = 'package' | 'user' | 'hugging face cache' | 'path';
-
 export interface FoundModel {
   readonly name: string;
   readonly dir: string;
-  readonly source: FoundIn;
+  readonly source: 'package' | 'user' | 'hugging face cache' | 'path';
 }
 
 /**
@@ -27,8 +25,9 @@ export function findModel(model: string): FoundModel {
   }
   const found = listModels().find(({ name }) => name === model) ?? findInHub(model);
   if (found === undefined) {
+    const places = [packageModels(), userModels(), hubCache()].join(', ');
     throw new KvgenError(
-      `model '${model}' not found in ${placesLookedIn().join(', ')}; \`kvgen models\` lists what is here, ` +
+      `model '${model}' not found in ${places}; \`kvgen models\` lists what is here, ` +
         `\`hf download ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
     );
   }
@@ -38,7 +37,7 @@ export function findModel(model: string): FoundModel {
 /** Every model that a name can reach on this machine. */
 export function listModels(): FoundModel[] {
   const plain = [...foldersIn(packageModels(), 'package'), ...foldersIn(userModels(), 'user')];
-  return [...plain, ...hubFolders().flatMap((folder) => hubModel(folder) ?? [])];
+  return [...plain, ...subfolders(hubCache()).flatMap((folder) => hubModel(folder) ?? [])];
 }
 
 /** Bytes of a folder's safetensors files. */
@@ -64,7 +63,7 @@ function findPath(path: string): FoundModel {
 /** `gpt2` is stored as models--gpt2, or, since it has an owner, as models--openai-community--gpt2. */
 function findInHub(name: string): FoundModel | undefined {
   const exact = [`models--${name}`, `models--openai-community--${name}`];
-  const byAnyOwner = hubFolders().filter((folder) => folder.startsWith('models--') && folder.endsWith(`--${name}`));
+  const byAnyOwner = subfolders(hubCache()).filter((folder) => folder.endsWith(`--${name}`));
   for (const folder of [...exact, ...byAnyOwner]) {
     const found = hubModel(folder);
     if (found !== undefined) {
@@ -82,13 +81,12 @@ function hubModel(folder: string): FoundModel | undefined {
   const newest = () =>
     subfolders(snapshots).sort((a, b) => modified(join(snapshots, b)) - modified(join(snapshots, a)))[0];
   const snapshot = revision !== undefined && isDirectory(join(snapshots, revision)) ? revision : newest();
-  return folder.startsWith('models--') && snapshot !== undefined && isModel(join(snapshots, snapshot))
-    ? {
-        name: folder.slice('models--'.length).replaceAll('--', '/'),
-        dir: join(snapshots, snapshot),
-        source: 'hugging face cache',
-      }
-    : undefined;
+  if (snapshot === undefined) {
+    return undefined;
+  }
+  const name = folder.slice('models--'.length).replaceAll('--', '/');
+  const dir = join(snapshots, snapshot);
+  return folder.startsWith('models--') && isModel(dir) ? { name, dir, source: 'hugging face cache' } : undefined;
 }
 
 function packageModels(): string {
@@ -105,35 +103,24 @@ function hubCache(): string {
   return HF_HUB_CACHE || join(HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'), 'hub');
 }
 
-function hubFolders(): string[] {
-  return subfolders(hubCache());
-}
-
 function hubId(name: string): string {
   return /^gpt2(-|$)/.test(name) ? `openai-community/${name}` : `<owner>/${name}`;
 }
 
-function placesLookedIn(): string[] {
-  return [packageModels(), userModels(), hubCache()];
-}
-
-function foldersIn(dir: string, source: FoundIn): FoundModel[] {
+function foldersIn(dir: string, source: FoundModel['source']): FoundModel[] {
   return subfolders(dir)
     .map((name) => ({ name, dir: join(dir, name), source }))
     .filter((model) => isModel(model.dir));
 }
 
 function subfolders(dir: string): string[] {
-  let entries: Dirent[];
+  let names: string[];
   try {
-    entries = readdirSync(dir, { withFileTypes: true });
+    names = readdirSync(dir);
   } catch {
     return [];
   }
-  return entries
-    .filter((entry) => isDirectory(join(dir, entry.name)))
-    .map((entry) => entry.name)
-    .sort();
+  return names.filter((name) => isDirectory(join(dir, name))).sort();
 }
 
 function isModel(dir: string): boolean {

@@ -2,7 +2,8 @@
 // expects is checked by name and shape before one is read; one that it does not know is refused.
 // Knows nothing of tokenizers, of engines, nor of where folders come from (see find.ts).
 
-import { readFile, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
@@ -27,11 +28,8 @@ export async function loadShape(dir: string, known?: typeof ARCHITECTURES): Prom
   const { architecture, config } = parseConfig(json, path, known);
   const generationPath = join(dir, 'generation_config.json');
   const generation = await readJson(generationPath);
-  const eosTokenIds =
-    generation === undefined
-      ? config.eosTokenIds
-      : new ConfigReader(generation, generationPath).ids('eos_token_id', config.eosTokenIds);
-  return { architecture, config: { ...config, eosTokenIds } };
+  const read = new ConfigReader(generation === undefined ? {} : generation, generationPath);
+  return { architecture, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
 }
 
 /**
@@ -83,8 +81,7 @@ interface StoredTensor {
 }
 
 async function openFiles(dir: string): Promise<WeightFile[]> {
-  const single = join(dir, WEIGHTS);
-  const names = (await exists(single)) ? [WEIGHTS] : await shardNames(dir);
+  const names = existsSync(join(dir, WEIGHTS)) ? [WEIGHTS] : await shardNames(dir);
   const opened = await Promise.allSettled(names.map((name) => SafetensorsFile.open(join(dir, name))));
   const files = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = opened.find((result) => result.status === 'rejected');
@@ -99,7 +96,7 @@ async function shardNames(dir: string): Promise<string[]> {
   const path = join(dir, INDEX);
   const index = await readJson(path);
   if (index === undefined) {
-    throw new KvgenError(await missingWeights(dir));
+    throw new KvgenError(missingWeights(dir));
   }
   const map: unknown = Object(index).weight_map;
   const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
@@ -109,9 +106,9 @@ async function shardNames(dir: string): Promise<string[]> {
   return names;
 }
 
-async function missingWeights(dir: string): Promise<string> {
+function missingWeights(dir: string): string {
   const missing = `${dir}: neither ${WEIGHTS} nor ${INDEX} found`;
-  return (await exists(join(dir, 'pytorch_model.bin')))
+  return existsSync(join(dir, 'pytorch_model.bin'))
     ? `${missing}, only pytorch_model.bin; convert it: GPT2LMHeadModel.from_pretrained(…).save_pretrained(…) in transformers`
     : `${missing}; a model folder holds config.json, model.safetensors and a tokenizer`;
 }
@@ -159,13 +156,6 @@ function checkTensors(
     throw new KvgenError(`${dir}: ${unknown}: ${what}; config.json and weights do not fit`);
   }
   return checked;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 /** The parsed file, or undefined where there is none. */

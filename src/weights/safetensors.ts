@@ -174,20 +174,12 @@ let float16Table: Float32Array | undefined;
 
 /** By table: 65,536 look-ups to build, then one a value. */
 function widenFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  float16Table ??= makeFloat16Table();
+  float16Table ??= new Float32Array(1 << 16).map((_, bits) => float16(bits));
   const values = alignedFloat32(halves.length);
   for (let i = 0; i < halves.length; i++) {
     values[i] = float16Table[halves[i] as number] as number;
   }
   return values;
-}
-
-function makeFloat16Table(): Float32Array {
-  const table = new Float32Array(1 << 16);
-  for (let bits = 0; bits < table.length; bits++) {
-    table[bits] = float16(bits);
-  }
-  return table;
 }
 
 /** IEEE 754 binary16: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
