@@ -17,8 +17,6 @@ import { tf } from './tf.js';
 import { TfEngine } from './tf-engine.js';
 import type { TfModel } from './tf-model.js';
 
-export type { BackendName };
-
 export interface Backend {
   readonly name: BackendName;
   /** Threads that work at the same time, as the environment had them when TensorFlow's library loaded. */
@@ -29,12 +27,12 @@ export interface Backend {
   readonly note?: string;
 }
 
-export interface BackendOptions extends ThreadChoice {
+interface BackendOptions extends ThreadChoice {
   /** `auto` is node where the native engine is installed, else wasm. */
   readonly choice: BackendName | 'auto';
 }
 
-export interface EngineOptions {
+interface EngineOptions {
   /** auto: captured where the backend can and it pays; graph: always. */
   readonly engine: 'auto' | 'eager' | 'graph';
   /** Told why an engine stays eager. */
@@ -44,10 +42,9 @@ export interface EngineOptions {
 const require = createRequire(import.meta.url);
 
 /** The forward passes of this engine, by the `model_type` of the architecture that parsed the config. */
-const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> =
-  {
-    gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
-  };
+const MODELS: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> = {
+  gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
+};
 
 /**
  * Makes a backend the current one of TF.js. The first call decides the threads of the process.
@@ -98,7 +95,7 @@ export async function openEngine(
 
 /** The model of an architecture, which owns `tensors` from here on. */
 function makeModel(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
-  const make = FORWARD_PASSES[config.modelType];
+  const make = MODELS[config.modelType];
   if (make === undefined) {
     throw new KvgenError(`the TensorFlow.js engine has no forward pass for model_type ${config.modelType}`);
   }

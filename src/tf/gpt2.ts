@@ -180,15 +180,9 @@ function gelu(x: Tensor2D, s: Tensor): Tensor2D {
 export function gpt2Model(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): TfModel {
   const weights = assemble(config, tensors);
   return {
-    parameters: parameters(weights),
+    parameters: [...tensors.values()].filter((tensor) => !tensor.isDisposed),
     forward: (inputs, past) => forward(config, weights, inputs, past),
   };
-}
-
-/** Each weight once: a tied head is the embedding itself. */
-function parameters({ wte, wpe, h, ln_f, lm_head }: Gpt2Weights): Tensor[] {
-  const pairs = h.flatMap(({ ln_1, attn, ln_2, mlp }) => [ln_1, attn.c_attn, attn.c_proj, ln_2, mlp.c_fc, mlp.c_proj]);
-  return [...new Set([wte, wpe, lm_head, ...[...pairs, ln_f].flatMap(({ weight, bias }) => [weight, bias])])];
 }
 
 function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): Gpt2Weights {

@@ -34,8 +34,6 @@ const EXAMPLES: Record<Form, readonly [Example, Example]> = {
     { ids: [[1], [2], [0]], wanted: [0, 1, 2], body: 3, tail: 2, padding: [1, 0, 0] },
   ],
 };
-/** Inputs before the past: ids, positions, bias, wanted, and of steps the padding. */
-const INPUTS: Record<Form, number> = { sequence: 4, every: 4, step: 5 };
 
 /** A pass and its past: positions of both segments, and how many at the beginning are padding of each sequence. */
 interface Example extends Pass {
@@ -58,7 +56,7 @@ export class Recordings {
   readonly #config: ModelConfig;
   readonly #model: TfModel;
   readonly #options: GraphOptions;
-  readonly #captured: Record<Form, Captured | null> = { sequence: null, every: null, step: null };
+  readonly #captured = new Map<Form, Captured>();
   #failed = false;
 
   constructor(config: ModelConfig, model: TfModel, options: GraphOptions) {
@@ -67,34 +65,35 @@ export class Recordings {
     this.#options = options;
   }
 
-  /** Is there none? */
   get empty(): boolean {
-    return Object.values(this.#captured).every((captured) => captured === null);
+    return this.#captured.size === 0;
   }
 
   /**
    * The first of these forms that is recorded.
-   * @param record the first of them where there is none
+   * @param pays a recording of the first of them repays its capture
    */
-  find(forms: readonly Form[], record: boolean): Recording | undefined {
-    const known = forms.find((form) => this.#captured[form] !== null);
+  find(forms: readonly Form[], pays: boolean): Recording | undefined {
     const [best] = forms;
-    if (known === undefined && best !== undefined && record && !this.#failed) {
+    const mayCapture = (pays || this.#options.always) && !this.#failed;
+    if (best !== undefined && mayCapture && !forms.some((form) => this.#captured.has(form))) {
       this.#capture(best);
     }
-    const form = known ?? best;
-    const captured = form === undefined ? null : this.#captured[form];
-    return form === undefined || captured === null
-      ? undefined
-      : (inputs, past) => this.#replay(captured, form, inputs, past);
+    for (const form of forms) {
+      const captured = this.#captured.get(form);
+      if (captured !== undefined) {
+        return (inputs, past) => this.#replay(captured, form, inputs, past);
+      }
+    }
+    return undefined;
   }
 
   /** Frees the native graphs; nothing is recorded from here on. */
   dispose(): void {
-    for (const form of ['sequence', 'every', 'step'] as const) {
-      this.#captured[form]?.dispose();
-      this.#captured[form] = null;
+    for (const captured of this.#captured.values()) {
+      captured.dispose();
     }
+    this.#captured.clear();
     this.#failed = true;
   }
 
@@ -109,7 +108,7 @@ export class Recordings {
     const [recorded, other] = EXAMPLES[form];
     const options = { ...this.#options, manyTokens: form !== 'sequence' };
     try {
-      this.#captured[form] = tf.tidy(() => {
+      const captured = tf.tidy(() => {
         const inputs = this.#example(form, recorded);
         const captured = capture(
           (tensors) => this.#flatForward(form, tensors),
@@ -120,6 +119,7 @@ export class Recordings {
         this.#check(captured, form, this.#example(form, other));
         return captured as unknown as TensorContainer;
       }) as unknown as Captured;
+      this.#captured.set(form, captured);
     } catch (error) {
       this.#failed = true;
       this.#options.onNote(`the engine stays eager: ${errorMessage(error)}`);
@@ -128,12 +128,11 @@ export class Recordings {
 
   /** The forward pass with all its tensors in one list, as capture wants it. */
   #flatForward(form: Form, inputs: readonly Tensor[]): Tensor[] {
-    const [ids, positions, bias, wanted] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D];
-    const padding = form === 'step' ? (inputs[4] as Tensor4D) : null;
-    const segments = pairs(inputs.slice(INPUTS[form]) as Tensor4D[]);
+    const [ids, positions, bias, wanted, ...rest] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D, ...Tensor4D[]];
+    const padding = form === 'step' ? (rest[0] as Tensor4D) : null;
+    const segments = pairs(padding === null ? rest : rest.slice(1));
     const past = Array.from({ length: this.#config.nLayer }, (_, i) => segments.slice(2 * i, 2 * i + 2));
-    const all: ForwardInputs = { ids, positions, bias, padding, wanted };
-    const { logits, presents }: ForwardResult = this.#model.forward(all, past);
+    const { logits, presents } = this.#model.forward({ ids, positions, bias, padding, wanted }, past);
     return [logits, ...presents.flatMap(({ k, v }) => [k, v])];
   }
 
@@ -172,20 +171,10 @@ export class Recordings {
 
 function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {
   const { ids, positions, bias, padding, wanted } = inputs;
-  const extra = form === 'step' ? [padding ?? noPadding(past)] : [];
-  return [
-    ids,
-    positions,
-    bias,
-    wanted,
-    ...extra,
-    ...past.flatMap((segments) => segments.flatMap(({ k, v }) => [k, v])),
-  ];
-}
-
-/** The recording of steps always adds the padding. */
-function noPadding(past: readonly Past[]): Tensor4D {
-  return tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]); // [1, 1, 1, S]
+  // The recording of decode steps always adds a padding, zeros where there is none.
+  const noPadding = () => tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]); // [1, 1, 1, S]
+  const extra = form === 'step' ? [padding ?? noPadding()] : [];
+  return [ids, positions, bias, wanted, ...extra, ...past.flat().flatMap(({ k, v }) => [k, v])];
 }
 
 function pairs(tensors: readonly Tensor4D[]): KeyValue[] {
@@ -197,9 +186,7 @@ function pairs(tensors: readonly Tensor4D[]): KeyValue[] {
 
 /** The recording has two segments a layer, also where there are no tokens yet. */
 function emptyPast({ nLayer, nKvHead, headDim }: ModelConfig): Past[] {
-  const none: Tensor4D = tf.zeros([1, nKvHead, 0, headDim]);
-  return Array.from({ length: nLayer }, () => [
-    { k: none, v: none },
-    { k: none, v: none },
-  ]);
+  const none: Tensor4D = tf.zeros([1, nKvHead, 0, headDim]); // [B, nKvHead, S, headDim]
+  const segment = { k: none, v: none };
+  return Array.from({ length: nLayer }, () => [segment, segment]);
 }

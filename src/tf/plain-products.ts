@@ -3,7 +3,7 @@
 // The exception is several tokens times the transposed vocabulary matrix, where the plain product is 20 times slower.
 // Eager ops keep oneDNN's: its plain product runs there on the thread that takes signals, and is not safe on it.
 
-import { type AttributeTypes, DT_FLOAT, type Graph, type GraphNode } from './saved-model.js';
+import { type AttributeTypes, attribute, DT_FLOAT, type Graph, type GraphNode } from './saved-model.js';
 
 /**
  * The graph with every float product as BatchMatMulV3.
@@ -20,17 +20,15 @@ function transposedWeights({ placeholders, nodes }: Graph): Set<GraphNode> {
   const matrices = new Set(placeholders.filter(({ shape }) => shape.length === 2).map(({ name }) => name));
   const slices = nodes.filter(({ op, inputs }) => op === 'Slice' && matrices.has(inputs[0] ?? ''));
   const weights = new Set([...matrices, ...slices.map(({ name }) => name)]);
-  const isTransposed = ({ attributes }: GraphNode) =>
-    attributes.some(({ name, value }) => name === 'adj_y' && value === true);
-  return new Set(nodes.filter((node) => weights.has(node.inputs[1] ?? '') && isTransposed(node)));
+  return new Set(nodes.filter((node) => weights.has(node.inputs[1] ?? '') && attribute(node, 'adj_y') === true));
 }
 
 /** V3 has the types of both sides and of the result apart. */
 function renamed(node: GraphNode, types: AttributeTypes): GraphNode {
-  const type = node.attributes.find(({ name }) => name === 'T');
-  if (type?.value !== DT_FLOAT) {
+  if (attribute(node, 'T') !== DT_FLOAT) {
     return node;
   }
+  const others = node.attributes.filter(({ name }) => name !== 'T');
   const apart = ['Ta', 'Tb', 'Tout'].map((name) => ({ name, type: types.TF_ATTR_TYPE, value: DT_FLOAT }));
-  return { ...node, op: 'BatchMatMulV3', attributes: [...node.attributes.filter((a) => a !== type), ...apart] };
+  return { ...node, op: 'BatchMatMulV3', attributes: [...others, ...apart] };
 }

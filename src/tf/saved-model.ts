@@ -26,6 +26,10 @@ export interface GraphNode {
   readonly attributes: readonly OpAttribute[];
 }
 
+export function attribute(node: GraphNode, name: string): unknown {
+  return node.attributes.find((found) => found.name === name)?.value;
+}
+
 export interface GraphConstant {
   readonly name: string;
   readonly dtype: number;
@@ -64,8 +68,10 @@ const PRODUCER = 1087;
  */
 export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDir: string): Uint8Array {
   const pb = loadMessages(tfjsNodeDir);
+  const versions = new pb.VersionDef();
+  versions.setProducer(PRODUCER);
   const definition = new pb.GraphDef();
-  definition.setVersions(versions(pb));
+  definition.setVersions(versions);
   for (const { name, dtype } of graph.placeholders) {
     addNode(pb, definition, name, 'Placeholder').getAttrMap().set('dtype', typeAttribute(pb, dtype));
   }
@@ -97,12 +103,6 @@ function addNode(pb: Message, graph: Message, name: string, op: string): Message
   node.setName(name);
   node.setOp(op);
   return graph.addNode(node);
-}
-
-function versions(pb: Message): Message {
-  const message = new pb.VersionDef();
-  message.setProducer(PRODUCER);
-  return message;
 }
 
 function typeAttribute(pb: Message, dtype: number): Message {

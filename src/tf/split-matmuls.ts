@@ -5,6 +5,7 @@
 
 import {
   type AttributeTypes,
+  attribute,
   DT_FLOAT,
   DT_INT32,
   type Edge,
@@ -97,8 +98,4 @@ class Splitter {
 function cut(rows: number, shards: number): [number, number][] {
   const step = Math.ceil(rows / shards / 16) * 16;
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => [i * step, Math.min(step, rows - i * step)]);
-}
-
-function attribute(node: GraphNode, name: string): unknown {
-  return node.attributes.find((found) => found.name === name)?.value;
 }

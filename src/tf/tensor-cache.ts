@@ -128,23 +128,18 @@ export class TensorCache implements KvCache {
     const gathered = new TensorCache();
     gathered.expected = longest + Math.max(...sources.map(({ cache }) => cache.expected - cache.length));
     gathered.#padding = lengths.map((length) => longest - length);
-    const own = sources.map(({ cache }) => TensorCache.from(cache));
-    const layers = Array.from({ length: own[0]?.layers?.length ?? 0 }, (_, layer) => layer);
-    gathered.#layers = layers.map((layer) =>
+    const pasts = sources.map(({ cache }) => TensorCache.from(cache).layers ?? []);
+    gathered.#layers = Array.from({ length: pasts[0]?.length ?? 0 }, (_, layer) =>
       tidied(() => {
-        const side = (name: 'k' | 'v') =>
-          tf.concat(
-            sources.map(({ places }, i) => pick(own[i]?.layers?.[layer] ?? [], places, name, longest)),
-            0,
-          );
-        const body = { k: side('k'), v: side('v') }; // [B, nKvHead, longest, headDim]
+        const picked = (side: 'k' | 'v') =>
+          sources.map(({ places }, i) => pick(pasts[i]?.[layer] ?? [], places, side, longest));
+        const body = { k: tf.concat(picked('k'), 0), v: tf.concat(picked('v'), 0) }; // [B, nKvHead, longest, headDim]
         return { body, tail: empty(body) };
       }),
     );
     return gathered;
   }
 
-  /** Frees everything; the cache is then empty and may be used again. */
   dispose(): void {
     tf.dispose(this.#tensors());
     this.#layers = null;

@@ -20,9 +20,7 @@ export class TfEngine implements Engine {
   /** Numbers in the weights. */
   readonly parameters: number;
   readonly #model: TfModel;
-  readonly #options: GraphOptions | null;
-  /** null: nothing was recorded yet. */
-  #recordings: Recordings | null = null;
+  readonly #recordings: Recordings | null;
   /** Ids of prefill so far: several short prompts repay a capture as a long one does. */
   readonly #prefilled: Record<Form, number> = { sequence: 0, every: 0, step: 0 };
   /** Decode steps so far. */
@@ -36,7 +34,7 @@ export class TfEngine implements Engine {
     this.config = config;
     this.parameters = model.parameters.reduce((sum, tensor) => sum + tensor.size, 0);
     this.#model = model;
-    this.#options = options;
+    this.#recordings = options === null ? null : new Recordings(config, model, options);
   }
 
   get name(): string {
@@ -80,11 +78,8 @@ export class TfEngine implements Engine {
   /** What this pass is replayed from; undefined: it runs op by op. */
   #recordingFor(pass: Pass, cache: TensorCache): Recording | undefined {
     const forms = formsOf(pass, cache);
-    const record = this.#pays(forms[0], pass, cache) || this.#options?.always === true;
-    if (record && this.#options !== null) {
-      this.#recordings ??= new Recordings(this.config, this.#model, this.#options);
-    }
-    return this.#recordings?.find(forms, record);
+    const pays = this.#pays(forms[0], pass, cache);
+    return this.#recordings?.find(forms, pays);
   }
 
   /** Counts what it has been asked for, and looks at what the cache is expected to hold. */

@@ -2,7 +2,8 @@
 
 import type { Model } from '../../src/library/model.js';
 import { folderSource, type OpenOptions, openModel } from '../../src/library/model.js';
-import { type Backend, type BackendName, loadBackend } from '../../src/tf/backend.js';
+import type { BackendName } from '../../src/settings.js';
+import { type Backend, loadBackend } from '../../src/tf/backend.js';
 
 let backend: Backend;
 

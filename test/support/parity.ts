@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/library/model.js';
 import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
-import type { BackendName } from '../../src/tf/backend.js';
+import type { BackendName } from '../../src/settings.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
 import { forward, greedy, run } from './run.js';
