@@ -1,40 +1,38 @@
-// What generation needs of whatever runs a model: ids in, logits out, the cache brought forward. An engine is a folder
-// of its own; nobody outside of it sees how it computes. Knows nothing of text or sampling.
+// The interface of whatever runs a model: ids go in, logits come out, and the cache grows. Each engine is a folder of
+// its own, and nobody outside sees how it computes. Knows nothing of text or sampling.
 
 import type { ModelConfig } from '../model/config.js';
 import type { KvCache, Sequences } from './kv-cache.js';
 import type { KvRows } from './kv-rows.js';
 
-/** T ids of each of B sequences, and which of their logits are wanted. */
 export interface Pass {
-  /** B lists of T ids, each at least one and below `vocabSize`. */
+  /** T ids for each of B sequences, each id below `vocabSize`. */
   readonly ids: readonly (readonly number[])[];
-  /** Places b·T + t of the ids whose next token is asked for, at least one: only these meet the vocabulary matrix. */
+  /** At least one index b·T + t of an id whose logits are wanted. Those of other ids are not computed. */
   readonly wanted: readonly number[];
 }
 
-/** The parts of a forward pass, for whoever measures: ids in, the model, logits out and the cache brought forward. */
+/** The parts of a pass, to measure each: making the inputs, the model, and appending to the cache with reading logits. */
 export type ForwardPart = 'feed' | 'graph' | 'read';
 
 export interface Engine {
-  /** How it runs now: one that records its passes begins without a recording. */
+  /** How it runs now, which changes when an engine has made a recording. */
   readonly name: string;
   readonly config: ModelConfig;
-  /** Numbers in the weights, each counted once. */
+  /** How many numbers the weights have; a shared matrix counts once. */
   readonly parameters: number;
-  /** A cache of its own kind, the caller's to dispose: empty, or with these positions of one sequence. */
+  /** A cache that the caller disposes: empty, or with these positions of one sequence. */
   newCache(positions?: KvRows): KvCache;
-  /** A new cache of several sequences, which end together: the shorter ones begin later. `sources` are borrowed. */
+  /** A new cache of several sequences, with padding before the shorter ones. `sources` are borrowed. */
   gather(sources: readonly Sequences[]): KvCache;
   /**
    * Runs ids through the model.
-   * @param cache the tokens before `ids`, of as many sequences; `ids` are appended to it. null: there are none before,
-   *   and nothing is kept
+   * @param cache holds the past of each sequence, and is appended to; null: there is no past, and nothing is kept
    * @param onPart called when a part is done
-   * @returns logits [vocabSize] for each that is wanted; never to be written to
+   * @returns logits [vocabSize] for each wanted id, not to be written to
    */
   forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[];
-  /** Tensors alive now: constant from token to token. */
+  /** Tensors alive now, as many after each token. */
   numTensors(): number;
   /** Frees the weights. Safe to call twice. */
   dispose(): void;

@@ -1,23 +1,23 @@
-// The KV cache as everybody but its engine sees it: keys and values of every token run so far. It belongs to whoever
-// decodes, never to a layer or an engine. Knows nothing of how or where an engine keeps them.
+// The interface of a KV cache: the keys and values of the tokens run so far. It belongs to whoever decodes, never to a
+// layer or an engine. Knows nothing of how or where an engine stores them.
 
 import type { KvRows } from './kv-rows.js';
 
 export interface KvCache {
-  /** Tokens already cached, of the longest sequence: the position of its next one. */
+  /** Cached tokens of the longest sequence, which is the position of its next token. */
   readonly length: number;
-  /** Tokens already cached of each sequence; none before the first. */
+  /** Cached tokens of each sequence; [] before the first pass. */
   readonly lengths: readonly number[];
-  /** Bytes of the positions in use. */
+  /** Bytes of all keys and values. */
   readonly byteSize: number;
-  /** Positions that it is going to hold, as far as its owner knows: an engine may prepare for that many. */
+  /** How many positions its owner expects it to hold in the end, so that an engine can prepare for them. */
   expected: number;
   /**
-   * Forgets all tokens from position `length` of the longest sequence on.
+   * Removes all tokens from position `length` of the longest sequence on.
    * @throws RangeError when `length` is not in 0 … this.length
    */
   truncate(length: number): void;
-  /** A second cache with the same tokens; either may be appended to or disposed alone. */
+  /** A second cache with the same tokens, independent of the first. */
   fork(): KvCache;
   /**
    * Copies positions [from, to) of a cache of one sequence.
@@ -28,7 +28,7 @@ export interface KvCache {
   dispose(): void;
 }
 
-/** Some sequences of a cache, by their places in it. */
+/** Some sequences of a cache, by their indices in `lengths`. */
 export interface Sequences {
   readonly cache: KvCache;
   readonly places: readonly number[];

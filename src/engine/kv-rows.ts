@@ -1,9 +1,9 @@
-// Keys and values of some positions as plain arrays, which every cache exports and imports: cutting them into parts, and
-// putting parts together again. Knows nothing of tensors or files.
+// The keys and values of some positions as plain arrays, which every cache can export and import: cuts them into parts
+// and joins parts again. Knows nothing of tensors or files.
 
 import { alignedFloat32 } from '../weights/safetensors.js';
 
-/** Keys and values of `length` positions, one pair a layer, [nKvHead, length, headDim] each. */
+/** The keys and values of `length` positions of one sequence: for each layer a pair of [nKvHead, length, headDim]. */
 export interface KvRows {
   readonly length: number;
   readonly nKvHead: number;
@@ -25,18 +25,18 @@ export function sliceRows({ length, nKvHead, headDim, layers }: KvRows, from: nu
   return { length: to - from, nKvHead, headDim, layers: sliced };
 }
 
-/** Puts parts together, one after the other, in arrays of a length that is known before: each value is copied once. */
+/** Joins parts in arrays that are made once, of a length that is known before: so each value is copied only once. */
 export class RowsCollector {
   readonly #total: number;
   #rows: KvRows = { length: 0, nKvHead: 0, headDim: 0, layers: [] };
   #length = 0;
 
-  /** @param total positions, at most */
+  /** @param total the most positions that it takes */
   constructor(total: number) {
     this.#total = total;
   }
 
-  /** Adds the first `most` positions of a part, or as many as there is room for; its arrays are borrowed. */
+  /** Copies the first `most` positions of a part, or as many as there is room for. */
   add(part: KvRows, most: number): void {
     const take = Math.min(most, this.#total - this.#length);
     if (take === 0) {
@@ -60,7 +60,7 @@ export class RowsCollector {
     this.#length += take;
   }
 
-  /** The first `length` of the positions that were added. */
+  /** Returns the first `length` of the positions that were added. */
   finish(length: number): KvRows {
     return length === this.#rows.length ? this.#rows : sliceRows(this.#rows, 0, length);
   }

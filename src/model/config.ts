@@ -1,19 +1,19 @@
-// What everybody but its own forward pass sees of a model: a handful of sizes. And how a config.json is read: each
-// message names file, key, expected and found. Knows nothing of any one architecture, of files or of tensors.
+// The sizes that every model has, the interface of an architecture, and typed access to the keys of a config.json,
+// whose errors name file, key, expected and found. Knows nothing of any one architecture, of opening files, or of
+// TF.js.
 
 import { KvgenError } from '../errors.js';
 
-/** The sizes that decide ids, positions and the cache. An architecture's own config adds what its forward pass needs. */
+/** The sizes that all code may use. The config of an architecture adds what its forward pass needs. */
 export interface ModelConfig {
-  /** The architecture, as config.json names it. */
+  /** The name of the architecture in config.json. */
   readonly modelType: string;
   readonly vocabSize: number;
-  /** Positions that the model was trained for; the longest context. */
+  /** The positions that the model was trained for, which is the longest context. */
   readonly nPositions: number;
   readonly nLayer: number;
-  /** Heads of queries. */
   readonly nHead: number;
-  /** Heads of keys and values; as many as of queries, unless several queries share one. */
+  /** Heads of keys and values: fewer than `nHead` where several query heads share one. */
   readonly nKvHead: number;
   readonly headDim: number;
   readonly nEmbd: number;
@@ -21,29 +21,28 @@ export interface ModelConfig {
   readonly eosTokenIds: readonly number[];
 }
 
-/** Bytes of the keys and values of one position in all layers, as float32. */
+/** Bytes of the keys and values of one position in all layers, each number a float32. */
 export function bytesPerPosition({ nLayer, nKvHead, headDim }: ModelConfig): number {
   return 2 * nLayer * nKvHead * headDim * 4;
 }
 
-/** A tensor that a forward pass needs. */
 export interface ExpectedTensor {
   readonly name: string;
   readonly shape: readonly number[];
-  /** Where the file has it under another name: a tied matrix may be stored once, as either of the two. */
+  /** Its other name in the file, if it has one: a tied matrix may be stored under either of its two names. */
   readonly storedAs?: string;
 }
 
-/** What a model is, for whoever reads its folder. Each engine adds the forward pass (tf/backend.ts names those of TF.js). */
+/** How to read the folder of a model. Each engine adds a forward pass; tf/backend.ts lists those of TF.js. */
 export interface Architecture {
   readonly modelType: string;
-  /** As people write it. */
+  /** The name for messages. */
   readonly title: string;
-  /** @throws KvgenError for what would change the result and is not computed */
+  /** @throws KvgenError for a key that would change the result and is not computed */
   readonly parse: (read: ConfigReader) => ModelConfig;
-  /** The name of a stored tensor without prefixes that mean nothing; undefined: no forward pass needs it. */
+  /** The name of a stored tensor without a meaningless prefix; undefined: no forward pass needs the tensor. */
   readonly tensorName: (stored: string) => string | undefined;
-  /** One after the other, since a broken config.json may ask for any number of layers. */
+  /** The tensors that a forward pass needs, one at a time: a broken config.json may ask for any number of layers. */
   readonly tensors: (config: ModelConfig, stored: { has(name: string): boolean }) => Iterable<ExpectedTensor>;
 }
 
@@ -55,7 +54,7 @@ export class ConfigReader {
   /**
    * @param json the parsed file
    * @param where its path, for messages
-   * @throws KvgenError when it is no object
+   * @throws KvgenError when `json` is not an object
    */
   constructor(json: unknown, where: string) {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
@@ -75,7 +74,7 @@ export class ConfigReader {
     return new KvgenError(`${this.#where}: ${key}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`);
   }
 
-  /** @param alias another name of the same key; as in transformers it is the stronger one */
+  /** @param alias another name of the same key, which as in transformers wins over it */
   count(key: string, fallback: number, alias?: string): number {
     const value = (alias === undefined ? undefined : this.value(alias)) ?? this.value(key) ?? fallback;
     if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 1) {
@@ -92,7 +91,7 @@ export class ConfigReader {
     return value;
   }
 
-  /** A number that is added to a variance. */
+  /** A small number that a forward pass adds to a variance. */
   epsilon(key: string, fallback: number): number {
     const value = this.value(key) ?? fallback;
     if (typeof value !== 'number' || !(value >= 0) || !Number.isFinite(value)) {

@@ -1,18 +1,17 @@
-// What a GPT-2-style model is: its config and the tensors it is made of. Every variation that a GPT-2 config can name is
-// computed or refused by name; keys that cannot change inference (dropouts, summary_*) are ignored.
-// Knows nothing of files or tensor libraries. Reference: transformers' GPT2Config and modeling_gpt2.py.
+// The architecture GPT-2: how its config.json is read, and which tensors it has. Every variation that the config can
+// name is computed or refused by name; keys that cannot change the logits (dropouts, summary_*) are ignored. Knows
+// nothing of files or tensor libraries. Reference: GPT2Config and modeling_gpt2.py of transformers.
 
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig } from './config.js';
 
-/** The activations of the MLP that the forward pass computes, by their canonical names. */
+/** The activations of the MLP that the forward pass computes. */
 export const ACTIVATIONS = ['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu'] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
 
 const ACTIVATION_ALIASES: Record<string, Activation> = { gelu_pytorch_tanh: 'gelu_new', swish: 'silu' };
 
-/** What the forward pass must know. */
 export interface Gpt2Config extends ModelConfig {
-  /** Width of the MLP's hidden layer. */
+  /** The width of the hidden layer of the MLP. */
   readonly nInner: number;
   readonly layerNormEpsilon: number;
   readonly activation: Activation;
@@ -20,7 +19,7 @@ export interface Gpt2Config extends ModelConfig {
   readonly scaleAttnWeights: boolean;
   /** Divide the scores of layer i by i + 1 as well. */
   readonly scaleAttnByInverseLayerIdx: boolean;
-  /** The output matrix is `wte`. */
+  /** The matrix that gives the logits is `wte`, the embedding. */
   readonly tieWordEmbeddings: boolean;
 }
 
@@ -29,7 +28,7 @@ export const GPT2: Architecture = {
   title: 'GPT-2',
   parse,
   tensorName,
-  tensors: (config, stored) => tensors(config as Gpt2Config, stored), // the config is what `parse` gave
+  tensors: (config, stored) => tensors(config as Gpt2Config, stored), // `parse` made the config
 };
 
 function parse(read: ConfigReader): Gpt2Config {
@@ -84,7 +83,7 @@ function activation(read: ConfigReader): Activation {
   return known;
 }
 
-/** Without the optional prefix, the stored causal masks, and heads of other tasks: these do not touch the logits. */
+/** Drops the optional prefix. Stored causal masks and the heads of other tasks do not change the logits. */
 function tensorName(stored: string): string | undefined {
   const name = stored.replace(/^transformer\./, '');
   const isOther =

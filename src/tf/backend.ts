@@ -1,6 +1,6 @@
-// Loads TF.js and picks the backend, the native one where it is installed, else WebAssembly; then puts a model's weights
-// on it, behind an engine. Environment variables that TensorFlow reads once are set here, before its library loads.
-// Knows nothing of text, nor of where weights come from.
+// Loads TF.js and chooses its backend: the native one where it is installed, else WebAssembly. Uploads a model's
+// weights to it and returns them as an engine. The threads are settled first, because TensorFlow reads them only once,
+// when its library loads. Knows nothing of text, nor of where weights come from.
 
 import { createRequire } from 'node:module';
 import util from 'node:util';
@@ -19,40 +19,41 @@ import type { TfModel } from './tf-model.js';
 
 export interface Backend {
   readonly name: BackendName;
-  /** Threads that work at the same time, as the environment had them when TensorFlow's library loaded. */
+  /** The threads that work at the same time, as the environment set them when TensorFlow's library was loaded. */
   readonly threads: number;
-  /** tfjs-node's folder; undefined on the other backends. */
+  /** The folder of tfjs-node; undefined on the other backends. */
   readonly tfjsNodeDir?: string;
-  /** Why it is not the native one, where that was not asked for. */
+  /** Says why this is not the native backend, where `auto` would have preferred that one. */
   readonly note?: string;
 }
 
 interface BackendOptions extends ThreadChoice {
-  /** `auto` is node where the native engine is installed, else wasm. */
+  /** `auto`: node where the native engine is installed, else wasm. */
   readonly choice: BackendName | 'auto';
 }
 
 interface EngineOptions {
-  /** auto: captured where the backend can and it pays; graph: always. */
+  /** auto: as a graph where the backend can capture one and it pays; eager: op by op; graph: always as a graph. */
   readonly engine: 'auto' | 'eager' | 'graph';
-  /** Told why an engine stays eager. */
+  /** Called with the reason when an engine stays eager. */
   readonly onNote: (line: string) => void;
 }
 
 const require = createRequire(import.meta.url);
 
-/** The forward passes of this engine, by the `model_type` of the architecture that parsed the config. */
+/** Makes the model of each architecture, by its `model_type`. */
 const MODELS: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> = {
   gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
 };
 
 /**
- * Makes a backend the current one of TF.js. The first call decides the threads of the process.
- * @throws KvgenError when the chosen backend does not load
+ * Makes TF.js compute on the chosen backend. The first call decides the threads of the whole process.
+ * @throws KvgenError when the backend does not load
+ * @throws UsageError for several threads on a backend that has one
  */
 export async function loadBackend(options: BackendOptions): Promise<Backend> {
   const { choice, threads } = options;
-  tf.enableProdMode(); // else the cpu backend advertises tfjs-node on stderr
+  tf.enableProdMode(); // otherwise the cpu backend recommends tfjs-node on stderr
   if (choice === 'node' || (choice === 'auto' && status().engine === 'native')) {
     return loadNode(options);
   }
@@ -66,8 +67,8 @@ export async function loadBackend(options: BackendOptions): Promise<Backend> {
 }
 
 /**
- * An engine of weights, which are uploaded one by one as they are read.
- * @throws KvgenError for an engine that this backend has not; what was uploaded by then is freed
+ * Makes an engine, and uploads the weights one by one as they are read. After an error no tensor is left.
+ * @throws KvgenError when the backend cannot run that engine, or the engine cannot run that architecture
  */
 export async function openEngine(
   config: ModelConfig,
@@ -93,7 +94,7 @@ export async function openEngine(
   }
 }
 
-/** The model of an architecture, which owns `tensors` from here on. */
+/** The model owns `tensors` from here on. */
 function makeModel(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
   const make = MODELS[config.modelType];
   if (make === undefined) {
@@ -106,7 +107,7 @@ export function tfjsVersion(): string {
   return tf.version_core;
 }
 
-/** TensorFlow's version as the native library says it; undefined on the other backends. */
+/** The version that TensorFlow's native library reports; undefined on the other backends. */
 export function tensorflowVersion(): string | undefined {
   const { binding } = tf.backend() as { binding?: { TF_Version?: string } };
   return binding?.TF_Version;
@@ -121,7 +122,7 @@ function loadNode(options: BackendOptions): Backend {
   restoreUtil();
   const { argv } = process;
   try {
-    process.argv = argv.slice(0, 2); // node-pre-gyp would take options of the same name from there
+    process.argv = argv.slice(0, 2); // node-pre-gyp would take kvgen's options for its own
     require(native.folder);
   } catch (error) {
     throw new KvgenError(
@@ -133,7 +134,7 @@ function loadNode(options: BackendOptions): Backend {
   return { name: 'node', threads, tfjsNodeDir: native.folder };
 }
 
-/** tfjs-node 4.22.0 calls two functions of which Node 22 warns on stderr and Node 23 lacks one. */
+/** tfjs-node 4.22.0 calls two old functions of `util`: Node 22 warns of them on stderr, and Node 23 lacks one. */
 function restoreUtil(): void {
   const target = util as unknown as Record<string, unknown>;
   target.isNullOrUndefined = (value: unknown) => value === null || value === undefined;

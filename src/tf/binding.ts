@@ -1,5 +1,5 @@
-// What the captured engine needs of tfjs-node's inside: the native binding, and how tensors map to its ids.
-// tfjs-node is pinned to one version, so these names hold.
+// The inner parts of tfjs-node that a capture needs: the native binding, and how a tensor is found by its native id.
+// They are not its public interface: the names hold because tfjs-node is pinned to one version. Types, and one lookup.
 
 import type { DataId, Tensor, TensorInfo } from '@tensorflow/tfjs-core';
 import type { AttributeTypes, OpAttribute } from './saved-model.js';
@@ -22,7 +22,7 @@ export interface Binding extends AttributeTypes {
 export interface NodeBackend {
   binding: Binding;
   readonly tensorMap: { get(id: DataId): { readonly dtype: number } };
-  /** Uploads what was not uploaded yet. */
+  /** The native ids of tensors; uploads those that are not yet there. */
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];
   createOutputTensor(metadata: TensorMetadata): Tensor;
 }

@@ -1,7 +1,7 @@
-// Runs a function of tensors once on tfjs-node, records every TensorFlow op it executes, and replays the
-// recording as one native call: to TF.js what tf.function is to Python. Knows nothing of models.
-// What the function reads becomes a placeholder when it is an input or a weight, and a constant when it was
-// created inside: so nothing created inside may depend on an input's values or on sizes that vary.
+// Runs a function of tensors once on tfjs-node, records every TensorFlow op that it executes, and replays the
+// recording as one native call: what tf.function does in Python. Knows nothing of models.
+// An input or a weight becomes a placeholder of the graph. A tensor created inside the function becomes a constant,
+// so it must not depend on the values of an input, or on a size that varies.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -14,29 +14,29 @@ import { type AttributeTypes, type Edge, encodeSavedModel, type Graph } from './
 import { splitMatMuls } from './split-matmuls.js';
 import { tf } from './tf.js';
 
-/** A recorded function. `run` takes tensors in the order of capture and gives new ones, the caller's to dispose. */
+/** A recorded function. */
 export interface Captured {
+  /** Takes its inputs in the order of the capture. The caller disposes the tensors that it returns. */
   run(inputs: readonly Tensor[]): Tensor[];
   /** Frees the native graph. Safe to call twice. */
   dispose(): void;
 }
 
 export interface CaptureOptions {
-  /** The folder of tfjs-node. */
   readonly tfjsNodeDir: string;
-  /** Products with a weight are split into as many, which the executor runs side by side. */
+  /** Each product with a large weight is split into this many parts, which TensorFlow runs side by side. */
   readonly shards: number;
-  /** More than one token is going to meet the vocabulary matrix; see plain-products.ts. */
+  /** The logits of more than one token are computed; plain-products.ts says what that changes. */
   readonly manyTokens?: boolean;
 }
 
 let recording = false;
 
 /**
- * Captures `fn`, which must be synchronous and use TF.js ops only.
- * @param inputs tensors such as a run will bring: other values, and other sizes where `fn` reads none
- * @param weights tensors that `fn` reads and that stay the same; borrowed while the capture lives
- * @throws Error when something in it cannot be captured; the backend is then as it was
+ * Captures `fn`, which must be synchronous and must use TF.js ops only.
+ * @param inputs examples of what `run` will be given: other values, and other sizes where `fn` does not read them
+ * @param weights tensors that `fn` reads and that stay the same; they must live as long as the capture
+ * @throws Error when `fn` does something that cannot be captured; the backend is then as it was before
  */
 export function capture(
   fn: (inputs: readonly Tensor[]) => readonly Tensor[],
@@ -67,18 +67,18 @@ interface Feed {
   readonly edge: Edge;
 }
 
-/** Makes a placeholder of a tensor. Uploads it now: while recording it would become a constant. */
+/** Makes a placeholder for a tensor, and uploads it now: while recording it would become a constant. */
 function declare(tensor: Tensor, backend: NodeBackend, recorder: Recorder): Feed {
   const id = nativeId(backend, tensor);
   return { id, edge: recorder.placeholder(id, backend.tensorMap.get(tensor.dataId).dtype, tensor.shape) };
 }
 
-/** The passes over what was recorded: the same values, sooner. */
+/** The same graph, rewritten to run faster. */
 function optimized(graph: Graph, types: AttributeTypes, { shards, manyTokens }: CaptureOptions): Graph {
   return plainProducts(splitMatMuls(graph, shards, types), types, manyTokens);
 }
 
-/** Runs `fn` with the recorder in the binding's place, which is put back whatever happens. */
+/** Runs `fn` with the recorder in place of the binding, and puts the binding back whatever happens. */
 function record(
   fn: (inputs: readonly Tensor[]) => readonly Tensor[],
   inputs: readonly Tensor[],
@@ -104,7 +104,7 @@ function nativeId(backend: NodeBackend, tensor: Tensor): number {
   return (backend.getInputTensorIds([tensor]) as [number])[0];
 }
 
-/** TensorFlow loads graphs from a folder only: a private one, gone again before any other code runs. */
+/** TensorFlow loads a graph only from a folder: a private one, which is removed again before any other code runs. */
 function load(backend: NodeBackend, bytes: Uint8Array): number {
   const dir = mkdtempSync(join(tmpdir(), 'kvgen-'));
   try {

@@ -1,10 +1,10 @@
-// GPT-2, the whole forward pass: token ids, positions and the past in; logits and keys and values out.
+// The whole forward pass of GPT-2: ids, positions and the past go in; logits, keys and values come out.
 // Pure functions of their arguments. Knows nothing of text, sampling, files, or who keeps the cache.
-// Names are those of the GPT-2 paper's code and of the Hugging Face weights.
+// The names are those of OpenAI's code for GPT-2 and of the Hugging Face weights.
 // References: Radford et al. 2019; openai/gpt-2 src/model.py; transformers modeling_gpt2.py.
 //
-// Shapes: B sequences, T new tokens each, C = nEmbd, V = vocabSize; S is the length of one segment of the past
-// (see tf-model.ts, which has the types of what goes in and comes out).
+// Shapes: B sequences of T new tokens each, N wanted tokens, C = nEmbd, V = vocabSize; S is the length of one segment
+// of the past. The types of what goes in and comes out are in tf-model.ts.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import type { Activation, Gpt2Config } from '../model/gpt2-config.js';
@@ -16,7 +16,7 @@ interface LayerNorm {
   readonly bias: Tensor1D; // [C]
 }
 
-/** GPT-2's `Conv1D`: a linear layer whose weight is stored [in, out]. */
+/** A linear layer; GPT-2 calls it `Conv1D` and stores its weight as [in, out]. */
 interface Linear {
   readonly weight: Tensor2D; // [in, out]
   readonly bias: Tensor1D; // [out]
@@ -34,14 +34,10 @@ interface Gpt2Weights {
   readonly wpe: Tensor2D; // [nPositions, C]
   readonly h: readonly Block[];
   readonly ln_f: LayerNorm;
-  readonly lm_head: Tensor2D; // [V, C]; `wte` itself where the embeddings are tied
+  readonly lm_head: Tensor2D; // [V, C]; where the embeddings are tied, `wte` itself
 }
 
-/**
- * Runs T new tokens of each sequence through the model.
- * @param past one a layer; null when there are no tokens before
- * @returns the caller disposes both
- */
+/** Runs T new tokens of each sequence through the model; TfModel describes the arguments and the result. */
 function forward(
   config: Gpt2Config,
   weights: Gpt2Weights,
@@ -57,13 +53,13 @@ function forward(
       x = step.x;
       return { k: step.k, v: step.v };
     });
-    // Only the tokens whose logits are asked for meet the vocabulary matrix.
+    // Only the wanted tokens are multiplied by the vocabulary matrix, the largest of all.
     const normed = layerNorm(tf.gather(x, wanted), weights.ln_f, config.layerNormEpsilon); // [N, C]
     return { logits: tf.matMul<Tensor2D>(normed, weights.lm_head, false, true), presents }; // [N, V]
   });
 }
 
-/** One layer and what it attends to. */
+/** What one layer needs besides x: its weights, and what the new tokens attend to. */
 interface LayerInputs {
   readonly config: Gpt2Config;
   readonly block: Block;
@@ -75,7 +71,7 @@ interface LayerInputs {
   readonly padding: Tensor4D | null; // [B, 1, 1, S]
 }
 
-/** x + attention, then + MLP. Its own tidy, so that one layer's scores are gone before the next layer's. */
+/** Adds attention to x, then the MLP. It has a tidy of its own, so that its scores are freed before the next layer. */
 function transformerBlock(inputs: LayerInputs, x: Tensor2D): KeyValue & { x: Tensor2D } {
   return tf.tidy(() => {
     const { config, block } = inputs;
@@ -87,7 +83,7 @@ function transformerBlock(inputs: LayerInputs, x: Tensor2D): KeyValue & { x: Ten
   });
 }
 
-/** Causal multi-head self-attention of the new tokens over past and new tokens. */
+/** Causal multi-head self-attention: the new tokens attend to the past and to the new tokens up to themselves. */
 function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D } {
   const { config, block, layer, past, bias, padding } = inputs;
   const [q, newK, newV] = tf.split<Tensor2D>(linear(x, block.attn.c_attn), 3, 1) as [Tensor2D, Tensor2D, Tensor2D]; // 3 × [B·T, C]
@@ -96,8 +92,8 @@ function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D }
   const v = append(last?.v, splitHeads(newV, inputs)); // [B, nHead, S, headDim]
   const scaled = tf.mul<Tensor4D>(splitHeads(q, inputs), scoreScale(config, layer)); // [B, nHead, T, headDim]
   const older = past.slice(0, -1);
-  // New tokens may look at all older ones. Hidden are only the positions before the first token of a shorter sequence:
-  // padding, which is always in the segment before the newest.
+  // A new token may attend to all older ones. Only the padding before a shorter sequence is hidden from it, and that
+  // lies in the segment before the newest.
   const segments = [
     ...older.map((segment, i) => ({ ...segment, bias: i === older.length - 1 ? padding : null })), // bias: [B, 1, 1, S]
     { k, v, bias }, // bias: [T, S]
@@ -113,8 +109,9 @@ function addBias(scores: Tensor4D, bias: Tensor | null): Tensor4D {
 }
 
 /**
- * softmax(scores) · values over all segments as one: the exponentials of each, less the largest score of all,
- * are summed and mixed apart, and divided at the end (the online softmax of Milakov and Gimelshein, 2018).
+ * softmax(scores) · values, as if all segments were one. The largest score of all is subtracted from each score. The
+ * exponentials are summed and mixed segment by segment, and at the end the mix is divided by the sum of all (the online
+ * softmax of Milakov and Gimelshein, 2018).
  */
 function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Tensor4D {
   const largest = scores.map((segment) => tf.max<Tensor4D>(segment, -1, true)).reduce((a, b) => tf.maximum(a, b)); // [B, nHead, T, 1]
@@ -124,7 +121,7 @@ function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Te
   return tf.div(mixed, total); // [B, nHead, T, headDim]
 }
 
-/** A recorded graph fixes either B or T, and the other is −1: so it serves any length, or any number of sequences. */
+/** Either B or T is −1, so that a recorded graph serves any number of sequences, or any number of new tokens. */
 function splitHeads(x: Tensor2D, { B, T, config: { nHead, headDim } }: LayerInputs): Tensor4D {
   const [b, t] = B > 1 && T === 1 ? [-1, 1] : [B, -1];
   return tf.transpose(tf.reshape(x, [b, t, nHead, headDim]), [0, 2, 1, 3]); // [B, nHead, T, headDim]
@@ -153,7 +150,7 @@ function layerNorm(x: Tensor2D, { weight, bias }: LayerNorm, epsilon: number): T
   return tf.add(tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))), weight), bias);
 }
 
-/** The MLP's activation; formulas as in transformers' activations.py. */
+/** The activation of the MLP; the formulas are those of transformers' activations.py. */
 function activate(name: Activation, x: Tensor2D): Tensor2D {
   switch (name) {
     case 'gelu_new':
@@ -171,16 +168,16 @@ function activate(name: Activation, x: Tensor2D): Tensor2D {
   }
 }
 
-/** ½·x·(1 + s), s being the normal distribution's sigmoid or its tanh approximation. */
+/** ½·x·(1 + s), where s is erf(x/√2) or its approximation by tanh. */
 function gelu(x: Tensor2D, s: Tensor): Tensor2D {
   return tf.mul(tf.mul(x, 0.5), tf.add(s, 1));
 }
 
-/** The model of these tensors, which are its own from here on. */
+/** Makes the model of these tensors, and owns them from here on. */
 export function gpt2Model(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): TfModel {
   const weights = assemble(config, tensors);
   return {
-    parameters: [...tensors.values()].filter((tensor) => !tensor.isDisposed),
+    parameters: [...tensors.values()].filter((tensor) => !tensor.isDisposed), // `outputMatrix` may have dropped one
     forward: (inputs, past) => forward(config, weights, inputs, past),
   };
 }
@@ -205,7 +202,7 @@ function assemble(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): Gpt
   };
 }
 
-/** A stored head decides, as in transformers 5; where it only repeats the embedding, it is dropped. */
+/** As in transformers 5 a stored lm_head is used even where the config says tied. An equal copy of wte is dropped. */
 function outputMatrix(wte: Tensor2D, head: Tensor2D | undefined): Tensor2D {
   if (head === undefined) {
     return wte;

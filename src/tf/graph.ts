@@ -1,7 +1,6 @@
-// The forward pass recorded and replayed as one TensorFlow graph call, instead of hundreds of ops. One recording serves
-// one sequence, decode steps and prefill chunks alike; a second the same with the logits of several ids; a third the
-// steps of any number of sequences together. Each is kept only if it agrees with the eager pass. Knows nothing of when
-// recording pays.
+// The forward pass, recorded once and replayed as one TensorFlow graph call instead of hundreds of ops. There are three
+// forms of recording: of one sequence with the logits of one id, of one sequence with those of several ids, and of
+// decode steps of several sequences. One is kept only if it agrees with the eager pass. Knows nothing of when it pays.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import type { Pass } from '../engine/engine.js';
@@ -13,13 +12,16 @@ import { forwardInputs } from './tensor-cache.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
 
-/** The largest difference to eager, as a share of the largest logit. */
+/** The largest difference to the eager pass that is accepted, as a share of the largest logit. */
 const TOLERANCE = 1e-4;
 
-/** One sequence of any number of ids, and the logits of one or of several; or one id of each of several sequences. */
+/**
+ * sequence: any number of ids of one sequence, and the logits of one id. every: the same, and the logits of several.
+ * step: one id of each of several sequences, and all their logits.
+ */
 export type Form = 'sequence' | 'every' | 'step';
 
-/** What each recording is made of and checked with; their values do not matter, only that they differ. */
+/** Each form is recorded with its first example and checked with its second. They matter only in that they differ. */
 const EXAMPLES: Record<Form, readonly [Example, Example]> = {
   sequence: [
     { ids: [[0]], wanted: [0], body: 1, tail: 1, padding: [0] },
@@ -35,21 +37,23 @@ const EXAMPLES: Record<Form, readonly [Example, Example]> = {
   ],
 };
 
-/** A pass and its past: positions of both segments, and how many at the beginning are padding of each sequence. */
+/** A pass behind a made-up past. */
 interface Example extends Pass {
-  readonly padding: readonly number[];
+  /** The positions of each segment of the past. */
   readonly body: number;
   readonly tail: number;
+  /** How many of the first positions are padding, for each sequence. */
+  readonly padding: readonly number[];
 }
 
 export interface GraphOptions extends Omit<CaptureOptions, 'manyTokens'> {
-  /** Capture whether it pays or not. */
+  /** Capture even where it does not pay. */
   readonly always: boolean;
-  /** Told why the engine stays eager. */
+  /** Called with the reason when the engine stays eager. */
   readonly onNote: (line: string) => void;
 }
 
-/** A recorded forward pass. @param past body and tail of each layer; null: there are no tokens yet */
+/** A recorded forward pass. `past` is the body and the tail of each layer; null: there are no tokens yet. */
 export type Recording = (inputs: ForwardInputs, past: readonly Past[] | null) => ForwardResult;
 
 export class Recordings {
@@ -70,8 +74,8 @@ export class Recordings {
   }
 
   /**
-   * The first of these forms that is recorded.
-   * @param pays a recording of the first of them repays its capture
+   * The recording of the first of these forms that has one. Where none has, the first form is captured if that pays.
+   * @param forms best first
    */
   find(forms: readonly Form[], pays: boolean): Recording | undefined {
     const [best] = forms;
@@ -88,7 +92,7 @@ export class Recordings {
     return undefined;
   }
 
-  /** Frees the native graphs; nothing is recorded from here on. */
+  /** Frees the native graphs. Nothing is recorded from here on. */
   dispose(): void {
     for (const captured of this.#captured.values()) {
       captured.dispose();
@@ -103,7 +107,7 @@ export class Recordings {
     return { logits, presents: pairs(presents) };
   }
 
-  /** Records one example, and keeps the recording only if it agrees with eager at the other. */
+  /** Records one example, and keeps the recording only if it agrees with the eager pass at the other. */
   #capture(form: Form): void {
     const [recorded, other] = EXAMPLES[form];
     const options = { ...this.#options, manyTokens: form !== 'sequence' };
@@ -126,7 +130,7 @@ export class Recordings {
     }
   }
 
-  /** The forward pass with all its tensors in one list, as capture wants it. */
+  /** The forward pass with all tensors in one list, as `capture` wants it; `flatten` makes that list. */
   #flatForward(form: Form, inputs: readonly Tensor[]): Tensor[] {
     const [ids, positions, bias, wanted, ...rest] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D, ...Tensor4D[]];
     const padding = form === 'step' ? (rest[0] as Tensor4D) : null;
@@ -147,18 +151,18 @@ export class Recordings {
     }
   }
 
-  /** Inputs behind a made-up past. */
+  /** The inputs of an example, flat, with its past. */
   #example(form: Form, { ids, wanted, padding, body, tail }: Example): Tensor[] {
     const { nLayer, nPositions, vocabSize } = this.#config;
     const [B, T] = [ids.length, (ids[0] as readonly number[]).length];
     const layers = Array.from({ length: nLayer }, () => [this.#waves(B, body), this.#waves(B, tail)]);
-    // The smallest models have neither as many positions nor as many ids.
+    // The smallest models have fewer positions or fewer ids than the example.
     const lengths = padding.map((missing) => Math.min(body + tail - missing, nPositions - T));
     const known = ids.map((sequence) => sequence.map((id) => id % vocabSize));
     return flatten(form, forwardInputs({ ids: known, wanted }, { lengths, padding, layers }), layers);
   }
 
-  /** S made-up positions of one layer. */
+  /** Made-up keys and values of S positions of one layer. */
   #waves(B: number, S: number): KeyValue {
     const { nKvHead, headDim } = this.#config;
     const waves = (): Tensor4D => {
@@ -184,7 +188,7 @@ function pairs(tensors: readonly Tensor4D[]): KeyValue[] {
   }));
 }
 
-/** The recording has two segments a layer, also where there are no tokens yet. */
+/** A recording always reads two segments a layer, so they are empty where there are no tokens yet. */
 function emptyPast({ nLayer, nKvHead, headDim }: ModelConfig): Past[] {
   const none: Tensor4D = tf.zeros([1, nKvHead, 0, headDim]); // [B, nKvHead, S, headDim]
   const segment = { k: none, v: none };

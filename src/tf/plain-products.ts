@@ -1,13 +1,13 @@
-// oneDNN's rewritten ops are made for many rows: with one they cost a step 10 to 20 %. TensorFlow rewrites
-// BatchMatMulV2 and not its successor, which computes the same; so this pass over a recorded graph renames.
-// The exception is several tokens times the transposed vocabulary matrix, where the plain product is 20 times slower.
-// Eager ops keep oneDNN's: its plain product runs there on the thread that takes signals, and is not safe on it.
+// Renames the matrix products of a recorded graph from BatchMatMulV2 to BatchMatMulV3, which computes the same, because
+// TensorFlow replaces only the first by oneDNN's product. That one is made for many tokens, and makes a decode step 10
+// to 20 % slower. With several tokens and the transposed vocabulary matrix it is 20 times faster, so there it is kept.
+// Eager ops keep it too: TensorFlow's own product would run on the thread that receives signals, where it is not safe.
 
 import { type AttributeTypes, attribute, DT_FLOAT, type Graph, type GraphNode } from './saved-model.js';
 
 /**
- * The graph with every float product as BatchMatMulV3.
- * @param manyTokens leave products with a transposed weight as they are
+ * The graph with its products of floats renamed.
+ * @param manyTokens keep oneDNN for products with a transposed weight
  */
 export function plainProducts(graph: Graph, types: AttributeTypes, manyTokens = false): Graph {
   const kept = manyTokens ? transposedWeights(graph) : new Set<GraphNode>();
@@ -15,7 +15,7 @@ export function plainProducts(graph: Graph, types: AttributeTypes, manyTokens = 
   return { ...graph, nodes: graph.nodes.map((node) => (isRenamed(node) ? renamed(node, types) : node)) };
 }
 
-/** Products whose right side is a placeholder of a matrix, or a slice of one, transposed. */
+/** The products whose right side is transposed and is a weight or a slice of one: a placeholder with two dimensions. */
 function transposedWeights({ placeholders, nodes }: Graph): Set<GraphNode> {
   const matrices = new Set(placeholders.filter(({ shape }) => shape.length === 2).map(({ name }) => name));
   const slices = nodes.filter(({ op, inputs }) => op === 'Slice' && matrices.has(inputs[0] ?? ''));
@@ -23,7 +23,7 @@ function transposedWeights({ placeholders, nodes }: Graph): Set<GraphNode> {
   return new Set(nodes.filter((node) => weights.has(node.inputs[1] ?? '') && attribute(node, 'adj_y') === true));
 }
 
-/** V3 has the types of both sides and of the result apart. */
+/** Where BatchMatMulV2 has one type `T`, V3 has a type for each side and one for the result. */
 function renamed(node: GraphNode, types: AttributeTypes): GraphNode {
   if (attribute(node, 'T') !== DT_FLOAT) {
     return node;

@@ -1,12 +1,12 @@
-// Stands in for tfjs-node's binding while a function runs: every op is executed as always and noted down.
-// Ids that existed before become placeholders, tensors created meanwhile constants, ops nodes.
+// Takes the place of tfjs-node's binding while a function runs: every op is executed as always, and recorded as well.
+// Declared tensors are placeholders of the graph, tensors created meanwhile are its constants, and ops are its nodes.
 // Knows nothing of what is recorded, nor of how a graph is written or run.
 
 import type { Binding, TensorMetadata } from './binding.js';
 import type { Edge, Graph, GraphConstant, GraphNode, GraphPlaceholder, OpAttribute } from './saved-model.js';
 
 export class Recorder {
-  /** To be put in the place of the real one. */
+  /** Goes in the place of the real binding. */
   readonly binding: Binding;
   /** Where the value of each native tensor comes from. */
   readonly #edges = new Map<number, Edge>();
@@ -19,11 +19,11 @@ export class Recorder {
       this.#constant(real.createTensor(shape, dtype, values), shape, dtype, values);
     const executeOp: Binding['executeOp'] = (op, attributes, inputs, count) =>
       this.#node(op, attributes, inputs, real.executeOp(op, attributes, inputs, count));
-    // The prototype keeps the real one's numbers and other functions within reach.
+    // All else, numbers and other functions, is inherited from the real binding.
     this.binding = Object.create(real, { createTensor: { value: createTensor }, executeOp: { value: executeOp } });
   }
 
-  /** A value from outside. @returns its edge */
+  /** Declares a tensor from outside, by its native id. */
   placeholder(id: number, dtype: number, shape: readonly number[]): Edge {
     const name = `p${this.#placeholders.length}`;
     this.#placeholders.push({ name, dtype, shape });
@@ -31,7 +31,7 @@ export class Recorder {
     return name;
   }
 
-  /** @throws Error for a tensor that is neither declared, nor created, nor computed while recording */
+  /** @throws Error for a tensor that was neither declared before the recording nor made during it */
   edge(id: number): Edge {
     const edge = this.#edges.get(id);
     if (edge === undefined) {

@@ -1,22 +1,22 @@
-// A recorded graph as bytes of a TensorFlow SavedModel (no variables, one meta graph tagged `serve`), with the
-// protocol buffer classes that tfjs-node ships. Knows nothing of recording or of TF.js tensors.
-// Reference: tensorflow/core/protobuf/saved_model.proto and framework/graph.proto.
+// Writes a recorded graph as the bytes of a TensorFlow SavedModel: one meta graph tagged `serve`, without variables.
+// Uses the protocol buffer classes that come with tfjs-node. Knows nothing of recording or of TF.js tensors. Reference:
+// tensorflow/core/protobuf/saved_model.proto and framework/graph.proto.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-/** TensorFlow's own numbers of the two types that a graph's constants may have. */
+/** TensorFlow's numbers for the two types of values that a recorded graph works with. */
 export const DT_FLOAT = 1;
 export const DT_INT32 = 3;
 
-/** As tfjs-node passes it to `executeOp`. */
+/** An attribute as tfjs-node passes it to `executeOp`. */
 export interface OpAttribute {
   readonly name: string;
   readonly type: number;
   readonly value: unknown;
 }
 
-/** A node's output: `name:index`. */
+/** An output of a node: its name alone for the first, `name:index` for the others. */
 export type Edge = string;
 
 export interface GraphNode {
@@ -40,7 +40,7 @@ export interface GraphConstant {
 export interface GraphPlaceholder {
   readonly name: string;
   readonly dtype: number;
-  /** As it was when recorded; not written, since sizes may vary. */
+  /** The shape of the example that was recorded. It is not written, because sizes may vary. */
   readonly shape: readonly number[];
 }
 
@@ -50,7 +50,7 @@ export interface Graph {
   readonly nodes: readonly GraphNode[];
 }
 
-/** Numbers of attribute types in the TensorFlow C API, as tfjs-node's binding gives them. */
+/** The numbers of attribute types in the TensorFlow C API, which tfjs-node's binding names. */
 export interface AttributeTypes {
   readonly TF_ATTR_STRING: number;
   readonly TF_ATTR_INT: number;
@@ -59,13 +59,10 @@ export interface AttributeTypes {
   readonly TF_ATTR_TYPE: number;
 }
 
-/** The last GraphDef version of TensorFlow 2.9: every later library reads it. */
+/** The GraphDef version of TensorFlow 2.9: that library and every later one reads it. */
 const PRODUCER = 1087;
 
-/**
- * @param tfjsNodeDir the folder of tfjs-node
- * @throws Error for an attribute type that is not written
- */
+/** @throws Error for an attribute of a type that cannot be written */
 export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDir: string): Uint8Array {
   const pb = loadMessages(tfjsNodeDir);
   const versions = new pb.VersionDef();
@@ -90,7 +87,7 @@ export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDi
   return wrap(pb, definition);
 }
 
-/** google-protobuf's generated classes have no types of their own. */
+/** The classes that google-protobuf generates have no TypeScript types. */
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Message = any;
 

@@ -1,7 +1,7 @@
-// TensorFlow multiplies one row by a matrix on one thread, which cannot draw the whole memory bandwidth. This
-// pass over a recorded graph turns each such product into several that the executor runs side by side.
-// The weight is cut along its rows, where a slice shares the memory: no second copy of any weight.
-// Knows nothing of models; equal but for the rounding of a sum taken in parts.
+// Splits the large matrix products of a recorded graph into several that TensorFlow runs side by side: it multiplies a
+// single row by a matrix on one thread, and one thread cannot use the whole memory bandwidth. A weight is cut between
+// its rows, where a slice shares its memory, so no weight is copied. The values are the same but for the rounding of
+// sums that are taken in parts. Knows nothing of models.
 
 import {
   type AttributeTypes,
@@ -15,10 +15,10 @@ import {
   type OpAttribute,
 } from './saved-model.js';
 
-/** Below this many values a product is done before a second thread has woken up. */
+/** A product with a weight of fewer values is done before a second thread has woken up. */
 const MIN_WEIGHT_SIZE = 1 << 18;
 
-/** @param shards products that one becomes; 1 leaves the graph as it is */
+/** @param shards how many products one becomes; 1 leaves the graph as it is */
 export function splitMatMuls(graph: Graph, shards: number, types: AttributeTypes): Graph {
   if (shards < 2) {
     return graph;
@@ -37,7 +37,7 @@ export function splitMatMuls(graph: Graph, shards: number, types: AttributeTypes
   return { placeholders: graph.placeholders, constants, nodes };
 }
 
-/** Splits one product; the last node keeps its name, so that readers need no change. */
+/** Splits one product. The node that joins the parts has its name, so the nodes that read it need no change. */
 class Splitter {
   readonly #node: GraphNode;
   readonly #types: AttributeTypes;
@@ -58,7 +58,7 @@ class Splitter {
     return [...parts.flat(), this.#join(parts.map((part) => part.at(-1)?.name as string))];
   }
 
-  /** x · W[rows], or x · W[rows]ᵀ: W is cut along its rows, and x along its columns unless W is transposed. */
+  /** x[columns] · W[rows], one term of a sum; or x · W[rows]ᵀ, some columns of the result, if W is transposed. */
   #part(i: number, begin: number, size: number): GraphNode[] {
     const { name, inputs, attributes } = this.#node;
     const [x, weight] = inputs as [Edge, Edge];
@@ -94,7 +94,7 @@ class Splitter {
   }
 }
 
-/** [begin, size] of nearly equal parts, each but the last a multiple of 16 rows so that slices stay aligned. */
+/** [begin, size] of nearly equal parts. Each but the last is a multiple of 16 rows, so that slices are aligned. */
 function cut(rows: number, shards: number): [number, number][] {
   const step = Math.ceil(rows / shards / 16) * 16;
   return Array.from({ length: Math.ceil(rows / step) }, (_, i) => [i * step, Math.min(step, rows - i * step)]);

@@ -1,7 +1,7 @@
-// The KV cache of the TF.js engine: the only thing that keeps tensors from step to step; and the inputs of ids behind
-// it, since positions come from the cache's length, never from a counter of their own. Knows nothing of weights.
-// TF.js cannot write in place, so appending is copying. To copy little, each layer has two segments: new positions
-// are appended to a short tail, and the tail to the long body only when it is full.
+// The KV cache of the TF.js engine, the only thing that keeps tensors from one pass to the next. It also makes the
+// inputs of a pass, because positions come from the lengths of the cache, never from a counter. Knows nothing of
+// weights. TF.js cannot write into a tensor, so to append is to copy. To copy little, each layer has two segments: new
+// positions are appended to a short tail, and the tail is appended to the long body only when it is full.
 
 import type { Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import type { Pass } from '../engine/engine.js';
@@ -10,7 +10,7 @@ import type { KvRows } from '../engine/kv-rows.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
 
-/** Positions at which the tail goes to the body: copying both then costs a step less than 1 % of the body. */
+/** Positions of a full tail. The body is copied once in so many steps: less than 1 % of it for each step. */
 const TAIL_LENGTH = 128;
 
 interface Layer {
@@ -18,14 +18,14 @@ interface Layer {
   readonly tail: KeyValue;
 }
 
-/** Keys and values of the tokens run so far, `[B, nKvHead, length, headDim]` a layer, in two segments. */
+/** The keys and values of each layer, [B, nKvHead, length, headDim] in two segments. */
 export class TensorCache implements KvCache {
   expected = 0;
   #layers: readonly Layer[] | null = null;
-  /** Left padding of each sequence, in positions, all in the body; [] = none. */
+  /** Positions before the first token of each sequence, all in the body; empty: no sequence has any. */
   #padding: readonly number[] = [];
 
-  /** The engine's own cache behind the interface. @throws Error for the cache of another engine */
+  /** @throws Error for the cache of another engine */
   static from(cache: KvCache): TensorCache {
     if (!(cache instanceof TensorCache)) {
       throw new Error('the cache belongs to another engine');
@@ -33,7 +33,7 @@ export class TensorCache implements KvCache {
     return cache;
   }
 
-  /** A cache of one sequence that holds these positions as its first; without any it is empty. */
+  /** A cache of one sequence that begins with these positions, or an empty one. */
   static of(positions?: KvRows): TensorCache {
     const cache = new TensorCache();
     if (positions !== undefined && positions.length > 0) {
@@ -53,7 +53,7 @@ export class TensorCache implements KvCache {
     return this.padding.map((missing) => this.length - missing);
   }
 
-  /** Left padding of each sequence, in positions at which nobody may look. */
+  /** Positions before the first token of each sequence, to which no token may attend. */
   get padding(): readonly number[] {
     const B = this.#layers?.[0]?.tail.k.shape[0] ?? 0;
     return Array.from({ length: B }, (_, b) => this.#padding[b] ?? 0);
@@ -63,14 +63,14 @@ export class TensorCache implements KvCache {
     return this.#tensors().reduce((sum, tensor) => sum + 4 * tensor.size, 0);
   }
 
-  /** What attention reads, borrowed: body and tail of each layer, either may be empty; null before the first token. */
+  /** Body and tail of each layer, borrowed; either may be empty. null: there are no tokens yet. */
   get layers(): readonly Past[] | null {
     return this.#layers?.map(({ body, tail }) => [body, tail]) ?? null;
   }
 
   /**
-   * Takes over what the forward pass returns, and disposes what it replaces.
-   * @param presents one a layer: the last segment of `layers` with the new tokens behind it; the cache's from here on
+   * Takes over what the forward pass returns, and disposes what that replaces.
+   * @param presents for each layer its tail with the new tokens appended; the cache owns them from here on
    */
   append(presents: readonly KeyValue[]): void {
     const bodies = presents.map((present, i) => this.#layers?.[i]?.body ?? empty(present));
@@ -100,7 +100,7 @@ export class TensorCache implements KvCache {
     }
   }
 
-  /** Costs no copy. */
+  /** Copies no values: both caches share them until one changes. */
   fork(): TensorCache {
     const fork = new TensorCache();
     fork.#padding = this.#padding;
@@ -121,7 +121,7 @@ export class TensorCache implements KvCache {
     return { length: to - from, nKvHead, headDim, layers: numbers };
   }
 
-  /** A cache of several sequences; each of `sources` may be taken any number of times. */
+  /** A cache of the named sequences of all `sources`, in order; one may be named several times. */
   static gather(sources: readonly Sequences[]): TensorCache {
     const lengths = sources.flatMap(({ cache, places }) => places.map((b) => cache.lengths[b] as number));
     const longest = Math.max(...lengths);
@@ -151,13 +151,13 @@ export class TensorCache implements KvCache {
   }
 }
 
-/** Added to a score that must not count: its weight is then 0. */
+/** Added to the score of a token that must not be attended to: softmax then gives it the weight 0. */
 const HIDDEN = -1e9;
 
-/** What of a cache says where its tokens are. */
+/** The part of a cache that says where its tokens are. */
 export type PastTokens = Pick<TensorCache, 'lengths' | 'padding' | 'layers'>;
 
-/** The inputs for `ids` behind what `cache` holds of each sequence. The caller disposes them. */
+/** The inputs of a pass whose ids follow the tokens of `cache`. The caller disposes them. */
 export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): ForwardInputs {
   const B = ids.length;
   const T = (ids[0] as readonly number[]).length;
@@ -173,19 +173,19 @@ export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): 
   };
 }
 
-/** For T new tokens at the end of a segment of S: 0 where token i may look at token j, else HIDDEN. */
+/** For T new tokens at the end of a segment of S: HIDDEN where a token comes after the new one, else 0. */
 export function causalBias(T: number, S: number): Tensor2D {
   if (T === 1) {
-    return tf.zeros([1, S]);
+    return tf.zeros([1, S]); // [T, S]
   }
   return tf.tidy(() => {
-    const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]);
-    const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]);
+    const i = tf.reshape(tf.range(S - T, S, 1, 'int32'), [T, 1]); // [T, 1]
+    const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]); // [1, S]
     return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), HIDDEN); // [T, S]
   });
 }
 
-/** For the body: hides what is before the first token of each sequence. */
+/** Hides the padding before the first token of each sequence; S is the length of the body. */
 function paddingBias({ padding, layers }: PastTokens): Tensor4D {
   const S = layers?.[0]?.[0]?.k.shape[2] ?? 0;
   const values = new Float32Array(padding.length * S);
@@ -195,7 +195,7 @@ function paddingBias({ padding, layers }: PastTokens): Tensor4D {
   return tf.tensor4d(values, [padding.length, 1, 1, S]); // [B, 1, 1, S]
 }
 
-/** Keys or values of the sequences at these places in one layer, at the end of `length` positions. */
+/** Keys or values of some sequences in one layer, padded or cut on the left to `length` positions. */
 function pick(past: Past, places: readonly number[], side: 'k' | 'v', length: number): Tensor4D {
   const segments = past.map((segment) => segment[side]).filter(({ size }) => size > 0);
   const all = segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat<Tensor4D>(segments, 2); // [B, nKvHead, cache.length, headDim]
@@ -207,7 +207,7 @@ function pick(past: Past, places: readonly number[], side: 'k' | 'v', length: nu
     : tf.pad(picked, [none, none, [missing, 0], none]); // [places, nKvHead, length, headDim]
 }
 
-/** Keys or values of positions [from, to) of one layer, from the segments that hold them. */
+/** Keys or values of positions [from, to) of one layer of one sequence. */
 function positionsOf(past: Past, side: 'k' | 'v', from: number, to: number): Float32Array {
   return tidyNumbers(() => {
     let start = 0;
@@ -224,7 +224,7 @@ function positionsOf(past: Past, side: 'k' | 'v', from: number, to: number): Flo
   });
 }
 
-/** Frees all that making a layer took, but for the layer. */
+/** Frees all tensors that `make` has made, except those of the layer. */
 function tidied(make: () => Layer): Layer {
   return tf.tidy(() => {
     const { body, tail } = make();
@@ -265,9 +265,8 @@ function cloned({ k, v }: KeyValue): KeyValue {
 }
 
 /**
- * tf.tidy for functions that return numbers: runs `fn`, frees the tensors that it made, and returns its numbers.
- * tf.tidy itself looks for tensors in whatever its function returns, in a typed array number by number: 35 ms for the
- * 50,257 logits of GPT-2, more than the step that computes them.
+ * tf.tidy for functions that return numbers. tf.tidy itself searches what its function returns for tensors, a typed
+ * array number by number: that takes 35 ms for the 50,257 logits of GPT-2, longer than the step that computes them.
  */
 export function tidyNumbers(fn: () => Float32Array): Float32Array {
   let numbers = new Float32Array();

@@ -1,5 +1,5 @@
-// The TF.js engine: the forward pass op by op, as it is called, or as one recorded graph where recording pays. Without a
-// cache, and on the wasm and cpu backends, always op by op: that is the reference. Knows nothing of text or sampling.
+// The TF.js engine: runs the forward pass op by op, or as one recorded graph where recording pays. Without a cache, and
+// on the wasm and cpu backends, it is always op by op: that is the reference. Knows nothing of text or sampling.
 
 import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
@@ -10,25 +10,23 @@ import { forwardInputs, TensorCache, tidyNumbers } from './tensor-cache.js';
 import { tf } from './tf.js';
 import type { Past, TfModel } from './tf-model.js';
 
-/** Decode steps from which a capture pays: each saves a half to five sixths, the capture costs about twelve. */
+/** Decode steps from which a capture pays: it takes as long as twelve, and then each is two to six times as fast. */
 const MIN_STEPS = 24;
-/** Parameters × prompt tokens from which prefill on all threads repays the capture. */
+/** A capture pays from this product of parameters and ids of prefill on, since a graph runs on all threads. */
 const MIN_PREFILL_WORK = 3e10;
 
 export class TfEngine implements Engine {
   readonly config: ModelConfig;
-  /** Numbers in the weights. */
   readonly parameters: number;
   readonly #model: TfModel;
   readonly #recordings: Recordings | null;
-  /** Ids of prefill so far: several short prompts repay a capture as a long one does. */
+  /** Ids of prefill so far, since several short prompts repay a capture as one long prompt does. */
   readonly #prefilled: Record<Form, number> = { sequence: 0, every: 0, step: 0 };
-  /** Decode steps so far. */
   #steps = 0;
 
   /**
-   * @param model the engine's from here on
-   * @param options null: op by op, whatever is asked for
+   * @param model owned by the engine from here on
+   * @param options null: always op by op
    */
   constructor(config: ModelConfig, model: TfModel, options: GraphOptions | null) {
     this.config = config;
@@ -75,14 +73,14 @@ export class TfEngine implements Engine {
     tf.dispose([...this.#model.parameters]);
   }
 
-  /** What this pass is replayed from; undefined: it runs op by op. */
+  /** The recording that this pass is replayed from; undefined: it runs op by op. */
   #recordingFor(pass: Pass, cache: TensorCache): Recording | undefined {
     const forms = formsOf(pass, cache);
     const pays = this.#pays(forms[0], pass, cache);
     return this.#recordings?.find(forms, pays);
   }
 
-  /** Counts what it has been asked for, and looks at what the cache is expected to hold. */
+  /** Does a capture pay, by the passes so far and the decode steps that the cache expects? Counts this pass as well. */
   #pays(form: Form | undefined, { ids: [ids = []] }: Pass, cache: TensorCache): boolean {
     if (form === undefined) {
       return false;
@@ -98,14 +96,14 @@ export class TfEngine implements Engine {
   }
 }
 
-/** The recordings that can run this pass, best first. A sequence alone has no padding: it is the longest. */
+/** The forms of recording that can run this pass, best first. */
 function formsOf({ ids, wanted }: Pass, cache: TensorCache): Form[] {
   const isStep = cache.length > 0 && ids.every((sequence) => sequence.length === 1);
   const alone: Form[] = ids.length === 1 ? [wanted.length === 1 ? 'sequence' : 'every'] : [];
   return isStep ? [...alone, 'step'] : alone;
 }
 
-/** Empty segments add nothing, and the wasm backend does not take them. */
+/** The past without empty segments, which the wasm backend does not accept. The last one, which grows, stays. */
 function past(cache: TensorCache | null): readonly Past[] | null {
   return (
     cache?.layers?.map((segments) => segments.filter(({ k }, i) => k.size > 0 || i === segments.length - 1)) ?? null

@@ -1,32 +1,31 @@
-// What every forward pass on TF.js takes and gives, whatever the architecture. Types alone.
+// What a forward pass on TF.js takes and returns, whatever the architecture. Types only.
 //
-// Shapes: B sequences, T new tokens each, V = vocabSize. The past of a layer comes in segments of any length, so that
-// new positions need not be copied behind all old ones: S is the length of one segment.
+// Shapes: B sequences of T new tokens each, N wanted tokens, V = vocabSize. The past of a layer comes in segments, so
+// that appending a token need not copy all keys and values: S is the length of one segment.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 
-/** Keys and values of some tokens in one layer. */
+/** The keys and values of one segment in one layer. */
 export interface KeyValue {
   readonly k: Tensor4D; // [B, nKvHead, S, headDim]
   readonly v: Tensor4D; // [B, nKvHead, S, headDim]
 }
 
-/** One layer's past: segments in the order of their tokens, or none; each may be empty. */
+/** The past of one layer: segments in the order of their tokens. Each may be empty, and there may be none. */
 export type Past = readonly KeyValue[];
 
-/** What a forward pass is told about its tokens, all as tensors: so one recording of it serves every length. */
+/** The inputs of a forward pass. All are tensors, so that one recording serves every length. */
 export interface ForwardInputs {
   readonly ids: Tensor2D; // [B, T] int32, each below V
   readonly positions: Tensor2D; // [B, T] int32, each below nPositions
-  readonly bias: Tensor2D; // [T, S], added to the scores of the newest segment; see causalBias
-  /** [B, 1, 1, S], added to the scores of the segment before it, where sequences are of unequal length; else null. */
-  readonly padding: Tensor4D | null;
-  readonly wanted: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are asked for
+  readonly bias: Tensor2D; // [T, S], added to the scores of the last segment, new tokens included; see causalBias
+  readonly padding: Tensor4D | null; // [B, 1, 1, S], added to the scores of the segment before; null: no padding
+  readonly wanted: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are wanted
 }
 
 export interface ForwardResult {
   readonly logits: Tensor2D; // [N, V]
-  readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past, and the new tokens
+  readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past with the new tokens appended
 }
 
 /** The weights of a model with its forward pass. */
@@ -35,8 +34,8 @@ export interface TfModel {
   readonly parameters: readonly Tensor[];
   /**
    * Runs T new tokens of each sequence.
-   * @param past one a layer; null when there are no tokens before
-   * @returns the caller disposes both
+   * @param past one a layer; null: there are no tokens before
+   * @returns tensors that the caller disposes
    */
   forward(inputs: ForwardInputs, past: readonly Past[] | null): ForwardResult;
 }

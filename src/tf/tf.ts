@@ -1,5 +1,5 @@
-// TF.js's core, required instead of imported: importing would first scan its megabyte of CommonJS for names,
-// which takes longer than running it. The same instance that tfjs-node and the other backends register with.
+// The core of TF.js, the same instance that tfjs-node and the other backends register with. It is required, not
+// imported: an import would first search its megabyte of CommonJS for names, which takes longer than running it.
 
 import { createRequire } from 'node:module';
 

@@ -1,5 +1,6 @@
-// Where models are: a path is a path, or else owner/name in the Hugging Face cache; a name is looked up in the package's own models, in the user's data
-// directory, then in the Hugging Face cache of this machine. Never asks the network. Loads no TensorFlow.
+// Finds the folder of a model. A path is a folder, or else owner/name in the Hugging Face cache. A name is looked up
+// among the models of the package, in the user's data directory, then in the Hugging Face cache. Never asks the
+// network.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -16,8 +17,8 @@ export interface FoundModel {
 
 /**
  * The folder that `-m` names.
- * @param model a path where it contains a separator, else a name
- * @throws KvgenError saying where it was looked for and how to get it
+ * @param model a path if it contains a separator, else a name
+ * @throws KvgenError that says where it was looked for and how to get it
  */
 export function findModel(model: string): FoundModel {
   if (/[/\\]/.test(model)) {
@@ -34,13 +35,13 @@ export function findModel(model: string): FoundModel {
   return found;
 }
 
-/** Every model that a name can reach on this machine. */
+/** The models that can be given by name. */
 export function listModels(): FoundModel[] {
   const plain = [...foldersIn(packageModels(), 'package'), ...foldersIn(userModels(), 'user')];
   return [...plain, ...subfolders(hubCache()).flatMap((folder) => hubModel(folder) ?? [])];
 }
 
-/** Bytes of a folder's safetensors files. */
+/** The bytes of all safetensors files of a folder. */
 export function weightBytes(dir: string): number {
   const names = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
   return names.reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
@@ -60,7 +61,7 @@ function findPath(path: string): FoundModel {
   return inHub;
 }
 
-/** `gpt2` is stored as models--gpt2, or, since it has an owner, as models--openai-community--gpt2. */
+/** `gpt2` is stored as models--gpt2, or with its owner as models--openai-community--gpt2. */
 function findInHub(name: string): FoundModel | undefined {
   const exact = [`models--${name}`, `models--openai-community--${name}`];
   const byAnyOwner = subfolders(hubCache()).filter((folder) => folder.endsWith(`--${name}`));
@@ -73,7 +74,7 @@ function findInHub(name: string): FoundModel | undefined {
   return undefined;
 }
 
-/** The snapshot that `main` points to, else the newest one. */
+/** The snapshot that the branch `main` points to, else the newest one. */
 function hubModel(folder: string): FoundModel | undefined {
   const root = join(hubCache(), folder);
   const snapshots = join(root, 'snapshots');

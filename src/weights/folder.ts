@@ -1,6 +1,6 @@
-// A Hugging Face model folder: config.json, and model.safetensors or its shards. Every tensor that the architecture
-// expects is checked by name and shape before one is read; one that it does not know is refused.
-// Knows nothing of tokenizers, of engines, nor of where folders come from (see find.ts).
+// Reads a Hugging Face model folder: config.json, and model.safetensors or its shards. Before any tensor is read, all
+// that the architecture expects are checked by name and shape, and a tensor that it does not know is refused. Knows
+// nothing of tokenizers or engines, nor of where folders come from (see find.ts).
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -15,9 +15,9 @@ const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
 
 /**
- * Reads config.json and, where it exists, generation_config.json's end-of-text ids.
- * @param known other architectures than kvgen's own
- * @throws KvgenError
+ * Reads config.json, and the ids that end a text from generation_config.json where there is one.
+ * @param known the architectures to choose from, if not those of kvgen
+ * @throws KvgenError when a file is missing or wrong
  */
 export async function loadShape(dir: string, known?: typeof ARCHITECTURES): Promise<ModelShape> {
   const path = join(dir, 'config.json');
@@ -33,9 +33,9 @@ export async function loadShape(dir: string, known?: typeof ARCHITECTURES): Prom
 }
 
 /**
- * Reads a parsed config.json.
+ * @param json a parsed config.json
  * @param where its path, for messages
- * @throws KvgenError naming the key, what was expected and what was found
+ * @throws KvgenError that names the key, what was expected and what was found
  */
 export function parseConfig(json: unknown, where: string, known = ARCHITECTURES): ModelShape {
   const read = new ConfigReader(json, where);
@@ -54,8 +54,8 @@ export interface ReadOptions {
 }
 
 /**
- * The weights, one tensor at a time, so that no second copy of a model is ever in memory.
- * @throws KvgenError naming file and tensor, expected and found
+ * Reads the weights, one tensor at a time, so that there is never a second copy of the model in memory.
+ * @throws KvgenError that names the file and the tensor, what was expected and what was found
  */
 export async function* readTensors(
   dir: string,
@@ -113,7 +113,7 @@ function missingWeights(dir: string): string {
     : `${missing}; a model folder holds config.json, model.safetensors and a tokenizer`;
 }
 
-/** All tensors that a forward pass may need, by the name that the architecture gives them. */
+/** All stored tensors that a forward pass may need, by the names of the architecture. */
 function storedTensors({ architecture }: ModelShape, files: readonly WeightFile[]): Map<string, StoredTensor> {
   const stored = new Map<string, StoredTensor>();
   for (const file of files) {
@@ -130,7 +130,7 @@ function storedTensors({ architecture }: ModelShape, files: readonly WeightFile[
   return stored;
 }
 
-/** The tensors to read: all that are expected and stored, in their shapes. */
+/** Returns the tensors to read: all that are expected, each found in its expected shape. */
 function checkTensors(
   dir: string,
   { architecture, config }: ModelShape,
@@ -158,7 +158,7 @@ function checkTensors(
   return checked;
 }
 
-/** The parsed file, or undefined where there is none. */
+/** Returns the parsed file, or undefined where there is none. */
 async function readJson(path: string): Promise<unknown> {
   let text: string;
   try {

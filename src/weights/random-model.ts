@@ -1,6 +1,6 @@
-// A model of random weights, made in memory: what the speed of a size is measured with when no folder of that
-// size is at hand. `random:124M` is GPT-2's smallest; `random:6x256` has 6 layers of 256 channels.
-// Its logits mean nothing.
+// Makes a GPT-2 of random weights in memory, to measure the speed of a size without a folder of that size.
+// `random:124M` has the sizes of the smallest GPT-2; `random:6x256` has 6 layers and an nEmbd of 256. Its logits mean
+// nothing.
 
 import { totalmem } from 'node:os';
 import { KvgenError, UsageError } from '../errors.js';
@@ -10,13 +10,13 @@ import { uniform } from '../sampling/random.js';
 import { parseConfig } from './folder.js';
 import type { NamedTensor } from './weight-file.js';
 
-/** Random numbers that all weights are filled with, again and again: a prime, so that no two rows are equal. */
+/** This many random numbers are repeated to fill all weights: a prime, so that no two rows of a matrix are equal. */
 const BLOCK = 65_537;
-/** As GPT-2 is initialised. */
+/** Weights are between ± this number; GPT-2 is initialised with it as the standard deviation. */
 const SPREAD = 0.02;
 
 /**
- * The sizes that such a name stands for; undefined: it names something else.
+ * The sizes that a name like `random:6x256` stands for; undefined: it does not name a random model.
  * @throws UsageError when there is no model of these sizes
  */
 export function randomShape(name: string): ModelShape | undefined {
@@ -35,14 +35,14 @@ export function randomShape(name: string): ModelShape | undefined {
   return parseConfig({ model_type: 'gpt2', ...sizes }, name);
 }
 
-/** Bytes that the weights of such a model take. */
+/** The bytes of all weights, as float32. */
 export function randomBytes(shape: ModelShape): number {
   return tensorsOf(shape).reduce((sum, tensor) => sum + 4 * size(tensor), 0);
 }
 
 /**
- * The same weights for the same seed, one tensor at a time.
- * @throws KvgenError when they are more than the machine's memory
+ * Makes the weights one tensor at a time; the same seed gives the same weights.
+ * @throws KvgenError when they do not fit the memory of the machine
  */
 export function* randomTensors(name: string, shape: ModelShape, seed: number): Generator<NamedTensor, void> {
   const bytes = randomBytes(shape);

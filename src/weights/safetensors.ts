@@ -1,15 +1,15 @@
-// Reads the safetensors format: 8 bytes of header length, a JSON header, then the tensors' bytes. Everything
-// in the header is checked before a byte is read. float32, float16 and bfloat16 all come out as Float32Array.
-// Knows nothing of models or TF.js. Reference: the format section of huggingface/safetensors' README.
+// Reads the safetensors format: 8 bytes with the length of the header, a JSON header, then the bytes of the tensors.
+// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array. Knows
+// nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 const BYTES_PER_VALUE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
-/** The reference implementation's own limit. */
+/** The limit of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
-/** A single read may be at most 2 GiB − 1 on Linux. */
+/** The bytes of one read; Linux reads less than 2 GiB at once. */
 const READ_BYTES = 1 << 30;
 
 export class SafetensorsFile implements WeightFile {
@@ -23,7 +23,7 @@ export class SafetensorsFile implements WeightFile {
     this.entries = entries;
   }
 
-  /** @throws KvgenError when the file cannot be read or its header does not describe it */
+  /** @throws KvgenError when the file cannot be read, or its header does not describe it */
   static async open(path: string): Promise<SafetensorsFile> {
     let handle: FileHandle;
     try {
@@ -65,8 +65,8 @@ export class SafetensorsFile implements WeightFile {
 }
 
 /**
- * Memory that TensorFlow takes over without a copy, which it does where it is aligned to 64 bytes. Large allocations of
- * the C library begin 16 bytes into a page, so 48 bytes further on they are aligned; elsewhere it only costs the copy.
+ * An array that TensorFlow can use without a copy, because it is aligned to 64 bytes: a large allocation by the C
+ * library begins 16 bytes into a page, so the array begins 48 bytes later. Elsewhere this only costs the copy.
  */
 export function alignedFloat32(length: number): Float32Array<ArrayBuffer> {
   return new Float32Array(new ArrayBuffer(4 * length + 64), 48, length);
@@ -123,7 +123,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   return { name, dtype, shape, offset: dataStart + begin, byteLength: end - begin };
 }
 
-/** The tensors' bytes follow each other without gap or overlap, up to the end of the file. */
+/** The bytes of the tensors must follow each other without gap or overlap, up to the end of the file. */
 function checkLayout(path: string, entries: readonly TensorEntry[], dataStart: number, fileSize: number): void {
   let end = dataStart;
   for (const entry of entries.toSorted((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)) {
@@ -160,7 +160,7 @@ function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every(isCount);
 }
 
-/** bfloat16 is the upper half of a float32. */
+/** A bfloat16 is the upper half of a float32. */
 function widenBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   const values = alignedFloat32(halves.length);
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -172,7 +172,7 @@ function widenBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
 
 let float16Table: Float32Array | undefined;
 
-/** By table: 65,536 look-ups to build, then one a value. */
+/** Looks each value up in a table of all 65,536 of them, which is faster than to compute it. */
 function widenFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
   float16Table ??= new Float32Array(1 << 16).map((_, bits) => float16(bits));
   const values = alignedFloat32(halves.length);

@@ -1,11 +1,11 @@
-// What every format of weights comes to: tensors by name, each read when it is asked for. Knows nothing of any format.
+// The interface of a file of weights in any format: tensors by name, each read only when it is asked for.
 
 /** Where a tensor lies in its file. */
 export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** Absolute offset in the file. */
+  /** In bytes from the beginning of the file. */
   readonly offset: number;
   readonly byteLength: number;
 }
@@ -13,14 +13,14 @@ export interface TensorEntry {
 export interface WeightFile {
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
-  /** One tensor, widened to float32, in memory of its own. @throws KvgenError for a dtype that is not a float */
+  /** Reads one tensor as float32 into an array of its own. @throws KvgenError for a dtype that is not a float */
   read(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 
 /** A tensor as an engine takes it over. */
 export interface NamedTensor {
-  /** As the forward pass knows it. */
+  /** The name that the architecture gives it. */
   readonly name: string;
   readonly shape: readonly number[];
   readonly values: Float32Array<ArrayBuffer>;
