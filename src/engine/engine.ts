@@ -6,13 +6,13 @@ import type { KvCache, Sequences } from './kv-cache.js';
 import type { KvRows } from './kv-rows.js';
 
 export interface Pass {
-  /** T ids for each of B sequences, each id below `vocabSize`. */
+  /** For each of B sequences T ids, at least one, each below `vocabSize`. */
   readonly ids: readonly (readonly number[])[];
-  /** At least one index b·T + t of an id whose logits are wanted. Those of other ids are not computed. */
+  /** Indices b·T + t of the ids whose logits are wanted, at least one. No other logits are computed. */
   readonly wanted: readonly number[];
 }
 
-/** The parts of a pass, to measure each: making the inputs, the model, and appending to the cache with reading logits. */
+/** What a pass spends its time on: the inputs; the model; appending to the cache and reading the logits. */
 export type ForwardPart = 'feed' | 'graph' | 'read';
 
 export interface Engine {
@@ -32,7 +32,7 @@ export interface Engine {
    * @returns logits [vocabSize] for each wanted id, not to be written to
    */
   forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[];
-  /** Tensors alive now, as many after each token. */
+  /** The number of tensors alive now, which does not grow from token to token. */
   numTensors(): number;
   /** Frees the weights. Safe to call twice. */
   dispose(): void;

@@ -1,6 +1,5 @@
-// The sizes that every model has, the interface of an architecture, and typed access to the keys of a config.json,
-// whose errors name file, key, expected and found. Knows nothing of any one architecture, of opening files, or of
-// TF.js.
+// The sizes that every model has, the interface of an architecture, and typed access to a config.json, with errors that
+// name file, key, expected and found. Knows nothing of any one architecture, of opening files or of tensor libraries.
 
 import { KvgenError } from '../errors.js';
 

@@ -1,6 +1,6 @@
 // The architecture GPT-2: how its config.json is read, and which tensors it has. Every variation that the config can
-// name is computed or refused by name; keys that cannot change the logits (dropouts, summary_*) are ignored. Knows
-// nothing of files or tensor libraries. Reference: GPT2Config and modeling_gpt2.py of transformers.
+// name is computed or refused by name; keys that cannot change the logits (dropouts, summary_*) are ignored.
+// Knows nothing of files or tensor libraries. Reference: GPT2Config and modeling_gpt2.py of transformers.
 
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig } from './config.js';
 

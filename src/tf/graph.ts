@@ -21,7 +21,7 @@ const TOLERANCE = 1e-4;
  */
 export type Form = 'sequence' | 'every' | 'step';
 
-/** Each form is recorded with its first example and checked with its second. They matter only in that they differ. */
+/** Each form is recorded with its first example and checked with its second. It only matters that the two differ. */
 const EXAMPLES: Record<Form, readonly [Example, Example]> = {
   sequence: [
     { ids: [[0]], wanted: [0], body: 1, tail: 1, padding: [0] },

@@ -1,6 +1,6 @@
 // Renames the matrix products of a recorded graph from BatchMatMulV2 to BatchMatMulV3, which computes the same, because
-// TensorFlow replaces only the first by oneDNN's product. That one is made for many tokens, and makes a decode step 10
-// to 20 % slower. With several tokens and the transposed vocabulary matrix it is 20 times faster, so there it is kept.
+// TensorFlow replaces only the first by oneDNN's product. That is made for many tokens: it slows a decode step by 10
+// to 20 %. With several tokens and the transposed vocabulary matrix it is 20 times faster, so there it is kept.
 // Eager ops keep it too: TensorFlow's own product would run on the thread that receives signals, where it is not safe.
 
 import { type AttributeTypes, attribute, DT_FLOAT, type Graph, type GraphNode } from './saved-model.js';
@@ -15,7 +15,7 @@ export function plainProducts(graph: Graph, types: AttributeTypes, manyTokens = 
   return { ...graph, nodes: graph.nodes.map((node) => (isRenamed(node) ? renamed(node, types) : node)) };
 }
 
-/** The products whose right side is transposed and is a weight or a slice of one: a placeholder with two dimensions. */
+/** Products with a transposed weight, or a slice of one, on the right; a weight is a placeholder of two dimensions. */
 function transposedWeights({ placeholders, nodes }: Graph): Set<GraphNode> {
   const matrices = new Set(placeholders.filter(({ shape }) => shape.length === 2).map(({ name }) => name));
   const slices = nodes.filter(({ op, inputs }) => op === 'Slice' && matrices.has(inputs[0] ?? ''));

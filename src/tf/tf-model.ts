@@ -25,7 +25,7 @@ export interface ForwardInputs {
 
 export interface ForwardResult {
   readonly logits: Tensor2D; // [N, V]
-  readonly presents: readonly KeyValue[]; // one a layer: the last segment of the past with the new tokens appended
+  readonly presents: readonly KeyValue[]; // one for each layer: the last segment with the new tokens appended
 }
 
 /** The weights of a model with its forward pass. */
@@ -34,7 +34,7 @@ export interface TfModel {
   readonly parameters: readonly Tensor[];
   /**
    * Runs T new tokens of each sequence.
-   * @param past one a layer; null: there are no tokens before
+   * @param past one for each layer; null: there are no tokens before
    * @returns tensors that the caller disposes
    */
   forward(inputs: ForwardInputs, past: readonly Past[] | null): ForwardResult;

@@ -1,6 +1,5 @@
 // Finds the folder of a model. A path is a folder, or else owner/name in the Hugging Face cache. A name is looked up
-// among the models of the package, in the user's data directory, then in the Hugging Face cache. Never asks the
-// network.
+// among the package's models, in the user's data directory, then in that cache. Never asks the network.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';

@@ -1,6 +1,6 @@
-// Reads a Hugging Face model folder: config.json, and model.safetensors or its shards. Before any tensor is read, all
-// that the architecture expects are checked by name and shape, and a tensor that it does not know is refused. Knows
-// nothing of tokenizers or engines, nor of where folders come from (see find.ts).
+// Reads a Hugging Face model folder: config.json, and model.safetensors or its shards. All tensors that the
+// architecture expects are checked by name and shape before one is read, and one that it does not know is refused.
+// Knows nothing of tokenizers or engines, nor of where folders come from (see find.ts).
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';

@@ -1,6 +1,5 @@
-// Makes a GPT-2 of random weights in memory, to measure the speed of a size without a folder of that size.
-// `random:124M` has the sizes of the smallest GPT-2; `random:6x256` has 6 layers and an nEmbd of 256. Its logits mean
-// nothing.
+// Makes a GPT-2 of random weights in memory, to measure the speed of a size without a folder of it. `random:124M` has
+// the sizes of the smallest GPT-2; `random:6x256` has 6 layers and an nEmbd of 256. The logits mean nothing.
 
 import { totalmem } from 'node:os';
 import { KvgenError, UsageError } from '../errors.js';

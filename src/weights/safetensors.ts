@@ -1,6 +1,6 @@
 // Reads the safetensors format: 8 bytes with the length of the header, a JSON header, then the bytes of the tensors.
-// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array. Knows
-// nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
+// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array.
+// Knows nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
