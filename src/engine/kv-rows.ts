@@ -45,12 +45,8 @@ export class RowsCollector {
     if (this.#length === 0) {
       const { nKvHead, headDim } = part;
       const whole = () => alignedFloat32(nKvHead * this.#total * headDim);
-      this.#rows = {
-        length: this.#total,
-        nKvHead,
-        headDim,
-        layers: part.layers.map(() => ({ k: whole(), v: whole() })),
-      };
+      const layers = part.layers.map(() => ({ k: whole(), v: whole() }));
+      this.#rows = { length: this.#total, nKvHead, headDim, layers };
     }
     for (const [layer, { k, v }] of part.layers.entries()) {
       const target = this.#rows.layers[layer] as KvRows['layers'][number];

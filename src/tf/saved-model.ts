@@ -1,6 +1,6 @@
 // Writes a recorded graph as the bytes of a TensorFlow SavedModel: one meta graph tagged `serve`, without variables.
-// Uses the protocol buffer classes that come with tfjs-node. Knows nothing of recording or of TF.js tensors. Reference:
-// tensorflow/core/protobuf/saved_model.proto and framework/graph.proto.
+// Uses the protocol buffer classes that come with tfjs-node. Knows nothing of recording or of TF.js tensors.
+// Reference: tensorflow/core/protobuf/saved_model.proto and framework/graph.proto.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -64,17 +64,14 @@ const PRODUCER = 1087;
 
 /** @throws Error for an attribute of a type that cannot be written */
 export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDir: string): Uint8Array {
-  const pb = loadMessages(tfjsNodeDir);
-  const versions = new pb.VersionDef();
-  versions.setProducer(PRODUCER);
-  const definition = new pb.GraphDef();
-  definition.setVersions(versions);
+  const pb: Message = createRequire(import.meta.url)(join(tfjsNodeDir, 'dist/proto/api_pb'));
+  const definition = new pb.GraphDef().setVersions(new pb.VersionDef().setProducer(PRODUCER));
   for (const { name, dtype } of graph.placeholders) {
-    addNode(pb, definition, name, 'Placeholder').getAttrMap().set('dtype', typeAttribute(pb, dtype));
+    addNode(pb, definition, name, 'Placeholder').getAttrMap().set('dtype', new pb.AttrValue().setType(dtype));
   }
   for (const constant of graph.constants) {
     const attributes = addNode(pb, definition, constant.name, 'Const').getAttrMap();
-    attributes.set('dtype', typeAttribute(pb, constant.dtype));
+    attributes.set('dtype', new pb.AttrValue().setType(constant.dtype));
     attributes.set('value', tensorAttribute(pb, constant));
   }
   for (const { name, op, inputs, attributes } of graph.nodes) {
@@ -91,46 +88,20 @@ export function encodeSavedModel(graph: Graph, types: AttributeTypes, tfjsNodeDi
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Message = any;
 
-function loadMessages(tfjsNodeDir: string): Message {
-  return createRequire(import.meta.url)(join(tfjsNodeDir, 'dist/proto/api_pb'));
-}
-
 function addNode(pb: Message, graph: Message, name: string, op: string): Message {
-  const node = new pb.NodeDef();
-  node.setName(name);
-  node.setOp(op);
-  return graph.addNode(node);
-}
-
-function typeAttribute(pb: Message, dtype: number): Message {
-  const value = new pb.AttrValue();
-  value.setType(dtype);
-  return value;
+  return graph.addNode(new pb.NodeDef().setName(name).setOp(op));
 }
 
 function tensorAttribute(pb: Message, { dtype, shape, bytes }: GraphConstant): Message {
-  const tensor = new pb.Tensor();
-  tensor.setDtype(dtype);
-  tensor.setTensorShape(shapeMessage(pb, shape));
-  tensor.setTensorContent(bytes);
-  const value = new pb.AttrValue();
-  value.setTensor(tensor);
-  return value;
-}
-
-function shapeMessage(pb: Message, shape: readonly number[]): Message {
-  const message = new pb.TensorShape();
-  for (const size of shape) {
-    const dim = new pb.TensorShape.Dim();
-    dim.setSize(size);
-    message.addDim(dim);
-  }
-  return message;
+  const dims = shape.map((size) => new pb.TensorShape.Dim().setSize(size));
+  const tensorShape = new pb.TensorShape().setDimList(dims);
+  const tensor = new pb.Tensor().setDtype(dtype).setTensorShape(tensorShape).setTensorContent(bytes);
+  return new pb.AttrValue().setTensor(tensor);
 }
 
 function toAttribute(pb: Message, { name, type, value }: OpAttribute, types: AttributeTypes, op: string): Message {
   const message = new pb.AttrValue();
-  const setters: [number, (value: unknown) => void][] = [
+  const setters: [number, (value: unknown) => Message][] = [
     [types.TF_ATTR_STRING, (v) => message.setS(Buffer.from(String(v)))],
     [types.TF_ATTR_INT, (v) => message.setI(v)],
     [types.TF_ATTR_FLOAT, (v) => message.setF(v)],
@@ -141,18 +112,11 @@ function toAttribute(pb: Message, { name, type, value }: OpAttribute, types: Att
   if (setter === undefined || typeof value === 'object') {
     throw new Error(`${op}: attribute ${name} is of a kind that cannot be captured`);
   }
-  setter(value);
-  return message;
+  return setter(value);
 }
 
 function wrap(pb: Message, definition: Message): Uint8Array {
-  const info = new pb.MetaGraphDef.MetaInfoDef();
-  info.addTags('serve');
-  const meta = new pb.MetaGraphDef();
-  meta.setMetaInfoDef(info);
-  meta.setGraphDef(definition);
-  const model = new pb.SavedModel();
-  model.setSavedModelSchemaVersion(1);
-  model.addMetaGraphs(meta);
-  return model.serializeBinary();
+  const info = new pb.MetaGraphDef.MetaInfoDef().setTagsList(['serve']);
+  const meta = new pb.MetaGraphDef().setMetaInfoDef(info).setGraphDef(definition);
+  return new pb.SavedModel().setSavedModelSchemaVersion(1).setMetaGraphsList([meta]).serializeBinary();
 }

@@ -32,7 +32,7 @@ export function splitMatMuls(graph: Graph, shards: number, types: AttributeTypes
       return [node];
     }
     const bounds = cut(shape[0] as number, shards);
-    return bounds.length < 2 ? [node] : new Splitter(node, bounds, types, constants).nodes();
+    return bounds.length < 2 ? [node] : new Splitter(node, types, constants).nodes(bounds);
   });
   return { placeholders: graph.placeholders, constants, nodes };
 }
@@ -42,19 +42,17 @@ class Splitter {
   readonly #node: GraphNode;
   readonly #types: AttributeTypes;
   readonly #constants: GraphConstant[];
-  readonly #bounds: readonly [number, number][];
   readonly #transposed: boolean;
 
-  constructor(node: GraphNode, bounds: readonly [number, number][], types: AttributeTypes, constants: GraphConstant[]) {
+  constructor(node: GraphNode, types: AttributeTypes, constants: GraphConstant[]) {
     this.#node = node;
     this.#types = types;
     this.#constants = constants;
     this.#transposed = attribute(node, 'adj_y') === true;
-    this.#bounds = bounds;
   }
 
-  nodes(): GraphNode[] {
-    const parts = this.#bounds.map(([begin, size], i) => this.#part(i, begin, size));
+  nodes(bounds: readonly [number, number][]): GraphNode[] {
+    const parts = bounds.map(([begin, size], i) => this.#part(i, begin, size));
     return [...parts.flat(), this.#join(parts.map((part) => part.at(-1)?.name as string))];
   }
 

@@ -1,7 +1,7 @@
-// The KV cache of the TF.js engine, the only thing that keeps tensors from one pass to the next. It also makes the
-// inputs of a pass, because positions come from the lengths of the cache, never from a counter. Knows nothing of
-// weights. TF.js cannot write into a tensor, so to append is to copy. To copy little, each layer has two segments: new
-// positions are appended to a short tail, and the tail is appended to the long body only when it is full.
+// The KV cache of the TF.js engine, the only thing that keeps tensors from one pass to the next. Makes the inputs of a
+// pass, too: positions come from the lengths of the cache, never from a counter. Knows nothing of weights.
+// TF.js cannot write into a tensor, so to append is to copy. To copy little, each layer has two segments: new positions
+// are appended to a short tail, and the tail is appended to the long body only when it is full.
 
 import type { Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import type { Pass } from '../engine/engine.js';
@@ -104,7 +104,8 @@ export class TensorCache implements KvCache {
   fork(): TensorCache {
     const fork = new TensorCache();
     fork.#padding = this.#padding;
-    fork.#layers = this.#layers?.map(({ body, tail }) => ({ body: cloned(body), tail: cloned(tail) })) ?? null;
+    fork.#layers =
+      this.#layers?.map(({ body, tail }) => ({ body: mapped(body, tf.clone), tail: mapped(tail, tf.clone) })) ?? null;
     return fork;
   }
 
@@ -155,7 +156,7 @@ export class TensorCache implements KvCache {
 const HIDDEN = -1e9;
 
 /** The part of a cache that says where its tokens are. */
-export type PastTokens = Pick<TensorCache, 'lengths' | 'padding' | 'layers'>;
+type PastTokens = Pick<TensorCache, 'lengths' | 'padding' | 'layers'>;
 
 /** The inputs of a pass whose ids follow the tokens of `cache`. The caller disposes them. */
 export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): ForwardInputs {
@@ -174,7 +175,7 @@ export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): 
 }
 
 /** For T new tokens at the end of a segment of S: HIDDEN where a token comes after the new one, else 0. */
-export function causalBias(T: number, S: number): Tensor2D {
+function causalBias(T: number, S: number): Tensor2D {
   if (T === 1) {
     return tf.zeros([1, S]); // [T, S]
   }
@@ -240,28 +241,23 @@ function kept({ k, v }: KeyValue): KeyValue {
   return { k: tf.keep(k), v: tf.keep(v) };
 }
 
+function mapped({ k, v }: KeyValue, make: (tensor: Tensor4D) => Tensor4D): KeyValue {
+  return kept({ k: make(k), v: make(v) });
+}
+
 function joined(a: KeyValue, b: KeyValue): KeyValue {
   const both = (x: Tensor4D, y: Tensor4D) => (x.shape[2] === 0 ? tf.clone(y) : tf.concat([x, y], 2)); // [B, nKvHead, a + b, headDim]
   return kept({ k: both(a.k, b.k), v: both(a.v, b.v) });
 }
 
-function empty({ k }: KeyValue): KeyValue {
-  const [B, nKvHead, , headDim] = k.shape;
-  return kept({ k: tf.zeros([B, nKvHead, 0, headDim]), v: tf.zeros([B, nKvHead, 0, headDim]) });
+function empty(pair: KeyValue): KeyValue {
+  const [B, nKvHead, , headDim] = pair.k.shape;
+  return mapped(pair, () => tf.zeros([B, nKvHead, 0, headDim]));
 }
 
-function firstPositions({ k, v }: KeyValue, length: number): KeyValue {
-  if (length === 0) {
-    return empty({ k, v });
-  }
-  return kept({
-    k: tf.slice(k, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nKvHead, length, headDim]
-    v: tf.slice(v, [0, 0, 0, 0], [-1, -1, length, -1]), // [B, nKvHead, length, headDim]
-  });
-}
-
-function cloned({ k, v }: KeyValue): KeyValue {
-  return kept({ k: tf.clone(k), v: tf.clone(v) });
+function firstPositions(pair: KeyValue, length: number): KeyValue {
+  const first = (tensor: Tensor4D) => tf.slice(tensor, [0, 0, 0, 0], [-1, -1, length, -1]); // [B, nKvHead, length, headDim]
+  return length === 0 ? empty(pair) : mapped(pair, first);
 }
 
 /**
