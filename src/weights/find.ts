@@ -64,13 +64,8 @@ function findPath(path: string): FoundModel {
 function findInHub(name: string): FoundModel | undefined {
   const exact = [`models--${name}`, `models--openai-community--${name}`];
   const byAnyOwner = subfolders(hubCache()).filter((folder) => folder.endsWith(`--${name}`));
-  for (const folder of [...exact, ...byAnyOwner]) {
-    const found = hubModel(folder);
-    if (found !== undefined) {
-      return { ...found, name };
-    }
-  }
-  return undefined;
+  const found = [...exact, ...byAnyOwner].map(hubModel).find((model) => model !== undefined);
+  return found === undefined ? undefined : { ...found, name };
 }
 
 /** The snapshot that the branch `main` points to, else the newest one. */
