@@ -4,10 +4,10 @@
 import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import type { Limits } from '../settings.js';
-import { answerName } from './answer-names.js';
 import { crc32 } from './crc32.js';
 import { evict } from './eviction.js';
 import { readWhole, removeFile, touch, writeWhole } from './files.js';
+import { answerName } from './names.js';
 import { recordUse } from './uses.js';
 
 export interface AnswerMeta {

@@ -1,17 +1,16 @@
-// Keeps the saved prompts or answers within their bound and age: the least recently used go first. A block is as recently
-// used as whatever builds on it, so a chain is taken down from its end and never broken in the middle. Only regular
-// files whose names fit are ever removed.
+// Keeps the saved prompts or answers within their limits of size and age: the least recently used are removed first. A block
+// counts as used whenever a block that builds on it is, so a chain of blocks loses its end first and has no gaps. Only
+// regular files whose names fit are ever removed. Knows nothing of what is in them.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Limits } from '../settings.js';
-import { ANSWER } from './answer-names.js';
 import { removeFile, statFile, TEMPORARY } from './files.js';
 import { REMEMBERED } from './fingerprint.js';
-import { type PartName, parseName } from './names.js';
+import { ANSWER, type PartName, parseName } from './names.js';
 import { USES, usesFile } from './uses.js';
 
-/** What looks lost may belong to a writer that is at work; by then it has ended. */
+/** A file that looks lost may belong to a writer that is still at work. After this time no writer is. */
 const GRACE_MS = 60 * 60 * 1000;
 
 interface KeptFile {
@@ -19,7 +18,7 @@ interface KeptFile {
   readonly hash: string;
   readonly part: PartName | undefined;
   readonly bytes: number;
-  /** Milliseconds since 1970; a block's is the latest of all that build on it. */
+  /** Milliseconds since 1970; for a block, the latest time of all that build on it. */
   used: number;
 }
 
@@ -28,7 +27,6 @@ export interface Removed {
   readonly bytes: number;
 }
 
-/** Makes room in one folder. */
 export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date.now()): Removed {
   const files = readdirSync(folder);
   const kept = survey(folder, files);
@@ -46,14 +44,14 @@ export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date
   return removed;
 }
 
-/** Removes everything that is ours in one folder, and says how much. */
+/** Removes every file of kvgen in one folder. */
 export function clear(folder: string): Removed {
   const ours = readdirSync(folder).filter(isOurs);
   const bytes = ours.map((file) => removeFile(join(folder, file)));
   return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
 }
 
-/** Everything that is ours in one folder, in bytes. */
+/** The size of all files of kvgen in one folder. */
 export function bytesIn(folder: string): number {
   const sizes = readdirSync(folder)
     .filter(isOurs)
@@ -82,7 +80,7 @@ function survey(folder: string, files: readonly string[]): KeptFile[] {
   return kept;
 }
 
-/** What killed writers, lost parents and removed entries leave behind. */
+/** Removes what no longer belongs to anything. @returns the bytes that this freed */
 function sweep(
   folder: string,
   files: readonly string[],

@@ -1,16 +1,16 @@
-// What is stored, for `kvgen cache`: every saved prompt with the blocks that it is made of, and every saved answer.
-// Reads headers, not keys and values. Knows nothing of tensors or of how it is shown.
+// Lists what is stored, for `kvgen cache`: every saved prompt with the blocks that it is made of, and every saved answer.
+// Reads the headers of files, not their keys and values. Knows nothing of how a list is shown.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { ANSWER } from './answer-names.js';
 import { decodeAnswer } from './answers.js';
 import type { Removed } from './eviction.js';
 import { readWhole, removeFile, statFile } from './files.js';
-import { idCount, type PartName, parseName } from './names.js';
+import { ANSWER, idCount, type PartName, parseName } from './names.js';
 import { decodeMeta, type PartMeta } from './part.js';
-import { readUses, usesFile } from './uses.js';
+import { readUses, type Uses, usesFile } from './uses.js';
 
+/** In bytes. A header takes a few kilobytes even for the largest models. */
 const MAX_HEADER = 1 << 20;
 
 export interface StoredEntry {
@@ -23,36 +23,34 @@ export interface StoredEntry {
   readonly tokens: number;
   readonly words: string;
   readonly bytes: number;
-  /** Of these bytes, those that other prompts use too. */
+  /** How many of these bytes other prompts use too. */
   readonly sharedBytes: number;
   readonly hits: number;
   readonly savedMs: number;
-  /** The files it is made of, its own last. */
+  /** The files that it is made of, its own last. */
   readonly files: readonly string[];
 }
 
-interface Shelf {
-  readonly folder: string;
-  /** Hash → bytes of the file. */
-  readonly sizes: ReadonlyMap<string, number>;
-  /** Hash → prompts that it is a part of. */
-  readonly users: ReadonlyMap<string, number>;
-  readonly files: ReadonlySet<string>;
+interface StoredPart extends PartName, Uses {
+  readonly bytes: number;
+  /** How many prompts it is a part of. */
+  prompts: number;
 }
 
-/** Saved prompts, newest first. A beginning of which every prompt is gone is an entry of its own. */
+/** Saved prompts, newest first. Blocks that no prompt's end builds on any more are listed like a prompt. */
 export function listPrompts(folder: string): StoredEntry[] {
-  const files = readdirSync(folder);
-  const parts = files.flatMap((file) => parseName(file) ?? []);
+  const names = readdirSync(folder).flatMap((file) => parseName(file) ?? []);
+  const parts = names.map((name): StoredPart => {
+    const bytes = statFile(join(folder, name.file))?.size ?? 0;
+    return { ...name, ...readUses(folder, name.hash), bytes, prompts: 0 };
+  });
   const byHash = new Map(parts.map((part) => [part.hash, part]));
-  const sizes = new Map(parts.map(({ hash, file }) => [hash, statFile(join(folder, file))?.size ?? 0]));
-  const users = new Map<string, number>();
-  const chains = leaves(parts).map((leaf) => chainOf(leaf, byHash));
-  for (const { hash } of chains.flat()) {
-    users.set(hash, (users.get(hash) ?? 0) + 1);
+  const parents = new Set(parts.map(({ parent }) => parent));
+  const chains = parts.filter(({ hash }) => !parents.has(hash)).map((leaf) => chainOf(leaf, byHash));
+  for (const part of chains.flat()) {
+    part.prompts++;
   }
-  const shelf = { folder, sizes, users, files: new Set(files) };
-  return chains.flatMap((chain) => promptEntry(shelf, chain) ?? []).toSorted(newestFirst);
+  return chains.flatMap((chain) => promptEntry(folder, chain) ?? []).toSorted(newestFirst);
 }
 
 export function listAnswers(folder: string): StoredEntry[] {
@@ -61,7 +59,7 @@ export function listAnswers(folder: string): StoredEntry[] {
     .toSorted(newestFirst);
 }
 
-/** Removes one entry, and of its blocks those that no other prompt uses. */
+/** Removes one entry, with those of its blocks that no other prompt uses. */
 export function removeEntry(folder: string, { files }: StoredEntry): Removed {
   const removed = { files: 0, bytes: 0 };
   for (const file of files.toReversed()) {
@@ -77,29 +75,23 @@ export function removeEntry(folder: string, { files }: StoredEntry): Removed {
   return removed;
 }
 
-function leaves(parts: readonly PartName[]): PartName[] {
-  const parents = new Set(parts.map(({ parent }) => parent));
-  return parts.filter(({ hash }) => !parents.has(hash));
-}
-
 /** From the first block to the leaf. */
-function chainOf(leaf: PartName, byHash: ReadonlyMap<string, PartName>): PartName[] {
-  const chain: PartName[] = [];
-  for (let part: PartName | undefined = leaf; part !== undefined; part = byHash.get(part.parent)) {
+function chainOf(leaf: StoredPart, byHash: ReadonlyMap<string, StoredPart>): StoredPart[] {
+  const chain: StoredPart[] = [];
+  for (let part: StoredPart | undefined = leaf; part !== undefined; part = byHash.get(part.parent)) {
     chain.unshift(part);
   }
   return chain;
 }
 
-function promptEntry({ folder, sizes, users, files }: Shelf, chain: readonly PartName[]): StoredEntry | undefined {
-  const leaf = chain.at(-1) as PartName;
+function promptEntry(folder: string, chain: readonly StoredPart[]): StoredEntry | undefined {
+  const leaf = chain.at(-1) as StoredPart;
   const stats = statFile(join(folder, leaf.file));
   const meta = readPartMeta(join(folder, leaf.file));
   if (stats === undefined || meta === undefined) {
     return undefined;
   }
-  const shared = chain.filter(({ hash }) => (users.get(hash) ?? 0) > 1);
-  const uses = chain.filter(({ hash }) => files.has(usesFile(hash))).map(({ hash }) => readUses(folder, hash));
+  const shared = chain.filter(({ prompts }) => prompts > 1);
   return {
     kind: 'prompt',
     id: leaf.hash.slice(0, 12),
@@ -108,15 +100,14 @@ function promptEntry({ folder, sizes, users, files }: Shelf, chain: readonly Par
     lastUsed: stats.mtime.toISOString(),
     tokens: total(chain.map(idCount)),
     words: meta.words,
-    bytes: total(chain.map(({ hash }) => sizes.get(hash) ?? 0)),
-    sharedBytes: total(shared.map(({ hash }) => sizes.get(hash) ?? 0)),
-    hits: total(uses.map(({ hits }) => hits)),
-    savedMs: total(uses.map(({ savedMs }) => savedMs)),
+    bytes: total(chain.map(({ bytes }) => bytes)),
+    sharedBytes: total(shared.map(({ bytes }) => bytes)),
+    hits: total(chain.map(({ hits }) => hits)),
+    savedMs: total(chain.map(({ savedMs }) => savedMs)),
     files: chain.map(({ file }) => file),
   };
 }
 
-/** A header is a few kilobytes for the largest of models. */
 function readPartMeta(path: string): PartMeta | undefined {
   const start = readWhole(path, 8) ?? new Uint8Array();
   const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));

@@ -1,41 +1,41 @@
-// The names of saved prompts, which are their index. A prompt is cut into blocks of 32 ids; each is named by a hash of
-// the block before it and its own ids, so a common beginning is stored once and found by name. What is left over, and
-// the last logits, are the prompt's end. The low byte of each id is part of the name as well: which stored prompt is
-// the nearest, and how far it agrees, shows without opening a file.
+// The names of saved files, which are their only index. A prompt is cut into blocks of 32 ids. The name of a block is a hash
+// of the block before it and of its own ids, so a beginning that prompts share is stored once and found by name. The end of
+// a prompt holds the ids that are left over, and the last logits. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
 
 export const BLOCK_IDS = 32;
 
 const NAME = /^(block|end)-(\d{4,7})-([0-9a-f]{32})-([0-9a-f]{32})-((?:[0-9a-f]{2}){0,32})\.safetensors$/;
+export const ANSWER = /^([0-9a-f]{32})\.json$/;
 
-export type PartKind = 'block' | 'end';
+type PartKind = 'block' | 'end';
 
 export interface PartName {
   readonly file: string;
   readonly kind: PartKind;
-  /** Blocks before it. */
+  /** How many blocks come before it. */
   readonly index: number;
   /** The hash of the block before it, or of the model. */
   readonly parent: string;
   readonly hash: string;
-  /** The low byte of each id, in hexadecimal. */
+  /** The low byte of each id, in hexadecimal: it shows how far two prompts agree without opening a file. */
   readonly sketch: string;
 }
 
-/** What the first block of every prompt of a model has as its parent. */
+/** The parent of the first block of every prompt of a model. */
 export function rootHash(fingerprint: string): string {
   return hash(`model ${fingerprint}`);
 }
 
-export function partName(kind: PartKind, index: number, parent: string, ids: readonly number[]): PartName {
+function partName(kind: PartKind, index: number, parent: string, ids: readonly number[]): PartName {
   const own = hash(`${kind} ${parent} ${ids.join()}`);
   const sketch = Buffer.from(ids.map((id) => id & 0xff)).toString('hex');
   const file = `${kind}-${String(index).padStart(4, '0')}-${parent}-${own}-${sketch}.safetensors`;
   return { file, kind, index, parent, hash: own, sketch };
 }
 
-/** undefined: a file of somebody else. */
+/** Returns undefined for a file that is no part of a saved prompt. */
 export function parseName(file: string): PartName | undefined {
   const [, kind, index, parent, own, sketch] = NAME.exec(file) ?? [];
   return own === undefined
@@ -66,16 +66,20 @@ export function partNames(fingerprint: string, ids: readonly number[]): PartName
   }
 }
 
-/** How many ids a part has by its name. */
 export function idCount({ sketch }: PartName): number {
   return sketch.length / 2;
 }
 
-/** How many of `ids` a part begins with, as far as the low bytes tell. */
+/** How many of `ids` a part begins with, as far as the low bytes can tell. */
 export function agreement({ sketch }: PartName, ids: readonly number[]): number {
   const bytes = Buffer.from(sketch, 'hex');
   const differs = bytes.findIndex((byte, i) => i >= ids.length || byte !== ((ids[i] as number) & 0xff));
   return differs < 0 ? bytes.length : differs;
+}
+
+/** @param question everything that decides the answer, as one JSON text */
+export function answerName(question: string): string {
+  return `${hash(question)}.json`;
 }
 
 function hash(text: string): string {
