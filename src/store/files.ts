@@ -1,5 +1,5 @@
-// Whole files in a private folder: written under a temporary name and renamed, so that a reader sees all of a file
-// or none of it, whoever is killed when. Links are not followed. Knows nothing of contents.
+// Whole files in a private folder. They are written under a temporary name and then renamed, so that a reader sees all of a
+// file or nothing, even if a writer is killed. Links are not followed. Knows nothing of what is in a file.
 
 import { randomBytes } from 'node:crypto';
 import {
@@ -13,6 +13,7 @@ import {
   rmSync,
   type Stats,
   utimesSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -20,22 +21,15 @@ import { join } from 'node:path';
 /** Names that a killed writer may leave behind. */
 export const TEMPORARY = /^\.tmp-\d+-[0-9a-f]{16}$/;
 
-// NONBLOCK: a pipe of that name must not be waited for. Windows has neither.
+// O_NONBLOCK: opening a pipe of that name must not wait for its writer. Windows has neither flag.
 const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
 
-/** @throws the system's error; nothing is left behind then */
+/** @throws the system's error, and leaves nothing behind */
 export function writeWhole(folder: string, name: string, bytes: Uint8Array): void {
   const temporary = join(folder, `.tmp-${process.pid}-${randomBytes(8).toString('hex')}`);
   try {
-    const file = openSync(temporary, 'wx', 0o600);
-    try {
-      for (let done = 0; done < bytes.length; ) {
-        done += writeSync(file, bytes, done);
-      }
-    } finally {
-      closeSync(file);
-    }
+    writeFileSync(temporary, bytes, { flag: 'wx', mode: 0o600 });
     renameSync(temporary, join(folder, name));
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -45,8 +39,8 @@ export function writeWhole(folder: string, name: string, bytes: Uint8Array): voi
 
 /**
  * The bytes of a regular file; undefined when there is none that can be read.
- * @param atMost of a longer file only the beginning is read
- * @param allocate gives the memory for so many bytes
+ * @param atMost how many bytes to read of a longer file
+ * @param allocate returns memory for that many bytes
  */
 export function readWhole(
   path: string,
@@ -69,7 +63,7 @@ export function readWhole(
   }
 }
 
-/** Fills `bytes`; gives fewer where the file has become shorter. */
+/** Fills `bytes`. Returns fewer when the file has become shorter. */
 function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   let done = 0;
   for (let read = -1; done < bytes.length && read !== 0; done += read) {
@@ -78,7 +72,7 @@ function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<Arr
   return bytes.subarray(0, done);
 }
 
-/** Adds a short line; several processes may do so at once. */
+/** Adds a short line. Several processes may do so at the same time. */
 export function appendLine(path: string, line: string): void {
   const file = openSync(path, APPEND, 0o600);
   try {
@@ -88,7 +82,7 @@ export function appendLine(path: string, line: string): void {
   }
 }
 
-/** What is known of a regular file; undefined for anything else. */
+/** Returns undefined for anything but a regular file. */
 export function statFile(path: string): Stats | undefined {
   try {
     const stats = lstatSync(path, { throwIfNoEntry: false });
@@ -98,17 +92,17 @@ export function statFile(path: string): Stats | undefined {
   }
 }
 
-/** Marks a file as used now. One that is gone, or that may not be changed, stays as it is. */
+/** Marks a file as used now. */
 export function touch(path: string): void {
   try {
     const now = Date.now() / 1000;
     utimesSync(path, now, now);
   } catch {
-    // the age of a file is worth no failure
+    // The file is gone or may not be changed. Its age is not worth a failure.
   }
 }
 
-/** Removes a regular file, and nothing else. @returns the bytes that this freed */
+/** Removes a regular file and nothing else. @returns the bytes that this freed */
 export function removeFile(path: string): number {
   const stats = statFile(path);
   if (stats === undefined) {

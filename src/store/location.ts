@@ -1,20 +1,30 @@
-// Where saved prompts and answers lie, and who may be there. `<cache-dir>/kvgen/{prompts,answers}` belong to this
-// user alone: what others own, can write to, or have put a link in the place of, is refused. Changes no
-// permissions, since the folder may be somebody's own. Knows nothing of what is stored.
+// Where saved prompts and answers lie: in `<cache-dir>/kvgen/{prompts,answers}`, which must belong to this user alone. A link,
+// or a folder that others own or can write to, is refused. Permissions are never changed, since the folder may hold other
+// things of the user. Knows nothing of what is stored.
 
 import { lstatSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import { makeDirectories, makeDirectory } from '../native/folders.js';
+import type { Limits } from '../settings.js';
 
 export type StoreKind = 'prompts' | 'answers';
+
+export interface StoreOptions {
+  /** What `openStore` returned; undefined: nothing is stored yet, and nothing will be. */
+  readonly folder: string | undefined;
+  readonly write: boolean;
+  readonly limits: Limits;
+  /** Told what was damaged, or could not be written. */
+  readonly onNote: (line: string) => void;
+}
 
 /** The folder that holds both kinds. @throws KvgenError for a user without a cache directory */
 export async function storeRoot(cacheDir: string | undefined): Promise<string> {
   if (cacheDir !== undefined) {
     return join(resolve(cacheDir), 'kvgen');
   }
-  // Loaded late: it asks for the home directory at once, and throws where there is none.
+  // Loaded only here, because it asks for the home directory while it loads, and throws where there is none.
   const { default: envPaths } = await import('env-paths');
   const { cache } = envPaths('kvgen', { suffix: '' });
   if (!isAbsolute(cache)) {
@@ -24,8 +34,8 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
 }
 
 /**
- * Opens one kind's folder.
- * @param make make it where it does not exist yet; told by `onNote` when that fails
+ * Opens the folder of one kind.
+ * @param make make the folder if there is none yet; `onNote` is told when that fails
  * @returns its path; undefined where there is none
  * @throws KvgenError when it is not private
  */
@@ -66,7 +76,7 @@ function makePrivate(root: string, folder: string): void {
   makeDirectory(folder, 0o700);
 }
 
-/** @param forbidden permissions that no one else may have */
+/** @param forbidden the permission bits that others must not have */
 function check(dir: string, stats: Stats, forbidden: number, verb: string): void {
   const uid = process.geteuid?.();
   if (!stats.isDirectory()) {
@@ -75,7 +85,7 @@ function check(dir: string, stats: Stats, forbidden: number, verb: string): void
     );
   }
   if (uid === undefined) {
-    return; // Windows: a user's own directories are private by inheritance
+    return; // On Windows a user's own directories are private by inheritance.
   }
   if (stats.uid !== uid) {
     throw new KvgenError(`${dir}: belongs to user ${stats.uid}, expected ${uid}; choose another --cache-dir`);

@@ -1,23 +1,23 @@
-// One file of a saved prompt: ids, keys and values of up to 32 positions, at a prompt's end the last logits too. The
-// layout is safetensors, float32. A CRC-32 over all of the file lies at a fixed place of its header; a file that is not
-// whole, or of another format, is not read. Knows nothing of tensors or of where files lie.
+// One file of a saved prompt, as bytes: the ids, keys and values of up to 32 positions and, at the prompt's end, the last
+// logits. The layout is safetensors in float32, with a CRC-32 of the file at a fixed place in its header. A file that is not
+// whole, or has another format, is refused. Knows nothing of tensors or of where files lie.
 // Reference: the format section of huggingface/safetensors' README.
 
 import type { KvRows } from '../engine/kv-rows.js';
-import { crc32 } from './crc32.js';
+import { crc32, crcDigits } from './crc32.js';
 
-/** To be raised whenever files, or the numbers that the forward pass gives, change: older files are then left unread. */
+/** Raise it whenever the files, or the numbers that the forward pass computes, change: older files are then not read. */
 export const FORMAT = 'kvgen-prompt-1';
 
 export interface PartMeta {
   readonly fingerprint: string;
-  /** The model's name, as it was given. */
+  /** The model's name as the user wrote it. */
   readonly model: string;
   /** ISO 8601. */
   readonly created: string;
-  /** What prefill took for these ids, in milliseconds. */
+  /** How long prefill took for these ids, in milliseconds. */
   readonly prefillMs: number;
-  /** At a prompt's end: its first words. */
+  /** The prompt's first words; empty except at its end. */
   readonly words: string;
 }
 
@@ -38,28 +38,25 @@ interface ArrayHeader {
   readonly data_offsets: readonly [number, number];
 }
 
-interface Header extends Record<string, unknown> {
+type Header = Readonly<Record<string, ArrayHeader | undefined>> & {
   readonly __metadata__: Readonly<Record<string, string>>;
-}
+};
 
-interface NamedArray {
-  readonly name: string;
-  readonly dtype: ArrayHeader['dtype'];
-  readonly shape: readonly number[];
-  readonly values: Float32Array | Int32Array;
-}
+type NamedArray = readonly [name: string, shape: readonly number[], values: Float32Array | Int32Array];
 
 export function encodePart(part: Part): Uint8Array<ArrayBuffer> {
   const arrays = namedArrays(part);
+  const header: Record<string, unknown> = { __metadata__: metadata(part.meta) };
   let end = 0;
-  const entries = arrays.map(({ name, dtype, shape, values }): [string, ArrayHeader] => {
+  for (const [name, shape, values] of arrays) {
     const begin = end;
     end += values.byteLength;
-    return [name, { dtype, shape, data_offsets: [begin, end] }];
-  });
-  const bytes = withHeader({ __metadata__: metadata(part.meta), ...Object.fromEntries(entries) }, end);
+    const dtype = values instanceof Int32Array ? 'I32' : 'F32';
+    header[name] = { dtype, shape, data_offsets: [begin, end] } satisfies ArrayHeader;
+  }
+  const bytes = withHeader(header, end);
   let at = bytes.length - end;
-  for (const { values } of arrays) {
+  for (const [, , values] of arrays) {
     bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
     at += values.byteLength;
   }
@@ -68,30 +65,31 @@ export function encodePart(part: Part): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * @param bytes at the beginning of their buffer; rows and logits are views of it
- * @throws Error saying what is wrong with the bytes
+ * @param bytes they begin where their buffer begins; keys, values and logits are views of that buffer
+ * @throws an error that says what is wrong with the bytes
  */
 export function decodePart(bytes: Uint8Array<ArrayBuffer>): Part {
   const { header, dataStart } = readHeader(bytes);
   const array = (name: string): Float32Array | undefined => {
-    const entry = header[name] as ArrayHeader | undefined;
+    const entry = header[name];
     return entry === undefined
       ? undefined
       : new Float32Array(bytes.buffer, dataStart + entry.data_offsets[0], elements(entry));
   };
-  const ids = header.ids as ArrayHeader | undefined;
+  const { ids } = header;
   if (ids === undefined) {
     throw new Error('it has no ids');
   }
+  const [nKvHead = 0, , headDim = 0] = header['h.0.k']?.shape ?? [];
   return {
     ids: [...new Int32Array(bytes.buffer, dataStart + ids.data_offsets[0], elements(ids))],
-    rows: { length: elements(ids), ...headSizes(header), layers: layers(array) },
+    rows: { length: elements(ids), nKvHead, headDim, layers: layers(array) },
     logits: array('logits') ?? null,
     meta: readMetadata(header.__metadata__),
   };
 }
 
-/** What a header says of its file, for a list: the data is not read, so its CRC-32 is not checked. */
+/** What a header says about its file. The data is not there, so the CRC-32 cannot be checked. */
 export function decodeMeta(header: string): PartMeta | undefined {
   try {
     const { __metadata__: found } = JSON.parse(header) as Header;
@@ -102,17 +100,18 @@ export function decodeMeta(header: string): PartMeta | undefined {
 }
 
 function namedArrays({ ids, rows, logits }: Part): NamedArray[] {
+  const arrays: NamedArray[] = [['ids', [ids.length], Int32Array.from(ids)]];
   const shape = [rows.nKvHead, rows.length, rows.headDim];
-  const keysAndValues = rows.layers.flatMap(({ k, v }, layer): NamedArray[] => [
-    { name: `h.${layer}.k`, dtype: 'F32', shape, values: k },
-    { name: `h.${layer}.v`, dtype: 'F32', shape, values: v },
-  ]);
-  const last: NamedArray[] =
-    logits === null ? [] : [{ name: 'logits', dtype: 'F32', shape: [logits.length], values: logits }];
-  return [{ name: 'ids', dtype: 'I32', shape: [ids.length], values: Int32Array.from(ids) }, ...keysAndValues, ...last];
+  for (const [layer, { k, v }] of rows.layers.entries()) {
+    arrays.push([`h.${layer}.k`, shape, k], [`h.${layer}.v`, shape, v]);
+  }
+  if (logits !== null) {
+    arrays.push(['logits', [logits.length], logits]);
+  }
+  return arrays;
 }
 
-/** The whole file with its data still empty; spaces behind the header put the data at a multiple of 8. */
+/** The whole file, its data still zeros. Spaces after the header let the data begin at a multiple of 8 bytes. */
 function withHeader(header: object, dataBytes: number): Uint8Array<ArrayBuffer> {
   const text = Buffer.from(JSON.stringify(header));
   const length = Math.ceil(text.length / 8) * 8;
@@ -149,22 +148,14 @@ function readHeader(bytes: Uint8Array<ArrayBuffer>): { header: Header; dataStart
   return { header, dataStart };
 }
 
-/** Over all of the file but the place where it is written. */
+/** Of the whole file except the place where the checksum itself stands. */
 function checksum(bytes: Uint8Array): string {
   const before = crc32(bytes.subarray(0, CRC_AT));
-  return crc32(bytes.subarray(CRC_AT + NO_CRC.length), before)
-    .toString(16)
-    .padStart(8, '0');
+  return crcDigits(bytes.subarray(CRC_AT + NO_CRC.length), before);
 }
 
 function elements({ data_offsets: [begin, end] }: ArrayHeader): number {
   return (end - begin) / 4;
-}
-
-/** How keys and values of all layers are cut into heads. */
-function headSizes(header: Header): Pick<KvRows, 'nKvHead' | 'headDim'> {
-  const [nKvHead = 0, , headDim = 0] = (header['h.0.k'] as ArrayHeader | undefined)?.shape ?? [];
-  return { nKvHead, headDim };
 }
 
 function layers(array: (name: string) => Float32Array | undefined): KvRows['layers'] {

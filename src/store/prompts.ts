@@ -1,44 +1,38 @@
-// Saved prompts: finds the longest beginning of a prompt that is stored, and stores what is not. The names of the files
-// are the index (see names.ts), so there is no lock: several processes may read and write at once. Whatever is not
-// whole, or not what its name says, is a miss and is removed. Knows nothing of tensors.
+// Saved prompts: finds the longest stored beginning of a prompt, and stores the rest of it. The names of the files are the
+// only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is damaged,
+// or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
-import type { Limits } from '../settings.js';
 import { evict } from './eviction.js';
 import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
+import type { StoreOptions } from './location.js';
 import { type Plan, planLookup } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
-import { decodePart, encodePart, type Part, type PartMeta } from './part.js';
+import { decodePart, encodePart, type Part } from './part.js';
 import { recordUse } from './uses.js';
 
-export interface PromptStoreOptions {
-  /** The private folder; undefined: nothing is stored yet and nothing will be. */
-  readonly folder: string | undefined;
-  readonly write: boolean;
-  readonly limits: Limits;
+export interface PromptStoreOptions extends StoreOptions {
   readonly fingerprint: string;
-  /** The model's name, for whoever lists what is stored. */
+  /** The model's name, for `kvgen cache`. */
   readonly model: string;
-  /** Told what was damaged, or could not be written. */
-  readonly onNote: (line: string) => void;
 }
 
 export interface Found {
-  /** Ids at the beginning whose keys and values are in `rows`. */
+  /** How many ids at the beginning have their keys and values in `rows`. */
   readonly reused: number;
   readonly rows: KvRows;
-  /** What follows the whole prompt, if that is stored. */
+  /** The logits that follow the whole prompt, if they are stored. */
   readonly logits: Float32Array | null;
-  /** What prefill took for these ids when they were stored. */
+  /** How long prefill took for these ids when they were stored, in milliseconds. */
   readonly prefillMs: number;
-  /** Why there is nothing to reuse, or null. */
+  /** Why there is nothing to reuse; null if there is something. */
   readonly missReason: string | null;
-  /** Where the prompt parts from the nearest stored one; null: one of them ends there. */
+  /** The first id that differs from the nearest stored prompt; null if one of the two ends before that. */
   readonly firstDifference: { readonly index: number; readonly stored: number; readonly new: number } | null;
-  /** The last file that was of use. */
+  /** The hash of the last file that was used. */
   readonly last: string | null;
 }
 
@@ -47,36 +41,33 @@ export interface Computed {
   readonly ids: readonly number[];
   readonly logits: Float32Array;
   readonly words: string;
-  /** Positions from `from` to the end of the prompt. */
+  /** Keys and values of the positions from `from` to the end of the prompt. */
   readonly rowsFrom: (from: number) => KvRows;
-  /** What prefill took for positions [from, to). */
+  /** How long prefill took for positions [from, to), in milliseconds. */
   readonly prefillMs: (from: number, to: number) => number;
 }
 
-/** What is left of a file once its rows are with the others. */
-interface Loaded {
+/** What is still needed of a file when its keys and values have been copied. */
+interface Loaded extends Omit<Part, 'rows'> {
   readonly name: PartName;
-  readonly ids: readonly number[];
-  readonly meta: PartMeta;
-  readonly logits: Float32Array | null;
-  /** How many of its ids are the prompt's. */
+  /** How many of its ids are those of the prompt. */
   readonly agreed: number;
 }
 
 export class PromptStore {
   readonly #options: PromptStoreOptions;
-  /** Files are read one after the other into the same memory, which stays in the processor's cache. */
+  /** All files are read into the same memory, one after the other, so that it stays in the processor's cache. */
   #scratch = new Uint8Array();
 
   constructor(options: PromptStoreOptions) {
     this.#options = options;
   }
 
-  /** Never fails: what cannot be read is a miss. */
+  /** Never fails: a file that cannot be read is a miss. */
   find(ids: readonly number[]): Found {
     const plan = planLookup(this.#list(), this.#options.fingerprint, ids);
     const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
-    const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id is run to get its logits
+    const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id must be run for its logits
     const rows = new RowsCollector(room);
     const loaded = this.#load(plan, ids, rows);
     const agreed = loaded.reduce((sum, { agreed }) => sum + agreed, 0);
@@ -97,7 +88,7 @@ export class PromptStore {
     };
   }
 
-  /** Counts a use of what `find` gave. */
+  /** Counts one use of what `find` returned. */
   used({ last }: Found, savedMs: number): void {
     const { folder, write } = this.#options;
     if (folder !== undefined && write && last !== null) {
@@ -105,7 +96,7 @@ export class PromptStore {
     }
   }
 
-  /** Stores what is not stored yet, and makes room. Never fails: a prompt that cannot be kept costs the next run time. */
+  /** Stores what is not stored yet. Never fails: a prompt that cannot be kept only costs the next run time. */
   keep(computed: Computed): void {
     const { folder, write, limits } = this.#options;
     if (folder === undefined || !write) {
@@ -129,7 +120,7 @@ export class PromptStore {
     }
   }
 
-  /** Reads files as long as they agree, and collects their rows. */
+  /** Reads files for as long as they agree with the prompt, and collects their keys and values. */
   #load(plan: Plan, ids: readonly number[], rows: RowsCollector): Loaded[] {
     const loaded: Loaded[] = [];
     for (const { name, take } of plan.parts) {
@@ -148,13 +139,13 @@ export class PromptStore {
     return loaded;
   }
 
-  /** A file that is whole and of this model, in `#scratch` until the next one; else undefined, and it is removed. */
+  /** A file of this model, held in `#scratch` until the next is read. A damaged file is removed and gives undefined. */
   #read(name: PartName): Part | undefined {
     const { folder, write, fingerprint, onNote } = this.#options;
     const path = join(folder as string, name.file);
     const bytes = readWhole(path, undefined, (size) => this.#memory(size));
     if (bytes === undefined) {
-      return undefined; // gone since it was listed
+      return undefined; // It has been removed since the folder was listed.
     }
     try {
       const part = decodePart(bytes);
@@ -196,7 +187,7 @@ export class PromptStore {
     return stored === undefined ? null : { index, stored, new: ids[index] as number };
   }
 
-  /** The blocks first: whoever finds an end finds what it builds on. */
+  /** Writes the blocks first, so that a reader who finds an end also finds what it builds on. */
   #write(folder: string, computed: Computed): void {
     const { fingerprint, limits } = this.#options;
     const missing = partNames(fingerprint, computed.ids).filter(
@@ -216,13 +207,14 @@ export class PromptStore {
     }
   }
 
-  /** @param rows positions of the prompt from `from` on */
+  /** @param rows keys and values of the prompt from position `from` on */
   #part(name: PartName, computed: Computed, rows: KvRows, from: number): Part {
     const { fingerprint, model } = this.#options;
     const begin = name.index * BLOCK_IDS;
     const end = begin + idCount(name);
     const isEnd = name.kind === 'end';
-    const [created, prefillMs] = [new Date().toISOString(), computed.prefillMs(begin, end)];
+    const created = new Date().toISOString();
+    const prefillMs = computed.prefillMs(begin, end);
     return {
       ids: computed.ids.slice(begin, end),
       rows: sliceRows(rows, begin - from, end - from),
@@ -232,7 +224,7 @@ export class PromptStore {
   }
 }
 
-/** How many ids at the beginning are the same. */
+/** How many ids at the beginning are equal. */
 function agreedIds(stored: readonly number[], ids: readonly number[]): number {
   const differs = stored.findIndex((id, i) => id !== ids[i]);
   return differs < 0 ? stored.length : differs;

@@ -1,11 +1,11 @@
-// How often a saved file was of use, and what that saved: one line for each use in a file beside it. Appending needs
-// no lock, and a lost line is no harm. Knows nothing of what was saved.
+// Counts how often a saved file was used, and the time that this saved: a file beside it has one line for each use.
+// Appending needs no lock, and a lost line does no harm. Knows nothing of what was saved.
 
 import { join } from 'node:path';
 import { appendLine, readWhole, statFile } from './files.js';
 
 export const USES = /^([0-9a-f]{32})\.uses$/;
-/** A thousand uses and more: from there on nobody counts. */
+/** Enough for a thousand uses; later ones are not counted. */
 const MAX_BYTES = 1 << 14;
 
 export interface Uses {
@@ -24,7 +24,7 @@ export function recordUse(folder: string, hash: string, savedMs: number): void {
       appendLine(path, savedMs.toFixed(1));
     }
   } catch {
-    // a full disk: the use is not counted
+    // The disk is full, for example: the use is not counted.
   }
 }
 
