@@ -1,5 +1,5 @@
-// Builds tfjs-node's binding to TensorFlow with the node-gyp that npm bundles. The build works on a copy, so that a
-// failure leaves the package as it was. Knows nothing of where TensorFlow's libraries and headers came from.
+// Builds tfjs-node's binding to TensorFlow with the node-gyp that npm bundles. The build runs in a copy, so that a failure
+// leaves the package as it was. Knows nothing of where TensorFlow's libraries and headers came from.
 
 import { existsSync } from 'node:fs';
 import { copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { findNodeGyp, findNodeHeaders, findProgram } from './npm.js';
 import { NAPI_VERSION } from './pins.js';
 import { BINDING } from './status.js';
 
-/** Throws if the build cannot work; asked before anything large is downloaded for it. */
+/** Called before anything large is downloaded. @throws if the build cannot work */
 export function checkCompiler(env: NodeJS.ProcessEnv): void {
   findNodeGyp(env);
   const compilers = [env.CXX?.split(' ')[0] ?? 'g++', 'c++', 'clang++'];
@@ -21,13 +21,13 @@ export function checkCompiler(env: NodeJS.ProcessEnv): void {
   }
 }
 
-/** Builds against `tensorflow/{lib,include}`, and puts the binding into its place in `target`. */
+/** Builds against `tensorflow/{lib,include}` and puts the binding into `target`. */
 export async function buildBinding(folder: string, tensorflow: string, target: string, step: StepOptions) {
   const gyp = findNodeGyp(step.env);
   const copy = join(dirname(tensorflow), 'build');
   await layOut(folder, tensorflow, copy);
   step.log('building the binding (10 to 30 s)');
-  // Where Node was installed without its headers, node-gyp downloads them into the copy.
+  // If Node was installed without its headers, node-gyp downloads them into the copy.
   const prefix = findNodeHeaders();
   const headers = prefix === undefined ? `--devdir=${join(copy, 'headers')}` : `--nodedir=${prefix}`;
   const names = ['--module_name=tfjs_binding', '--module_path=./out', `--napi_build_version=${NAPI_VERSION}`];
@@ -47,8 +47,8 @@ async function layOut(folder: string, tensorflow: string, copy: string): Promise
 }
 
 /**
- * In a wheel the library is called libtensorflow_cc. With that name in the recipe it need not be copied, half a
- * gigabyte, to the usual one. The folders become relative, because an absolute path with a space breaks the build.
+ * In a wheel the library is called libtensorflow_cc. With that name in the recipe, half a gigabyte need not be copied to the
+ * usual name. The folders become relative, because an absolute path with a space breaks the build.
  */
 export function linkWheelLibraries(recipe: string): string {
   return recipe

@@ -1,5 +1,5 @@
-// Runs one program to its end. Its output is kept for the error message, or shown on stderr; a time limit and an
-// AbortSignal end it, with all the programs that it started. Knows nothing of what is run.
+// Runs one program to its end. Its output is kept for the error message, or shown on stderr. A time limit or an AbortSignal
+// ends it together with all programs that it started. Knows nothing of what is run.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,32 +14,32 @@ export interface StepOptions {
 }
 
 export interface RunOptions extends Omit<StepOptions, 'log'> {
-  /** What errors call the program. */
+  /** The program's name in error messages. */
   readonly name: string;
   readonly cwd?: string;
   readonly timeoutSeconds: number;
-  /** Let the program write to our stderr where that is a terminal (progress bars). */
+  /** Let the program draw progress bars on our stderr if that is a terminal. */
   readonly show?: boolean;
-  /** Asked every second; a text ends the program with that reason. */
+  /** Called every second. If it returns a reason, the program is ended. */
   readonly stalled?: (seconds: number) => string | undefined;
 }
 
 /** A program and its arguments. */
 export type Command = readonly [string, ...string[]];
 
-/** The most that is kept of a program's output, in characters. */
+/** How much of a program's output is kept, in characters. */
 const MAX_OUTPUT = 1 << 20;
-/** A file descriptor, since npm's postinstall runs this code too, without the shell's terminal object. */
+/** A file descriptor, because npm's postinstall runs this code too, and has no terminal object of kvgen's. */
 const STDERR = 2;
 
-/** The program's whole output. @throws an error with its most telling line if the program fails */
+/** Returns the program's output. @throws an error with the most telling line of the output if the program fails */
 export async function run([program, ...args]: Command, options: RunOptions): Promise<string> {
   options.signal?.throwIfAborted();
   const shown = options.show === true && isatty(STDERR);
   const child = spawn(program, args, {
     env: childEnv(options.env),
     cwd: options.cwd,
-    // A group of its own, so that make, the compiler and pip's helpers end with it.
+    // In a process group of its own, make, the compiler and pip's helpers can be ended with it.
     detached: process.platform !== 'win32',
     stdio: shown ? ['ignore', STDERR, STDERR] : ['ignore', 'pipe', 'pipe'],
   });
@@ -59,7 +59,7 @@ export async function run([program, ...args]: Command, options: RunOptions): Pro
   throw new Error(`${options.name} ${failure}${tellingLine(output)}`);
 }
 
-/** Waits for the end. Returns how the program failed, or undefined. @throws if it cannot start, or is interrupted */
+/** Waits for the end. Returns how the program failed, or undefined. @throws if it cannot start or is interrupted */
 async function watch(child: ChildProcess, options: RunOptions): Promise<string | undefined> {
   let seconds = 0;
   let reason: string | undefined;
@@ -88,25 +88,25 @@ function killGroup({ pid }: ChildProcess): void {
     return;
   }
   try {
-    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL'); // the group's number is negative
+    process.kill(process.platform === 'win32' ? pid : -pid, 'SIGKILL'); // a negative number means the group
   } catch {
     // It ended by itself in the meantime.
   }
 }
 
 /**
- * `npm install -g` hands its scripts npm_config_global, npm_config_prefix, npm_config_dry_run and the like, which would
- * turn a plain `npm pack` or node-gyp into something else. Only what describes the network and the compiler stays.
+ * `npm install -g` gives its scripts npm_config_global, npm_config_prefix, npm_config_dry_run and others, which would change
+ * what `npm pack` and node-gyp do. Only the settings of the network and the compiler are kept.
  */
 const KEPT =
   /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs|tfjs_node_\w+)$/i;
 
-/** The environment, without what an npm that runs us has put there for itself. */
+/** The environment without what npm has put there for itself, if npm runs us. */
 export function childEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_/i.test(name) || KEPT.test(name)));
 }
 
-/** The first line that names an error (later ones are often its echo), else one that sounds like one, else the last. */
+/** The first line that names an error (later ones often repeat it), else one that sounds like an error, else the last. */
 function tellingLine(output: string): string {
   const lines = output
     .split(/\r?\n/)

@@ -1,6 +1,6 @@
-// Keeps finished engines in the user's cache directory, so that a second checkout neither downloads nor compiles. The
-// folder holds code that will be loaded: it must be a real directory of this user that nobody else can write to, and
-// each file is hashed before it is used. Knows nothing of tfjs-node's folder.
+// Keeps finished engines in the user's cache directory, so that a second checkout need not download or compile. The files
+// are code that will be loaded. So the folder must be a real directory of this user that nobody else can write to, and each
+// file's hash is checked before it is used. Knows nothing of tfjs-node's folder.
 
 import { existsSync } from 'node:fs';
 import { chmod, lstat, rename, rm } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { TFJS_NODE } from './pins.js';
 import { findCorrupt } from './record.js';
 import { type NativeRecord, readRecord } from './status.js';
 
-/** Makes the cache folder, or checks the one that is there. @throws an error that says why it cannot be used */
+/** Makes the cache folder if there is none, and checks it. @throws an error that says why it cannot be used */
 export async function openCache(cache: string): Promise<void> {
   makeDirectories(cache, 0o700);
   const stats = await lstat(cache);
@@ -31,12 +31,12 @@ export async function openCache(cache: string): Promise<void> {
   await checkWritable(cache);
 }
 
-/** Where the cache has the engine for a platform. */
+/** The folder in the cache for the engine of a platform. */
 export function cacheEntry(cache: string, platform: string): string {
   return join(cache, `tfjs-node-${TFJS_NODE.version}-${platform}`);
 }
 
-/** The record of an entry in which every byte is as recorded. A broken entry is removed. */
+/** The record of an entry whose files are all as recorded. A broken entry is removed. */
 export async function findCached(entry: string, log: (line: string) => void): Promise<NativeRecord | undefined> {
   if (!existsSync(entry)) {
     return undefined;
@@ -55,17 +55,17 @@ export async function findCached(entry: string, log: (line: string) => void): Pr
   return undefined;
 }
 
-/** Moves a finished folder, with its record, into the cache. A failure only costs the next checkout time. */
+/** Moves a finished folder, with its record, into the cache. If this fails, it only costs the next checkout time. */
 export async function keep(finished: string, entry: string, log: (line: string) => void): Promise<void> {
   try {
     await withStage(dirname(entry), async (aside) => {
-      // A directory cannot be renamed over one that is not empty, so the old one is moved aside first.
+      // A directory cannot be renamed to the name of one that is not empty, so the old one is moved away first.
       await rename(entry, join(aside, 'old')).catch(() => undefined);
       await rename(finished, entry);
     });
   } catch (error) {
     const code = errorCode(error);
-    // These mean that another install was faster; its engine is as good.
+    // These codes mean that another install was faster. Its engine is as good.
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') {
       log(`not kept in the cache: ${errorMessage(error)}`);
     }

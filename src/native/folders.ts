@@ -1,5 +1,5 @@
-// Makes folders: those of a path, and a temporary one for as long as some work lasts. Knows nothing of what is put
-// into them.
+// Makes folders: all folders of a path, and temporary folders that are removed when the work in them is done. Knows nothing
+// of what is put into them.
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
@@ -7,8 +7,8 @@ import { dirname, join } from 'node:path';
 import { errorCode } from '../errors.js';
 
 /**
- * Makes a folder and those above it. Node's own way (mkdir with `recursive`) never returns where a file system answers
- * "no such file" for a folder whose parent exists, as /proc does. @throws the system's error
+ * Makes a folder and those above it. Node's own `mkdir` with `recursive` never returns on a file system such as /proc, which
+ * answers "no such file" although the parent exists. @throws the system's error
  */
 export function makeDirectories(dir: string, mode: number): void {
   if (existsSync(dir)) {
@@ -18,7 +18,7 @@ export function makeDirectories(dir: string, mode: number): void {
   makeDirectory(dir, mode);
 }
 
-/** What is there already is left as it is, even if it is no folder. @throws the system's error */
+/** Leaves what is already there as it is, even if it is no folder. @throws the system's error */
 export function makeDirectory(dir: string, mode: number): void {
   try {
     mkdirSync(dir, { mode });
@@ -33,8 +33,8 @@ const STAGE = '.kvgen-stage-';
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
- * Gives the work a temporary folder that only this user can enter, and removes it afterwards. It lies in the folder
- * where the results go, so that finished files need only be renamed.
+ * Runs the work in a temporary folder that only this user can enter, and removes the folder afterwards. It lies in `parent`,
+ * where the results go too, so that finished files need only be renamed.
  */
 export async function withStage<T>(parent: string, work: (stage: string) => Promise<T>): Promise<T> {
   await sweep(parent);
@@ -46,7 +46,7 @@ export async function withStage<T>(parent: string, work: (stage: string) => Prom
   }
 }
 
-/** Removes what killed runs left behind. After a day nobody is still using it. */
+/** Removes the folders of runs that were killed. After a day nobody is using them. */
 async function sweep(parent: string): Promise<void> {
   const stages = (await readdir(parent)).filter((name) => name.startsWith(STAGE));
   for (const stage of stages.map((name) => join(parent, name))) {
@@ -57,7 +57,7 @@ async function sweep(parent: string): Promise<void> {
   }
 }
 
-/** Throws where nothing can be written. Tries it, because some file systems refuse only the first write. */
+/** Makes a folder to find out, because some file systems refuse only the first write. @throws the system's error */
 export async function checkWritable(folder: string): Promise<void> {
   await withStage(folder, async () => undefined);
 }

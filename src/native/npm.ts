@@ -1,12 +1,12 @@
-// Finds npm, the node-gyp that it bundles, Node's headers, and programs on the PATH. Runs none of them, and knows
-// nothing of what they are for.
+// Finds npm, the node-gyp that it bundles, Node's headers, and programs on the PATH. Knows nothing of what they are for, and
+// runs none of them.
 
 import { existsSync, realpathSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
 
-/** The path of npm-cli.js, or undefined. */
+/** The path of npm-cli.js. */
 export function findNpm(env: NodeJS.ProcessEnv): string | undefined {
-  const running = env.npm_execpath ?? ''; // under yarn or pnpm this is theirs
+  const running = env.npm_execpath ?? ''; // yarn and pnpm name themselves here
   const installed = npmFolders(env).map((folder) => join(folder, 'bin', 'npm-cli.js'));
   return [running, ...installed].find((path) => basename(path) === 'npm-cli.js' && existsSync(path));
 }
@@ -23,7 +23,7 @@ export function findNodeGyp(env: NodeJS.ProcessEnv): string {
   return found;
 }
 
-/** The prefix of this Node, if the headers to build against were installed with it. */
+/** The folder that this Node was installed into, if its headers lie there too. */
 export function findNodeHeaders(): string | undefined {
   const prefix = dirname(dirname(process.execPath));
   return existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? prefix : undefined;
@@ -39,7 +39,7 @@ function npmFolders(env: NodeJS.ProcessEnv): string[] {
   ];
 }
 
-/** The first file of that name on the PATH, or undefined. */
+/** The first file of that name on the PATH. */
 export function findProgram(name: string, env: NodeJS.ProcessEnv): string | undefined {
   const folders = (env.PATH ?? '').split(delimiter).filter((folder) => folder !== '');
   const names = process.platform === 'win32' ? [`${name}.exe`, `${name}.cmd`] : [name];

@@ -1,6 +1,6 @@
-// Finds or makes the tfjs-node folder to install into. npm 11.16 and later keep this optional dependency in a checkout
-// and skip its script. Older ones run the script and, where it fails, silently remove the folder; in a global install
-// they do so even after our own script has run. Then the package is fetched here, into a folder that npm leaves alone.
+// Finds or makes the tfjs-node folder to install into. From 11.16 on, npm keeps this optional dependency in a checkout and
+// skips its script. An older npm runs the script and silently removes the folder if it fails; in a global install it does so
+// even after kvgen's own script has run. Then the package is fetched into a folder that npm does not touch.
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { findNpm } from './npm.js';
 import { TFJS_NODE } from './pins.js';
 import { isDependency, npmFolder, ownFolder, privateFolder } from './status.js';
 
-/** The folder of a whole tfjs-node package, perhaps without its native parts, that npm will not remove. */
+/** The folder of a tfjs-node package that npm will not remove. It may still lack its native parts. */
 export async function packageFolder(root: string, step: StepOptions): Promise<string> {
   const npms = npmFolder(root);
   if (npms !== undefined && !isDependency(root)) {

@@ -1,6 +1,6 @@
-// Pins what is installed: the tfjs-node package and, for each platform, the TensorFlow wheel whose two shared libraries
-// stand in for tfjs-node's own download. Sizes (in bytes) and hashes are those of the published files; a new version
-// changes this file alone. Knows nothing of how they are fetched.
+// Pins what is installed: the tfjs-node package and, for each platform, the TensorFlow wheel whose two shared libraries can
+// replace tfjs-node's own download. Sizes (in bytes) and hashes are those of the published files. A new version changes only
+// this file. Knows nothing of how the files are fetched.
 
 export const TFJS_NODE = {
   name: '@tensorflow/tfjs-node',
@@ -14,11 +14,11 @@ export const NAPI_VERSION = 8;
 export interface Wheel {
   readonly project: string;
   readonly version: string;
-  /** pip's `--platform`. Any Python can fetch the wheel, since `--python-version` is given too. */
+  /** The value of pip's `--platform`. Any Python can fetch the wheel, because `--python-version` is given too. */
   readonly tag: string;
   readonly size: number;
   readonly sha256: string;
-  /** Each with its name inside the folder `tensorflow/` and its unpacked size. */
+  /** Each library's name in the folder `tensorflow/`, and its size when unpacked. */
   readonly libraries: readonly { readonly name: string; readonly size: number }[];
 }
 
@@ -64,12 +64,12 @@ const WHEELS: Readonly<Record<string, Wheel>> = {
   },
 };
 
-/** The wheel for a platform as `platformName()` gives it; undefined where none carries the libraries. */
+/** Returns undefined for a platform on which no wheel has the libraries. */
 export function wheelFor(platform: string): Wheel | undefined {
   return WHEELS[platform];
 }
 
-/** `linux-x64`, `darwin-arm64`, …; a Linux without glibc, as Alpine, ends in `-musl` and has no wheel. */
+/** `linux-x64`, `darwin-arm64` and so on. A Linux without glibc, such as Alpine, ends in `-musl` and has no wheel. */
 export function platformName(): string {
   const name = `${process.platform}-${process.arch}`;
   return process.platform === 'linux' && !hasGlibc() ? `${name}-musl` : name;

@@ -1,6 +1,6 @@
 // Puts a native engine in place: the one that is there, else one from the cache, else tfjs-node's own download, else
-// TensorFlow's wheel and a binding built for it. Each step that fails says why in one line. TensorFlow is loaded in
-// child processes only. Knows nothing of WebAssembly, which kvgen runs on when nothing here works.
+// TensorFlow's wheel and a binding built for it. Each step that fails says why in one line. TensorFlow is loaded in child
+// processes only. Knows nothing of WebAssembly, on which kvgen runs when nothing here works.
 
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,14 +19,14 @@ import { checkSpace, fetchWheel } from './wheel.js';
 export interface ProvisionOptions extends Omit<StepOptions, 'env'> {
   readonly env?: NodeJS.ProcessEnv;
   readonly root?: string;
-  /** The cache folder; null for none. */
+  /** The cache folder; null: no cache. */
   readonly cache?: string | null;
   readonly platform?: string;
   readonly wheel?: Wheel;
 }
 
 interface Context extends StepOptions {
-  /** Opened; undefined when none can be used. */
+  /** A cache folder that has been checked; undefined when none can be used. */
   readonly cache: string | undefined;
   readonly platform: string;
   readonly wheel: Wheel | undefined;
@@ -34,7 +34,7 @@ interface Context extends StepOptions {
   readonly folder: string;
 }
 
-/** What is in place at the end. Throws only when interrupted. */
+/** Returns what is in place at the end. @throws only when interrupted */
 export async function provision(options: ProvisionOptions): Promise<Status> {
   const { log, signal, env = process.env, root = packageRoot() } = options;
   const step = { log, signal, env };
@@ -52,7 +52,7 @@ export async function provision(options: ProvisionOptions): Promise<Status> {
   return after.engine === 'native' && after.checked ? after : { engine: 'none' };
 }
 
-/** Uses an engine that somebody else installed as it is, if it works. */
+/** Takes an engine that somebody else installed as it is, if it works. */
 function adopt(folder: string, step: StepOptions): Promise<boolean | undefined> {
   return attempt(`${folder}: the engine found there does not work`, step, async () => {
     const tensorflow = await selfCheck(folder, step);
@@ -61,7 +61,7 @@ function adopt(folder: string, step: StepOptions): Promise<boolean | undefined> 
   });
 }
 
-/** What the work returns; undefined, and a line that says why, when it fails. */
+/** Returns what the work returns. When the work fails, logs the reason in one line and returns undefined. */
 async function attempt<T>(what: string, { log, signal }: StepOptions, work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();
@@ -82,7 +82,7 @@ async function prepare(root: string, step: StepOptions, options: ProvisionOption
   return { ...step, folder, platform, wheel, cache: await usable(cache ?? undefined, openCache, step) };
 }
 
-/** The cache, if there is one and the check does not throw. */
+/** Returns the cache if there is one and the check does not throw. */
 async function usable(cache: string | undefined, check: (cache: string) => Promise<void>, step: StepOptions) {
   if (cache === undefined) {
     return undefined;
@@ -107,7 +107,7 @@ async function install(context: Context): Promise<void> {
   }
 }
 
-/** False when the cache has none. */
+/** Returns false when the cache has no engine. */
 async function fromCache(context: Context): Promise<boolean> {
   const entry = context.cache === undefined ? undefined : cacheEntry(context.cache, context.platform);
   const record = entry === undefined ? undefined : await findCached(entry, context.log);
@@ -128,7 +128,7 @@ async function fromWheel(context: Context): Promise<boolean> {
     throw new Error(`none has the libraries for ${context.platform}`);
   }
   checkCompiler(context.env);
-  // A full disk under the cache is no reason to fail where node_modules lies on another one.
+  // If the cache's disk is full, the install may still fit on the disk of node_modules.
   const cache = await usable(context.cache, (folder) => checkSpace(wheel, folder), context);
   return make('wheel', { ...context, cache }, async (stage, parts) => {
     const tensorflow = join(stage, 'tensorflow');
@@ -139,7 +139,7 @@ async function fromWheel(context: Context): Promise<boolean> {
   });
 }
 
-/** Makes the native parts in a temporary folder, puts them in place and, if they work, keeps them in the cache. */
+/** Makes the native parts in a temporary folder and puts them in place. If they work, they are kept in the cache. */
 async function make(
   source: Source,
   context: Context,
@@ -158,7 +158,7 @@ async function make(
   return true;
 }
 
-/** Puts the files in place and proves that they work; otherwise takes them away again. */
+/** Puts the files in place and tests that they work. If not, they are removed again. */
 async function activate(parts: string, draft: NativeRecord, context: Context): Promise<NativeRecord> {
   try {
     await place(parts, context.folder, draft);
@@ -171,7 +171,7 @@ async function activate(parts: string, draft: NativeRecord, context: Context): P
   }
 }
 
-// tfjs-node 4.22.0 calls two functions of `util`: Node 22 warns of both, and Node 23 lacks one.
+// tfjs-node 4.22.0 calls two old functions of `util`. Node 22 warns of both, and Node 23 lacks one of them.
 const SELF_CHECK = `
 const util = require('util');
 util.isNullOrUndefined = (value) => value === undefined || value === null;
@@ -183,8 +183,8 @@ console.log('\\ntensorflow=' + tf.backend().binding.TF_Version);
 `;
 
 /**
- * Loads the engine in a child process and multiplies two matrices, so that a library that crashes ends the child and
- * not the install. Returns TensorFlow's version.
+ * Loads the engine and multiplies two matrices, in a child process: a library that crashes ends the child and not the
+ * install. Returns TensorFlow's version.
  */
 async function selfCheck(folder: string, step: StepOptions): Promise<string> {
   const output = await run([process.execPath, '-e', SELF_CHECK, folder], {

@@ -1,4 +1,4 @@
-// Writes down the files of an engine, proves by that record that they are unchanged, and puts them from one folder into
+// Records the files of an engine, finds by that record whether one of them has changed, and copies them from one folder to
 // another. A record is read in status.ts. Knows nothing of how the files were made.
 
 import { createHash } from 'node:crypto';
@@ -9,7 +9,6 @@ import { pipeline } from 'node:stream/promises';
 import { TFJS_NODE } from './pins.js';
 import { type NativeRecord, nativeFiles, RECORD, type Source, sizeOf } from './status.js';
 
-/** The record of the engine in `folder`. */
 export async function makeRecord(folder: string, source: Source, tensorflow: string): Promise<NativeRecord> {
   const files: NativeRecord['files'][number][] = [];
   for (const path of nativeFiles(folder)) {
@@ -24,7 +23,7 @@ export async function writeRecord(folder: string, record: NativeRecord): Promise
   await rename(`${path}.${process.pid}`, path);
 }
 
-/** The first file whose content is not what was recorded, or undefined. Reads every file to its end. */
+/** The first file whose content is not as recorded, or undefined. Reads every file completely. */
 export async function findCorrupt(folder: string, record: NativeRecord): Promise<string | undefined> {
   for (const file of record.files) {
     if ((await sha256(join(folder, file.path))) !== file.sha256) {
@@ -40,7 +39,7 @@ export async function sha256(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Each file appears under its name only when it is whole, even if another install runs at the same time. */
+/** A file gets its name only when it is whole, even if another install runs at the same time. */
 export async function place(from: string, to: string, { files }: NativeRecord): Promise<void> {
   for (const { path } of files) {
     const target = join(to, path);
@@ -61,18 +60,18 @@ export async function unplace(from: string, { files }: NativeRecord): Promise<vo
   }
 }
 
-/** A hard link where that is safe, so that half a gigabyte is on the disk only once; else a copy. */
+/** Makes a hard link where that is safe, so that half a gigabyte is on the disk only once; else a copy. */
 async function linkOrCopy(source: string, target: string): Promise<void> {
   await rm(target, { force: true });
   const { uid, mode } = await stat(source);
-  // A link has the owner and mode of its source: in a folder that others use too they must be able to read it only.
+  // A link has the owner and mode of its source. In a shared folder, others must be able to read the file but not write it.
   const isShareable = uid === process.getuid?.() && (mode & 0o777) === 0o644;
   try {
     if (isShareable) {
       return await link(source, target);
     }
   } catch {
-    // Another file system, or one without hard links.
+    // The target is on another file system, or on one without hard links.
   }
   await copyFile(source, target, constants.COPYFILE_FICLONE);
   await chmod(target, 0o644);

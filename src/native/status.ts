@@ -1,5 +1,6 @@
-// Is a native engine in place, which one, where, and with how many threads? All that a start of the program asks of native/ is here. The
-// answers come from a few small files: nothing is changed on disk, and TensorFlow is not loaded.
+// Says whether a native engine is in place, which one, where, and how many threads it has. This is all that a start of the
+// program asks of native/. The answers come from a few small files: nothing on disk is changed, and TensorFlow is not
+// loaded. Knows nothing of how an engine is installed.
 
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -7,14 +8,14 @@ import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
 
-/** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: was there before kvgen looked. */
+/** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: it was there before kvgen looked. */
 export type Source = 'download' | 'wheel' | 'found';
 
 export interface NativeStatus {
   readonly engine: 'native';
-  /** The tfjs-node folder to load: an absolute path for `require`. */
+  /** The tfjs-node folder, as an absolute path for `require`. */
   readonly folder: string;
-  /** TensorFlow's version; undefined for an engine that kvgen did not install and has not loaded yet. */
+  /** TensorFlow's version; undefined until kvgen has loaded an engine that it did not install. */
   readonly tensorflow: string | undefined;
   readonly source: Source;
   /** Has kvgen loaded it once and multiplied two matrices? */
@@ -45,7 +46,6 @@ const ORIGIN: Readonly<Record<Source, string>> = {
   found: 'installed before',
 };
 
-/** One line for postinstall, `kvgen setup` and doctor. */
 export function describeEngine(status: Status): string {
   if (status.engine === 'native') {
     return `native engine in place: TensorFlow ${status.tensorflow ?? '(not loaded yet)'} (${ORIGIN[status.source]})`;
@@ -56,12 +56,12 @@ export function describeEngine(status: Status): string {
 export const BINDING = `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`;
 
 /**
- * The names that the binding asks for: libtensorflow.so.2 and libtensorflow_framework.so.2 in tfjs-node's download; a
+ * The libraries that the binding asks for. tfjs-node's download has libtensorflow.so.2 and libtensorflow_framework.so.2; a
  * wheel has libtensorflow_cc.so.2 in place of the first.
  */
 const LIBRARY = /^(libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)|tensorflow\.dll)$/;
 
-/** The binding and the shared libraries it loads, relative to a tfjs-node folder. */
+/** The binding and the shared libraries that it loads, as paths relative to a tfjs-node folder. */
 export function nativeFiles(folder: string): string[] {
   const libraries = ['deps/lib', dirname(BINDING)].flatMap((sub) =>
     namesIn(join(folder, sub))
@@ -71,7 +71,7 @@ export function nativeFiles(folder: string): string[] {
   return [...libraries, BINDING];
 }
 
-/** In alphabetical order; none where the folder cannot be read. */
+/** The names in a folder, in alphabetical order; none if it cannot be read. */
 export function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();
@@ -80,18 +80,18 @@ export function namesIn(folder: string): string[] {
   }
 }
 
-/** What kvgen writes beside an engine that it has checked: the engine is whole as long as its files agree. */
+/** What kvgen writes beside an engine that it has checked. The engine is whole as long as its files agree with this. */
 export interface NativeRecord {
   readonly tfjsNode: string;
   readonly tensorflow: string;
   readonly source: Source;
-  /** Paths are relative to the folder, with forward slashes; sizes in bytes. */
+  /** Paths are relative to the folder, with forward slashes. Sizes are in bytes. */
   readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
 }
 
 export const RECORD = 'kvgen-native.json';
 
-/** The record of a folder, if all its files are there with the recorded sizes. Their content is not read. */
+/** The record of a folder whose files all have the recorded sizes. Their content is not read. */
 export function readRecord(folder: string): NativeRecord | undefined {
   const record = parseRecord(folder);
   return record?.files.every((file) => sizeOf(join(folder, file.path)) === file.size) ? record : undefined;
@@ -128,12 +128,11 @@ export function sizeOf(path: string): number | undefined {
   return stats?.isFile() ? stats.size : undefined;
 }
 
-/** The folder that holds kvgen's package.json (this file is src/native/… or dist/native/… inside it). */
+/** The folder of kvgen's package.json. This file lies two folders below it, in src/native/ or dist/native/. */
 export function packageRoot(): string {
   return dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 }
 
-/** kvgen's own version. */
 export function kvgenVersion(): string {
   return JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')).version;
 }
@@ -148,19 +147,19 @@ export function ownFolder(root: string): string {
   return join(root, 'node_modules', TFJS_NODE.name);
 }
 
-/** npm leaves names with a dot alone, and `require` from here still finds kvgen's one copy of TF.js. */
+/** npm does not touch names with a dot, and `require` from this folder still finds kvgen's one copy of TF.js. */
 export function privateFolder(root: string): string {
   return join(root, 'node_modules', '.kvgen', 'tfjs-node');
 }
 
-/** The tfjs-node folder that `require` would find from kvgen, if there is one. */
+/** The tfjs-node folder that a `require` in kvgen would find. */
 export function npmFolder(root: string): string | undefined {
   return upwards(root)
     .map(ownFolder)
     .find((folder) => existsSync(join(folder, 'package.json')));
 }
 
-/** The folder itself and all above it, up to the root of the file system. */
+/** The folder itself and all folders above it, up to the root of the file system. */
 export function upwards(folder: string): string[] {
   const parent = dirname(folder);
   return parent === folder ? [folder] : [folder, ...upwards(parent)];
@@ -169,7 +168,7 @@ export function upwards(folder: string): string[] {
 /** `<user cache>/kvgen/native`, or undefined for a user without a home. */
 export async function nativeCacheFolder(): Promise<string | undefined> {
   try {
-    // Loaded late: it asks for the home directory at once, and throws where there is none.
+    // Loaded only here, because it asks for the home directory while it loads, and throws where there is none.
     const { default: envPaths } = await import('env-paths');
     const { cache } = envPaths('kvgen', { suffix: '' });
     return isAbsolute(cache) ? join(cache, 'native') : undefined;
@@ -178,20 +177,19 @@ export async function nativeCacheFolder(): Promise<string | undefined> {
   }
 }
 
-/** What decides how many threads TensorFlow has. */
 export interface ThreadChoice {
   /** undefined: all cores, or one for a small model. */
   readonly threads?: number | undefined;
-  /** Bytes of the weights as they are stored. */
+  /** The size of the stored weights. */
   readonly modelBytes: number;
-  /** A captured graph is going to do the work: its ops run side by side, each on one thread. */
+  /** A captured graph does the work: its ops run at the same time, each on one thread. */
   readonly graph: boolean;
 }
 
-/** Below this size an op is done before a second thread has woken up. */
+/** In a model smaller than this, an op is finished before a second thread has woken up. */
 const SMALL_MODEL_BYTES = 64e6;
 
-/** What TensorFlow reads from the environment when its library loads; what the user has set stays. */
+/** The variables that TensorFlow's library reads while it loads. Those that the user has set are kept. */
 function environmentFor({ threads, modelBytes, graph }: ThreadChoice) {
   const { env } = process;
   const isSmall = modelBytes < SMALL_MODEL_BYTES;
@@ -201,7 +199,7 @@ function environmentFor({ threads, modelBytes, graph }: ThreadChoice) {
     TF_NUM_INTRAOP_THREADS: intra,
     TF_NUM_INTEROP_THREADS: env.TF_NUM_INTEROP_THREADS ?? count,
     OMP_NUM_THREADS: env.OMP_NUM_THREADS ?? intra,
-    // Off is the default on some processors; a signal during an eager product may then end the process.
+    // On some processors the default is off. A signal during an op-by-op matrix product may then end the process.
     TF_ENABLE_ONEDNN_OPTS: env.TF_ENABLE_ONEDNN_OPTS ?? '1',
     TF_CPP_MIN_LOG_LEVEL: env.TF_CPP_MIN_LOG_LEVEL ?? '2',
   };
@@ -209,20 +207,20 @@ function environmentFor({ threads, modelBytes, graph }: ThreadChoice) {
 
 let settled: number | undefined;
 
-/** The threads that TensorFlow is going to have, or has: the first model of a process decides. */
+/** How many threads TensorFlow has or will have. The first model of a process decides it. */
 export function tensorflowThreads(choice: ThreadChoice): number {
   const { TF_NUM_INTRAOP_THREADS: intra, TF_NUM_INTEROP_THREADS: inter } = environmentFor(choice);
   return settled ?? Math.max(poolSize(intra), poolSize(inter));
 }
 
-/** Sets the environment for the library, which is loaded next. @returns the threads that it has then */
+/** Sets the environment for the library, which is loaded next. @returns how many threads it will have */
 export function settleThreads(choice: ThreadChoice): number {
   settled = tensorflowThreads(choice);
   Object.assign(process.env, environmentFor(choice));
   return settled;
 }
 
-/** As TensorFlow reads such a variable: whatever is no positive number means all cores. */
+/** Reads such a variable as TensorFlow does: anything but a positive number means all cores. */
 function poolSize(value: string): number {
   const count = Number(value);
   return Number.isInteger(count) && count > 0 ? count : availableParallelism();

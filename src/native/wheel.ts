@@ -1,5 +1,5 @@
-// Fetches TensorFlow's wheel with pip (any Python will do), checks it against the pinned hash, and takes the two shared
-// libraries and a few C headers out of it. Knows nothing of the binding that is built from them.
+// Fetches TensorFlow's wheel with the pip of any Python, checks it against the pinned hash, and unpacks the two shared
+// libraries and a few C headers. Knows nothing of the binding that is built from them.
 
 import { createWriteStream } from 'node:fs';
 import { mkdir, readdir, stat, statfs, writeFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { type Command, run, type StepOptions } from './child.js';
 import type { Wheel } from './pins.js';
 import { sha256 } from './record.js';
 
-/** Leaves `lib/` and `include/` in `target`, working in the private folder `stage`. */
+/** Works in the private folder `stage`, and puts `lib/` and `include/` into `target`. */
 export async function fetchWheel(wheel: Wheel, stage: string, target: string, step: StepOptions): Promise<void> {
   await checkSpace(wheel, stage);
   const pip = await findPip(step);
@@ -24,7 +24,7 @@ export async function fetchWheel(wheel: Wheel, stage: string, target: string, st
   await checkLibraries(wheel, target);
 }
 
-/** Throws when the file system of `folder` cannot take the download and what is unpacked from it. */
+/** @throws when the file system of `folder` has no room for the download and what is unpacked from it */
 export async function checkSpace(wheel: Wheel, folder: string): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const [needed, found] = [wheel.size + maxUnpacked(wheel), bavail * bsize];
@@ -35,7 +35,7 @@ export async function checkSpace(wheel: Wheel, folder: string): Promise<void> {
 
 const MAX_HEADER_BYTES = 8 << 20;
 
-/** In bytes: a damaged or forged archive must not fill the disk. */
+/** In bytes. A damaged or forged archive must not fill the disk. */
 function maxUnpacked(wheel: Wheel): number {
   return librarySize(wheel) + MAX_HEADER_BYTES;
 }
@@ -68,7 +68,7 @@ async function download(pip: Command, wheel: Wheel, stage: string, step: StepOpt
   await run([...pip, ...download, ...choice, '--dest', folder, '-r', requirements], {
     ...step,
     name: 'pip download',
-    // pip unpacks where TMPDIR says, which may be a small file system in memory.
+    // pip unpacks into TMPDIR, which may be a small file system in memory.
     env: { ...step.env, TMPDIR: stage },
     cwd: stage,
     timeoutSeconds: 3600,
@@ -93,7 +93,7 @@ async function checkArchive(wheel: Wheel, archive: string): Promise<void> {
   }
 }
 
-/** yauzl refuses names that lead out of the target folder, and entries that unpack to more than they declare. */
+/** yauzl refuses names that lead out of the target folder, and entries that are larger than they say. */
 async function unpack(wheel: Wheel, archive: string, target: string, { signal }: StepOptions): Promise<void> {
   const zip = await yauzl.openPromise(archive, { strictFileNames: true, validateEntrySizes: true });
   let total = 0;
@@ -116,11 +116,11 @@ async function unpack(wheel: Wheel, archive: string, target: string, { signal }:
   }
 }
 
-/** The C API, and the few files outside of it that its headers include (they moved between versions). */
+/** The headers of the C API, and the few others that they include, whose folders differ between versions. */
 const HEADER =
   /^tensorflow\/(include\/(?:tensorflow\/c\/.*|(?:tensorflow\/)?(?:core|tsl)\/(?:c|platform)\/[a-z_]+)\.h)$/;
 
-/** Where an entry goes, relative to the target folder; undefined for what is left out. */
+/** The path of an entry in the target folder; undefined for an entry that is not needed. */
 function pathOf(entryName: string, wheel: Wheel): string | undefined {
   const library = wheel.libraries.find(({ name }) => entryName === `tensorflow/${name}`);
   return library === undefined ? HEADER.exec(entryName)?.[1] : `lib/${library.name}`;

@@ -1,6 +1,6 @@
-// Where saved prompts and answers lie: in `<cache-dir>/kvgen/{prompts,answers}`, which must belong to this user alone. A link,
-// or a folder that others own or can write to, is refused. Permissions are never changed, since the folder may hold other
-// things of the user. Knows nothing of what is stored.
+// Where saved prompts and answers lie: in `<cache-dir>/kvgen/{prompts,answers}`, which must belong to this user alone. A
+// link, or a folder that others own or can write to, is refused. Permissions are never changed, since the folder may hold
+// other things of the user. Knows nothing of what is stored.
 
 import { lstatSync, type Stats } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';

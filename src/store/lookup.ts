@@ -5,7 +5,7 @@ import { agreement, BLOCK_IDS, idCount, type PartName, parseName, partNames, roo
 export interface Plan {
   /** Files in the order of their positions, and how many ids of each agree. */
   readonly parts: readonly PlannedPart[];
-  /** Where the prompt differs from all saved ones, the file that agrees longest. If it agrees at all, it is the last of `parts`. */
+  /** The file that agrees longest where no saved file agrees fully. If it agrees at all, it is the last of `parts`. */
   readonly nearest: PartName | undefined;
   /** Does the last part hold the logits that follow the whole prompt? */
   readonly whole: boolean;

@@ -1,6 +1,6 @@
 // Saved prompts: finds the longest stored beginning of a prompt, and stores the rest of it. The names of the files are the
-// only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is damaged,
-// or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
+// only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is
+// damaged, or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
