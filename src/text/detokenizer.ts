@@ -1,12 +1,13 @@
-// Ids to text as they arrive: token → raw bytes → one streaming UTF-8 decoder, which holds back an unfinished character and
-// nothing else. A broken sequence becomes U+FFFD where a decode of all the bytes puts it. Knows no ids but through `bytes`.
+// Turns ids into text as they arrive. The raw bytes of each token go into one streaming UTF-8 decoder, which holds back an
+// unfinished character and nothing else. Broken bytes become U+FFFD, just as if all bytes were decoded together. Knows
+// nothing of the vocabulary.
 // Reference: the UTF-8 decoder of https://encoding.spec.whatwg.org/#utf-8-decoder
 
 import type { Tokenizer } from './tokenizer.js';
 
 export class Detokenizer {
   readonly #tokenizer: Pick<Tokenizer, 'bytes'>;
-  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // else a generated U+FEFF would vanish
+  readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // or else a generated U+FEFF would be lost
 
   #tail: Uint8Array = new Uint8Array();
 
@@ -19,21 +20,21 @@ export class Detokenizer {
     return [1, 2, 3].some((length) => length <= this.#tail.length && isUnfinished(this.#tail.slice(-length)));
   }
 
-  /** The text that this id completes; may be empty. */
+  /** The text that this id completes; it may be empty. */
   add(id: number): string {
     const bytes = this.#tokenizer.bytes(id);
-    this.#tail = Uint8Array.of(...this.#tail, ...bytes.slice(-3)).slice(-3); // all that an unfinished character can be
+    this.#tail = Uint8Array.of(...this.#tail, ...bytes.slice(-3)).slice(-3); // an unfinished character has at most 3 bytes
     return this.#decoder.decode(bytes, { stream: true });
   }
 
-  /** What is still held, as U+FFFD; empty if the text ends with a whole character. */
+  /** Returns what is still held back, as U+FFFD; nothing if the text ends with a whole character. */
   finish(): string {
     this.#tail = new Uint8Array();
     return this.#decoder.decode();
   }
 }
 
-/** All the text of these ids; "" without a tokenizer. */
+/** The whole text of these ids; empty without a tokenizer. */
 export function decodeAll(tokenizer: Pick<Tokenizer, 'bytes'> | null, ids: readonly number[]): string {
   if (tokenizer === null) {
     return '';
@@ -42,7 +43,7 @@ export function decodeAll(tokenizer: Pick<Tokenizer, 'bytes'> | null, ids: reado
   return ids.map((id) => detokenizer.add(id)).join('') + detokenizer.finish();
 }
 
-/** A lead byte (which always begins a character of its own) and fewer bytes than it announces, none of them wrong. */
+/** Are these the first bytes of a character whose lead byte announces more of them, and is none of them wrong? */
 function isUnfinished(bytes: Uint8Array): boolean {
   const lead = bytes[0] as number;
   const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;

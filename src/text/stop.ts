@@ -1,13 +1,13 @@
-// Stop strings over text that arrives in pieces. Releases all but the longest suffix that may still become a match. The match
-// that completes first ends the text ('b' of 'abc' and 'b'), of those that end at one place the longest. One step per UTF-16 unit.
-// Knows nothing of tokens.
+// Finds stop strings in text that arrives in pieces, and holds back only the longest suffix that may still become a match.
+// The match that ends first ends the text: of 'abc' and 'b' that is 'b'. Of matches that end at the same place, the longest
+// counts. Knows nothing of tokens.
 // Reference: Aho and Corasick, "Efficient string matching" (CACM 18, 1975).
 
 interface Node {
-  readonly depth: number; // units of stop strings matched so far = what is held
+  readonly depth: number; // how many UTF-16 units are matched, which is how many are held back
   readonly next: Map<number, Node>;
-  fail: Node | undefined; // the longest proper suffix that is also a prefix of a stop string; the root has none
-  match: number; // length of the longest stop string that ends here, 0 for none
+  fail: Node | undefined; // the node of the longest proper suffix that begins a stop string; the root has none
+  match: number; // the length of the longest stop string that ends here; 0: none ends here
 }
 
 function makeNode(depth: number): Node {
@@ -25,7 +25,7 @@ function addStop(root: Node, stop: string): void {
   node.match = stop.length;
 }
 
-/** The node for the text of `from` followed by one unit. */
+/** The node after one more UTF-16 unit. */
 function step(root: Node, from: Node, unit: number): Node {
   for (let node: Node | undefined = from; node; node = node.fail) {
     const child = node.next.get(unit);
@@ -58,18 +58,18 @@ export class StopMatcher {
   #held = '';
   #stopped = false;
 
-  /** Stop strings are not empty. */
+  /** @param stops none of them may be empty */
   constructor(stops: readonly string[]) {
     this.#root = buildAutomaton(stops);
     this.#node = this.#root;
   }
 
-  /** Is text held back that may become a match? */
+  /** Is text held back that may still become a match? */
   get holding(): boolean {
     return this.#held !== '';
   }
 
-  /** The text that this piece releases; `stopped` from the match on, after which nothing comes. */
+  /** Returns the text that this piece releases. After a match, `stopped` is true and no more text is released. */
   push(text: string): { text: string; stopped: boolean } {
     if (this.#stopped) {
       return { text: '', stopped: true };
@@ -88,7 +88,7 @@ export class StopMatcher {
     return { text: pending.slice(0, released), stopped: false };
   }
 
-  /** What is held at the end of the text: no match, so it is text. */
+  /** Returns what is held back when the text ends: it can no longer become a match. */
   finish(): string {
     const text = this.#held;
     this.#held = '';

@@ -1,6 +1,6 @@
-// Tokens to text as they arrive: the streaming detokenizer, then the stop strings. While text is held back (an
-// unfinished character, a possible stop string) the newest token waits, so that the texts of all tokens, joined,
-// are exactly the text. Knows nothing of where the tokens come from.
+// Gives each token its text as it arrives: through the detokenizer, then through the stop strings. While text is held back
+// (an unfinished character, a possible stop string) the newest token waits, so that the texts of all tokens together are
+// exactly the whole text. Knows nothing of where the tokens come from.
 
 import { Detokenizer } from './detokenizer.js';
 import { StopMatcher } from './stop.js';
@@ -13,13 +13,13 @@ export class TokenStream<T extends { readonly id: number }> {
   readonly #matcher: StopMatcher | null;
   #waiting: (T & { readonly text: string }) | null = null;
 
-  /** @param tokenizer null: a model without one; every text is then empty */
+  /** @param tokenizer null: the model has none, and every text is empty */
   constructor(tokenizer: Pick<Tokenizer, 'bytes'> | null, stops: readonly string[]) {
     this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
     this.#matcher = stops.length === 0 ? null : new StopMatcher(stops);
   }
 
-  /** The tokens that need wait no longer, each with the text that it released. */
+  /** Returns the tokens that need not wait any longer, each with its text. */
   add(token: T): (T & { readonly text: string })[] {
     const released = this.#waiting === null ? [] : [this.#waiting];
     const added = { ...token, text: this.#match(this.#detokenizer?.add(token.id) ?? '') };
@@ -27,7 +27,7 @@ export class TokenStream<T extends { readonly id: number }> {
     return this.#waiting === null ? [...released, added] : released;
   }
 
-  /** The token that still waits when the tokens end, with what was held. */
+  /** Returns the token that still waits when no more tokens come, with the text that was held back. */
   end(): (T & { readonly text: string })[] {
     const last = this.#waiting;
     this.#waiting = null;

@@ -1,6 +1,6 @@
-// Text to ids, and ids to raw bytes, for byte-level BPE as GPT-2 has it: tokenizer.json, or vocab.json + merges.txt. The merging is
-// @huggingface/tokenizers'; its `decode` is not used (it cleans up spaces and joins bytes too early for a stream).
-// Knows nothing of models: whether an id fits the vocabulary of the weights is for others to ask.
+// Turns text into ids, and ids into raw bytes, with the byte-level BPE of GPT-2: from tokenizer.json, or vocab.json and
+// merges.txt. @huggingface/tokenizers does the merging. Its `decode` is not used, because it cleans up spaces and joins
+// bytes too early for a stream. Knows nothing of models: whether an id fits the weights is checked elsewhere.
 // Reference: `bytes_to_unicode` of openai/gpt-2 src/encoder.py.
 
 import { existsSync } from 'node:fs';
@@ -10,15 +10,15 @@ import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 
 export interface Tokenizer {
-  /** The highest id + 1. */
+  /** The highest id, plus 1. */
   readonly size: number;
-  /** The end-of-text token: `eos_token` of tokenizer_config.json, else `<|endoftext|>` if the vocabulary has it. */
+  /** The id of `eos_token` in tokenizer_config.json, or else of `<|endoftext|>`; undefined if there is no such token. */
   readonly eosId: number | undefined;
-  /** Special tokens in the text are recognised, none are added. */
+  /** Special tokens in the text are recognised; none are added. */
   encode(text: string): number[];
-  /** The raw bytes of a token, possibly a part of a character; of an added token the UTF-8 of its content; of no token none. */
+  /** The raw bytes of a token, which may be only a part of a character; none for an id without a token. */
   bytes(id: number): Uint8Array;
-  /** False for ids that only pad the vocabulary. */
+  /** Is there a token of this id? Some ids only pad the vocabulary. */
   has(id: number): boolean;
 }
 
@@ -42,24 +42,27 @@ interface TokenizerJson {
 type JsonObject = Record<string, unknown>;
 
 const EOS = '<|endoftext|>';
-// As in the library, but with Unicode's White_Space: the \s of JavaScript has U+FEFF and lacks U+0085, that of the Rust tokenizers not.
+const DEFAULTS = { normalizer: null, post_processor: null, decoder: null };
+// The library's pattern, with Unicode's White_Space in place of \s, as Hugging Face's Rust tokenizers have it: the \s of
+// JavaScript also has U+FEFF, and lacks U+0085.
 const PATTERN =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
-/** Whether the folder has a tokenizer's files; not whether they are sound. */
+/** Does the folder have a tokenizer's files? They may still be damaged. */
 export function hasTokenizer(dir: string): boolean {
   const has = (name: string): boolean => existsSync(join(dir, name));
   return has('tokenizer.json') || (has('vocab.json') && has('merges.txt'));
 }
 
-/** Reads the folder's tokenizer. Throws KvgenError, with file, expectation and next step, where there is none or a broken one. */
+/** Reads the folder's tokenizer. @throws KvgenError if there is none, or if it is damaged */
 export async function loadTokenizer(dir: string): Promise<Tokenizer> {
   if (!hasTokenizer(dir)) {
     throw new KvgenError(
       `${dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
     );
   }
-  const config = await readConfig(join(dir, 'tokenizer_config.json'));
+  const configFile = join(dir, 'tokenizer_config.json');
+  const config = existsSync(configFile) ? await readJson(configFile) : {};
   const file = join(dir, existsSync(join(dir, 'tokenizer.json')) ? 'tokenizer.json' : 'vocab.json');
   const json = file.endsWith('vocab.json') ? await fromVocabAndMerges(dir, config) : await readTokenizerJson(file);
   const tokens = tokensById(file, json);
@@ -96,11 +99,7 @@ async function readJson(file: string): Promise<JsonObject> {
   return value;
 }
 
-async function readConfig(file: string): Promise<JsonObject> {
-  return existsSync(file) ? readJson(file) : {};
-}
-
-/** `eos_token` is a string, or an AddedToken with the string as its content. */
+/** `eos_token` is a string, or an object with that string as its content. */
 function eosToken(config: JsonObject): string {
   const token = isObject(config.eos_token) ? config.eos_token.content : config.eos_token;
   return typeof token === 'string' ? token : EOS;
@@ -122,15 +121,14 @@ async function readTokenizerJson(file: string): Promise<TokenizerJson> {
   if (!Array.isArray(added)) {
     throw broken(file, 'expected added_tokens to be an array');
   }
-  const optional = { normalizer: null, post_processor: null, decoder: null };
-  return { ...optional, ...json, model: { ...model, type: kind }, added_tokens: added } as unknown as TokenizerJson;
+  return { ...DEFAULTS, ...json, model: { ...model, type: kind }, added_tokens: added } as unknown as TokenizerJson;
 }
 
 function usesByteLevel(preTokenizer: PreTokenizerJson | null): boolean {
   return preTokenizer?.type === 'ByteLevel' || (preTokenizer?.pretokenizers ?? []).some(usesByteLevel);
 }
 
-/** The tokenizer.json that GPT-2's two files stand for. */
+/** What tokenizer.json would say, made from GPT-2's two files. */
 async function fromVocabAndMerges(dir: string, config: JsonObject): Promise<TokenizerJson> {
   const vocab = (await readJson(join(dir, 'vocab.json'))) as Record<string, number>;
   const lines = (await readText(join(dir, 'merges.txt'))).split(/\r?\n/);
@@ -147,11 +145,10 @@ async function fromVocabAndMerges(dir: string, config: JsonObject): Promise<Toke
     special: true,
     normalized: false,
   }));
-  const optional = { normalizer: null, post_processor: null, decoder: null };
-  return { ...optional, model: { type: 'BPE', vocab, merges }, added_tokens: added, pre_tokenizer: byteLevel };
+  return { ...DEFAULTS, model: { type: 'BPE', vocab, merges }, added_tokens: added, pre_tokenizer: byteLevel };
 }
 
-/** id → token as the file writes it; ids without a token are holes. Refuses ids that are not whole numbers. */
+/** From an id to its token as the file has it. Ids without a token are holes in the array. */
 function tokensById(file: string, json: TokenizerJson): string[] {
   const tokens: string[] = [];
   const put = (token: unknown, id: unknown): void => {
@@ -182,7 +179,7 @@ function makeEncoder(file: string, json: TokenizerJson): HubTokenizer {
   }
 }
 
-/** Gives every ByteLevel part of the library's pre-tokenizer the pattern above. */
+/** Puts PATTERN into every ByteLevel part of the library's pre-tokenizer. */
 function splitAsRust(json: PreTokenizerJson | null, built: object | null): void {
   if (json?.type === 'ByteLevel') {
     Object.assign(built as object, { pattern: PATTERN });
@@ -193,7 +190,7 @@ function splitAsRust(json: PreTokenizerJson | null, built: object | null): void 
   }
 }
 
-/** GPT-2's alphabet: each byte as one printable character; here back from character to byte. */
+/** GPT-2 writes each byte as one printable character. The map leads from that character back to the byte. */
 function byteOfCharacter(): Map<string, number> {
   const map = new Map<string, number>();
   let unprintable = 0;
@@ -217,7 +214,7 @@ function makeTokenizer(encoder: HubTokenizer, tokens: string[], added: AddedToke
     bytes(id) {
       const token = tokens[id] ?? '';
       const bytes = addedIds.has(id) ? [] : Array.from(token, (character) => byteOf.get(character));
-      // a token outside the alphabet stands for itself, as an added token does
+      // A token with other characters than these stands for itself, as an added token does.
       return bytes.length > 0 && !bytes.includes(undefined) ? Uint8Array.from(bytes as number[]) : utf8.encode(token);
     },
   };
