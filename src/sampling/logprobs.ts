@@ -1,15 +1,18 @@
-// Log-probabilities of raw logits: what the model thought of a token and of its rivals, before any bias,
-// penalty or filter. Natural logarithms, in float64. Knows nothing of tensors or text.
+// The log-probability of a token and of the likeliest ones, from the model's own logits: before any bias, penalty or filter.
+// Natural logarithms, in float64. Knows nothing of tensors or text.
 
 import { logSumExp, selectTop } from './sampler.js';
 
 export interface TokenLogprob {
   readonly logprob: number;
-  /** The likeliest ids, best first; absent where none were asked for. */
+  /** The likeliest ids, best first; absent if none were asked for. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-/** @param k how many of the likeliest to name; 0: none */
+/**
+ * @param logits [vocab]
+ * @param k how many of the likeliest ids to name; 0: none
+ */
 export function tokenLogprob(logits: Float32Array, id: number, k: number): TokenLogprob {
   const total = logSumExp(logits);
   const of = (token: number) => (logits[token] as number) - total;

@@ -1,6 +1,5 @@
-// A counter-based generator: the n-th draw depends on (seed, n) alone, so nothing is stored between draws and a draw can be
-// repeated out of order. Integer arithmetic only: equal on every machine. Knows nothing of logits.
-// The seed itself, where nobody chose one, is drawn from the system.
+// A counter-based random number generator: the n-th draw depends only on the seed and n, so nothing is stored between draws.
+// It computes with integers only, so it gives the same numbers on every machine. Knows nothing of logits.
 // Reference: Philox4x32-10, Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011), and Random123's vectors.
 
 import { randomInt } from 'node:crypto';
@@ -14,12 +13,12 @@ const WEYL_1 = 0xbb67ae85;
 const ROUNDS = 10;
 const TWO_32 = 2 ** 32;
 
-/** A seed for who did not choose one, short enough to type again. */
+/** A seed from the system, for a person who did not choose one. It is short enough to type again. */
 export function randomSeed(): number {
   return randomInt(TWO_32);
 }
 
-/** Upper 32 bits of the 64-bit product, from 16-bit halves (a double holds 53 bits only). */
+/** The upper 32 bits of the 64-bit product, computed from 16-bit halves because a double holds only 53 bits. */
 function mulHigh(a: number, b: number): number {
   const aHigh = a >>> 16;
   const aLow = a & 0xffff;
@@ -30,7 +29,7 @@ function mulHigh(a: number, b: number): number {
   return (aHigh * bHigh + (middle >>> 16) + (carry >>> 16)) >>> 0;
 }
 
-/** Ten rounds of Philox4x32: four 32-bit words of counter and two of key give four 32-bit words. */
+/** Turns a counter of four 32-bit words and a key of two into four random 32-bit words. */
 export function philox4x32(counter: Words4, key: [number, number]): Words4 {
   let [c0, c1, c2, c3] = counter;
   let [k0, k1] = key;
@@ -47,7 +46,7 @@ export function philox4x32(counter: Words4, key: [number, number]): Words4 {
   return [c0, c1, c2, c3];
 }
 
-/** The n-th draw of a seed: uniform in [0, 1) with 53 bits. Seed and n are integers in 0 … 2^53−1; all their bits count. */
+/** The n-th draw of a seed: uniform in [0, 1), with 53 bits. Seed and n are integers from 0 to 2^53−1. */
 export function uniform(seed: number, n: number): number {
   const counter: Words4 = [n >>> 0, Math.floor(n / TWO_32), 0, 0];
   const [high, low] = philox4x32(counter, [seed >>> 0, Math.floor(seed / TWO_32)]);

@@ -1,6 +1,5 @@
-// From the logits of one step to the next id. Order: logit bias, repetition, frequency and presence penalties, top-k, top-p, min-p,
-// temperature (last, so it does not change what the filters keep). A disabled step is not in the chain. Everything after the
-// logits is float64. Knows nothing of tensors or text.
+// Chooses the next id by the logits of one step, in this order: logit bias, penalties, top-k, top-p, min-p, temperature
+// (last, so that it does not change what the filters keep). Computes in float64. Knows nothing of tensors or text.
 // References: top-p, Holtzman et al. 2020; min-p, Nguyen et al. 2024; repetition penalty, Keskar et al. 2019 (CTRL); the
 // selection of the k best, Williams' heapsort (CACM 7, 1964).
 
@@ -8,39 +7,39 @@ import { KvgenError } from '../errors.js';
 import { uniform } from './random.js';
 
 export interface SamplingOptions {
-  /** 0: the highest logit, no draw. */
+  /** 0: always the id of the highest logit. */
   temperature: number;
-  /** 0, or beyond the vocabulary: all. */
+  /** 0, or more than the vocabulary has: keeps all. */
   topK: number;
-  /** 1: all. */
+  /** 1: keeps all. */
   topP: number;
-  /** 0: all. */
+  /** 0: keeps all. */
   minP: number;
-  /** 1: none. */
+  /** 1: changes nothing. */
   repeatPenalty: number;
-  /** 0: none. */
+  /** 0: changes nothing. */
   frequencyPenalty: number;
-  /** 0: none. */
+  /** 0: changes nothing. */
   presencePenalty: number;
-  /** How many of the latest ids the penalties look at; −1: all, 0: none. */
+  /** How many of the newest ids the penalties look at; −1: all, 0: none. */
   repeatLastN: number;
-  /** id → added to its logit; −Infinity bans it. */
+  /** From an id to the number that is added to its logit; −Infinity bans the id. */
   logitBias: ReadonlyMap<number, number>;
 }
 
-/** Logits [vocab] and the ids so far (prompt included) to the next id. Never writes into the logits. */
+/** From the logits [vocab] and the ids of the sequence to the next id. Never writes into the logits. */
 export type Sampler = (logits: Float32Array, ids: readonly number[]) => number;
 
 export type Scores = Float32Array | Float64Array;
 
-/** What may be drawn: ids[0 … size), best first if sorted, else by id. */
+/** The ids that may still be drawn, ids[0 … size): best first if they have been ranked, else in the order of the ids. */
 interface Candidates {
   readonly ids: Int32Array;
   readonly weights: Float64Array;
   size: number;
 }
 
-/** The lowest id of the highest score; −1 if there is a NaN. */
+/** The id of the highest score, the lowest id if several share it; −1 if a score is NaN. */
 export function argmax(scores: Scores): number {
   let best = 0;
   let max = Number.NEGATIVE_INFINITY;
@@ -64,7 +63,7 @@ function damaged(what: string, id: number): KvgenError {
   );
 }
 
-/** The best id of the model's own logits; refuses NaN, +∞ and nothing but −∞. */
+/** The best id of the model's own logits. @throws KvgenError if one is NaN or +∞, or if all are −∞ */
 function checkedArgmax(logits: Float32Array): number {
   const best = argmax(logits);
   if (best < 0) {
@@ -80,18 +79,13 @@ function checkedArgmax(logits: Float32Array): number {
   return best;
 }
 
-function countRecent(ids: readonly number[], lastN: number): Map<number, number> {
+function penalize(scores: Float64Array, ids: readonly number[], options: SamplingOptions): void {
+  const { repeatPenalty, frequencyPenalty, presencePenalty, repeatLastN } = options;
   const counts = new Map<number, number>();
-  for (let i = lastN < 0 ? 0 : Math.max(0, ids.length - lastN); i < ids.length; i++) {
-    const id = ids[i] as number;
+  for (const id of repeatLastN < 0 ? ids : ids.slice(-repeatLastN)) {
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
-  return counts;
-}
-
-function penalize(scores: Float64Array, ids: readonly number[], options: SamplingOptions): void {
-  const { repeatPenalty, frequencyPenalty, presencePenalty } = options;
-  for (const [id, count] of countRecent(ids, options.repeatLastN)) {
+  for (const [id, count] of counts) {
     const score = scores[id];
     if (score === undefined) {
       continue;
@@ -101,14 +95,13 @@ function penalize(scores: Float64Array, ids: readonly number[], options: Samplin
   }
 }
 
-/** A function that gives biased, penalized scores in an array of its own, or the logits themselves if there is nothing to do. */
+/** Makes the function that adds biases and penalties. If there is nothing to add, it returns the logits themselves. */
 function makeAdjust(
   options: SamplingOptions,
   banned: readonly number[],
-): (l: Float32Array, ids: readonly number[]) => Scores {
-  const { repeatPenalty, frequencyPenalty, presencePenalty, logitBias } = options;
-  const penalties =
-    options.repeatLastN !== 0 && (repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0);
+): (logits: Float32Array, ids: readonly number[]) => Scores {
+  const { repeatPenalty, frequencyPenalty, presencePenalty, repeatLastN, logitBias } = options;
+  const penalties = repeatLastN !== 0 && (repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0);
   if (!penalties && logitBias.size === 0 && banned.length === 0) {
     return (logits) => logits;
   }
@@ -131,7 +124,7 @@ function makeAdjust(
   };
 }
 
-/** weights = exp((score − max) / temperature) of the candidates; gives their sum. */
+/** Sets each candidate's weight to exp((score − max) / temperature). Returns the sum of the weights. */
 function weigh(c: Candidates, scores: Scores, max: number, temperature: number): number {
   let total = 0;
   for (let i = 0; i < c.size; i++) {
@@ -142,7 +135,7 @@ function weigh(c: Candidates, scores: Scores, max: number, temperature: number):
   return total;
 }
 
-/** How many of the best candidates reach a mass of `goal`; c.size + 1 if all of them do not. */
+/** How many of the best candidates have a weight of `goal` together; c.size + 1 if even all of them have less. */
 function countToReach(c: Candidates, goal: number): number {
   let sum = 0;
   for (let i = 0; i < c.size; i++) {
@@ -162,7 +155,7 @@ function sumOfExp(scores: Scores, max: number): number {
   return sum;
 }
 
-/** Top-p after top-k. Of the whole vocabulary only as many ids are ranked as p needs, eight times more at each try. */
+/** If top-k has not ranked the ids, only as many are ranked as p needs: 64 at first, then eight times more at each try. */
 function keepTopP(c: Candidates, scores: Scores, max: number, topP: number, ranked: boolean): void {
   const goal = topP * (ranked ? weigh(c, scores, max, 1) : sumOfExp(scores, max));
   const limit = c.size;
@@ -191,7 +184,7 @@ function keepMinP(c: Candidates, scores: Scores, max: number, minP: number): voi
   c.size = kept;
 }
 
-/** Draws by id order: two logits that swap ranks by rounding then move a boundary and not a whole interval. */
+/** Draws in the order of the ids: if rounding swaps two ranks, only a boundary moves and not a whole interval. */
 function draw(c: Candidates, scores: Scores, max: number, temperature: number, random: number): number {
   c.ids.subarray(0, c.size).sort();
   const target = random * weigh(c, scores, max, temperature); // below the sum, since random < 1
@@ -202,7 +195,7 @@ function draw(c: Candidates, scores: Scores, max: number, temperature: number, r
   return c.ids[i] as number;
 }
 
-/** The filters in their order, then one draw. */
+/** Makes the function that filters and then draws. */
 function makeChoose(options: SamplingOptions): (scores: Scores, best: number, random: number) => number {
   const { temperature, topK, topP, minP } = options;
   let c: Candidates = { ids: new Int32Array(0), weights: new Float64Array(0), size: 0 };
@@ -232,8 +225,8 @@ function makeChoose(options: SamplingOptions): (scores: Scores, best: number, ra
 }
 
 /**
- * A sampler of its own state: its n-th call uses the n-th draw of the seed (at temperature 0 none). `banned` ids are never given.
- * The sampler throws KvgenError when a logit is NaN or +∞, or when nothing can be drawn.
+ * A sampler whose n-th call uses the n-th draw of the seed. It never returns a `banned` id.
+ * The sampler throws KvgenError when a logit is NaN or +∞, or when every id is banned.
  */
 export function makeSampler(options: SamplingOptions, seed: number, banned: readonly number[] = []): Sampler {
   const adjust = makeAdjust(options, banned);
@@ -250,25 +243,25 @@ export function makeSampler(options: SamplingOptions, seed: number, banned: read
   };
 }
 
-/** The logarithm of the sum of all exponentials of raw logits [vocab]: what a logit lacks to a log-probability. */
+/** log(Σ exp(logit)) of raw logits [vocab]. A logit minus this number is a log-probability. */
 export function logSumExp(logits: Float32Array): number {
   const max = logits[argmax(logits)] ?? Number.NaN;
   return max + Math.log(sumOfExp(logits, max));
 }
 
-/** Natural log-probability of an id under the softmax of raw logits [vocab]. */
+/** The natural logarithm of an id's probability under the softmax of raw logits [vocab]. */
 export function logprobOf(logits: Float32Array, id: number): number {
   return (logits[id] as number) - logSumExp(logits);
 }
 
-/** True if id a ranks below id b. */
+/** Does id a rank below id b? */
 function isWorse(scores: Scores, a: number, b: number): boolean {
   const scoreA = scores[a] as number;
   const scoreB = scores[b] as number;
   return scoreA < scoreB || (scoreA === scoreB && a > b);
 }
 
-/** Puts id at the root of heap[0 … size) and lets it sink below every worse one. */
+/** Puts the id at `root` of heap[0 … size), and lets it sink below all worse ones. */
 function sink(heap: Int32Array, size: number, root: number, id: number, scores: Scores): void {
   let hole = root;
   for (let child = 2 * hole + 1; child < size; child = 2 * hole + 1) {
@@ -285,8 +278,8 @@ function sink(heap: Int32Array, size: number, root: number, id: number, scores: 
 }
 
 /**
- * Writes the ids of the k highest scores into out[0 … k), best first, without sorting the rest: a heap of k ids whose
- * root is the worst kept. Equal scores: the lower id is the better one. Takes 1 ≤ k ≤ scores.length.
+ * Writes the ids of the k highest scores into out[0 … k), best first, without sorting the rest. The k ids are a heap whose
+ * root is the worst of them. Of equal scores the lower id is the better one. Needs 1 ≤ k ≤ scores.length.
  */
 export function selectTop(scores: Scores, k: number, out: Int32Array): void {
   for (let id = 0; id < k; id++) {
@@ -298,14 +291,14 @@ export function selectTop(scores: Scores, k: number, out: Int32Array): void {
   let worst = scores[out[0] as number] as number;
   for (let id = k; id < scores.length; id++) {
     if ((scores[id] as number) <= worst) {
-      continue; // an equal score has a lower id already
+      continue; // of equal scores the lower id, already kept, is better
     }
     sink(out, k, 0, id, scores);
     worst = scores[out[0] as number] as number;
   }
   for (let size = k - 1; size > 0; size--) {
     const last = out[size] as number;
-    out[size] = out[0] as number; // the worst of those left goes behind them
+    out[size] = out[0] as number; // the worst of those that are left goes behind them
     sink(out, size, 0, last, scores);
   }
 }
