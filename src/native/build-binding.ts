@@ -47,8 +47,8 @@ async function layOut(folder: string, tensorflow: string, copy: string): Promise
 }
 
 /**
- * In a wheel the library is called libtensorflow_cc. With that name in the recipe, half a gigabyte need not be copied to the
- * usual name. The folders become relative, because an absolute path with a space breaks the build.
+ * In a wheel the library is called libtensorflow_cc. With that name in the recipe, no copy of half a gigabyte with the usual
+ * name is needed. The folders become relative, because an absolute path with a space breaks the build.
  */
 export function linkWheelLibraries(recipe: string): string {
   return recipe

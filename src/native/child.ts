@@ -13,7 +13,7 @@ export interface StepOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface RunOptions extends Omit<StepOptions, 'log'> {
+interface RunOptions extends Omit<StepOptions, 'log'> {
   /** The program's name in error messages. */
   readonly name: string;
   readonly cwd?: string;
@@ -39,7 +39,7 @@ export async function run([program, ...args]: Command, options: RunOptions): Pro
   const child = spawn(program, args, {
     env: childEnv(options.env),
     cwd: options.cwd,
-    // In a process group of its own, make, the compiler and pip's helpers can be ended with it.
+    // A process group of its own, so that make, the compiler and pip's helpers can be ended together with it.
     detached: process.platform !== 'win32',
     stdio: shown ? ['ignore', STDERR, STDERR] : ['ignore', 'pipe', 'pipe'],
   });

@@ -42,14 +42,14 @@ export async function findCached(entry: string, log: (line: string) => void): Pr
     return undefined;
   }
   const record = readRecord(entry);
-  const corrupt = record === undefined ? undefined : await findCorrupt(entry, record);
-  if (record !== undefined && corrupt === undefined) {
-    return record;
+  let problem = 'files are missing or have another size than recorded';
+  if (record !== undefined) {
+    const corrupt = await findCorrupt(entry, record);
+    if (corrupt === undefined) {
+      return record;
+    }
+    problem = `${corrupt} is not what was recorded`;
   }
-  const problem =
-    corrupt === undefined
-      ? 'files are missing or have another size than recorded'
-      : `${corrupt} is not what was recorded`;
   log(`${entry}: ${problem}; removed`);
   await rm(entry, { recursive: true, force: true });
   return undefined;

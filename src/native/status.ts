@@ -11,7 +11,7 @@ import { NAPI_VERSION, TFJS_NODE } from './pins.js';
 /** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: it was there before kvgen looked. */
 export type Source = 'download' | 'wheel' | 'found';
 
-export interface NativeStatus {
+interface NativeStatus {
   readonly engine: 'native';
   /** The tfjs-node folder, as an absolute path for `require`. */
   readonly folder: string;
@@ -122,7 +122,7 @@ function isInside(path: unknown): boolean {
   return typeof path === 'string' && !path.startsWith('/') && !path.split(/[\\/]/).includes('..');
 }
 
-/** In bytes; undefined for anything but a plain file. */
+/** In bytes; undefined for anything but a regular file. */
 export function sizeOf(path: string): number | undefined {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.isFile() ? stats.size : undefined;

@@ -30,7 +30,7 @@ export interface SamplingOptions {
 /** From the logits [vocab] and the ids of the sequence to the next id. Never writes into the logits. */
 export type Sampler = (logits: Float32Array, ids: readonly number[]) => number;
 
-export type Scores = Float32Array | Float64Array;
+type Scores = Float32Array | Float64Array;
 
 /** The ids that may still be drawn, ids[0 … size): best first if they have been ranked, else in the order of the ids. */
 interface Candidates {

@@ -17,7 +17,7 @@ const MODEL_FILES = /^(config|tokenizer|tokenizer_config|vocab)\.json$|^merges\.
 /** The times of files move in steps: a file that was changed so recently may change again and keep its time. */
 const SETTLED_MS = 2000;
 
-export interface FingerprintOptions {
+interface FingerprintOptions {
   /** Where fingerprints are remembered; undefined: nowhere. */
   readonly folder: string | undefined;
   readonly write: boolean;

@@ -1,6 +1,6 @@
-// The names of saved files, which are their only index. A prompt is cut into blocks of 32 ids. The name of a block is a hash
-// of the block before it and of its own ids, so a beginning that prompts share is stored once and found by name. The end of
-// a prompt holds the ids that are left over, and the last logits. Knows nothing of what is in the files.
+// The names of saved prompts and answers, which are their only index. A prompt is cut into blocks of 32 ids. The name of a
+// block has a hash of the block before it and of its own ids, so a beginning that prompts share is stored once and found by
+// name. The end of a prompt holds the ids that are left over, and the last logits. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
 

@@ -30,7 +30,7 @@ export interface Found {
   readonly prefillMs: number;
   /** Why there is nothing to reuse; null if there is something. */
   readonly missReason: string | null;
-  /** The first id that differs from the nearest stored prompt; null if one of the two ends before that. */
+  /** The first id that differs from the nearest stored prompt; null if one of the two ends there, or a file is damaged. */
   readonly firstDifference: { readonly index: number; readonly stored: number; readonly new: number } | null;
   /** The hash of the last file that was used. */
   readonly last: string | null;

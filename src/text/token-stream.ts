@@ -23,24 +23,20 @@ export class TokenStream<T extends { readonly id: number }> {
   add(token: T): (T & { readonly text: string })[] {
     const released = this.#waiting === null ? [] : [this.#waiting];
     const added = { ...token, text: this.#match(this.#detokenizer?.add(token.id) ?? '') };
-    this.#waiting = this.#holding ? added : null;
-    return this.#waiting === null ? [...released, added] : released;
+    const holding = !this.stopped && [this.#detokenizer, this.#matcher].some((part) => part?.holding);
+    this.#waiting = holding ? added : null;
+    return holding ? released : [...released, added];
   }
 
   /** Returns the token that still waits when no more tokens come, with the text that was held back. */
   end(): (T & { readonly text: string })[] {
     const last = this.#waiting;
     this.#waiting = null;
-    return last === null ? [] : [{ ...last, text: last.text + this.#finish() }];
-  }
-
-  get #holding(): boolean {
-    return !this.stopped && ((this.#detokenizer?.holding ?? false) || (this.#matcher?.holding ?? false));
-  }
-
-  #finish(): string {
-    const text = this.#match(this.#detokenizer?.finish() ?? '');
-    return this.stopped ? text : text + (this.#matcher?.finish() ?? '');
+    if (last === null) {
+      return [];
+    }
+    const text = last.text + this.#match(this.#detokenizer?.finish() ?? '');
+    return [{ ...last, text: this.stopped ? text : text + (this.#matcher?.finish() ?? '') }];
   }
 
   #match(piece: string): string {
