@@ -108,17 +108,19 @@ async function show(request: CacheRequest): Promise<void> {
     await terminal.print(printable(`${name.replaceAll('_', ' ')}: ${value}`));
   }
   for (const file of entry.files) {
-    await terminal.print(`file: ${request.folders[entry.kind === 'prompt' ? 'prompts' : 'answers']}/${file}`);
+    await terminal.print(`file: ${folderOf(request, entry)}/${file}`);
   }
 }
 
 async function remove(request: CacheRequest): Promise<void> {
   const all = entries(request);
   const chosen = request.ids.map((id) => pick(all, id));
-  const removed = chosen.map((entry) =>
-    removeEntry(request.folders[entry.kind === 'prompt' ? 'prompts' : 'answers'] as string, entry),
-  );
+  const removed = chosen.map((entry) => removeEntry(folderOf(request, entry), entry));
   await say(request, removed);
+}
+
+function folderOf({ folders }: CacheRequest, { kind }: StoredEntry): string {
+  return folders[kind === 'prompt' ? 'prompts' : 'answers'] as string;
 }
 
 async function clearAll(request: CacheRequest): Promise<void> {
@@ -159,22 +161,11 @@ function pick(all: readonly StoredEntry[], id: string): StoredEntry {
   return found;
 }
 
-function entryJson({
-  id,
-  kind,
-  model,
-  created,
-  lastUsed,
-  tokens,
-  words,
-  bytes,
-  sharedBytes,
-  hits,
-  savedMs,
-}: StoredEntry) {
-  const times = { created, last_used: lastUsed };
-  const sizes = { tokens, words, bytes, shared_bytes: sharedBytes };
-  return { id, kind, model, ...times, ...sizes, hits, saved_ms: Math.round(savedMs * 10) / 10 };
+function entryJson(entry: StoredEntry) {
+  const { id, kind, model, created, tokens, words, bytes, hits } = entry;
+  const times = { created, last_used: entry.lastUsed };
+  const sizes = { tokens, words, bytes, shared_bytes: entry.sharedBytes };
+  return { id, kind, model, ...times, ...sizes, hits, saved_ms: Math.round(entry.savedMs * 10) / 10 };
 }
 
 /** Minutes are enough. */

@@ -2,7 +2,7 @@
 // of stdout, nor in which order the texts are wanted.
 
 import type { Engine } from '../engine/engine.js';
-import { generateMany, type RequestSource, type SequenceRequest } from '../generation/generate-many.js';
+import { generateMany, type RequestSource } from '../generation/generate-many.js';
 import type { SequenceStats } from '../generation/sequence.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { type Completion, type CompletionToken, GrowingText } from './complete.js';
@@ -25,19 +25,16 @@ export async function* completeMany<R extends CompletionRequest>(
   source: RequestSource<R>,
   concurrency: number,
 ): AsyncGenerator<CompletionEvent<R>, void> {
-  const begin = (request: R): Growing<R> => {
-    const text = new GrowingText(request, tokenizer);
-    return { request, text, promptIds: request.promptIds, sampler: text.sampler, options: text.options };
-  };
-  const sequences: RequestSource<Growing<R>> = {
+  const sequences: RequestSource<GrowingText<R>> = {
     take() {
       const request = source.take();
-      return request === undefined ? undefined : begin(request);
+      return request === undefined ? undefined : new GrowingText(request, tokenizer);
     },
     wait: () => source.wait(),
   };
   for await (const event of generateMany(engine, sequences, concurrency)) {
-    const { request, text } = event.request;
+    const text = event.request;
+    const { request } = text;
     if ('error' in event) {
       yield { request, error: event.error };
     } else if ('token' in event) {
@@ -47,9 +44,4 @@ export async function* completeMany<R extends CompletionRequest>(
       yield { request, end: text.completion(event.end) };
     }
   }
-}
-
-interface Growing<R> extends SequenceRequest {
-  readonly request: R;
-  readonly text: GrowingText;
 }

@@ -3,6 +3,7 @@
 
 import type { Engine } from '../engine/engine.js';
 import { generate } from '../generation/generate.js';
+import type { SequenceRequest } from '../generation/generate-many.js';
 import type { Ending, SequenceOptions } from '../generation/sequence.js';
 import { type TokenLogprob, tokenLogprob } from '../sampling/logprobs.js';
 import type { Sampler } from '../sampling/sampler.js';
@@ -34,7 +35,7 @@ export async function* complete(
   request: CompletionRequest,
 ): AsyncGenerator<CompletionToken, Completion> {
   const text = new GrowingText(request, tokenizer);
-  const ids = new RememberedReturn(generate(engine, text.sampler, request.promptIds, text.options));
+  const ids = new RememberedReturn(generate(engine, text.sampler, text.promptIds, text.options));
   for await (const { id } of ids) {
     yield* text.add(id);
   }
@@ -56,8 +57,10 @@ export class RememberedReturn<T, R> {
   }
 }
 
-/** A request and its text so far. */
-export class GrowingText {
+/** A request and its text so far; its sampler and its options are those that the loop is to run. */
+export class GrowingText<R extends CompletionRequest> implements SequenceRequest {
+  readonly request: R;
+  readonly promptIds: readonly number[];
   readonly sampler: Sampler;
   readonly options: SequenceOptions;
   readonly #stream: TokenStream<Omit<CompletionToken, 'text'>>;
@@ -65,7 +68,10 @@ export class GrowingText {
   /** What the logits say of the id that was chosen last. */
   #logprob: TokenLogprob | undefined;
 
-  constructor({ sampler, stops, logprobs, options }: CompletionRequest, tokenizer: Pick<Tokenizer, 'bytes'> | null) {
+  constructor(request: R, tokenizer: Pick<Tokenizer, 'bytes'> | null) {
+    const { promptIds, sampler, stops, logprobs, options } = request;
+    this.request = request;
+    this.promptIds = promptIds;
     this.#stream = new TokenStream(tokenizer, stops);
     this.options = { ...options, isStopped: () => this.#stream.stopped };
     const noting: Sampler = (logits, ids) => {

@@ -3,7 +3,6 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
-import type { KvCache } from '../engine/kv-cache.js';
 import { argmax, type Sampler } from '../sampling/sampler.js';
 import { lastOf } from './prefill.js';
 
@@ -56,7 +55,7 @@ export class CacheVerifier {
       newCache: (positions) => engine.newCache(positions),
       gather: (sources) => engine.gather(sources),
       forward: (pass, cache, onPart) => {
-        this.#see(pass.ids[0] as readonly number[], cache);
+        this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...(pass.ids[0] as readonly number[])];
         return engine.forward(pass, cache, onPart);
       },
       numTensors: () => engine.numTensors(),
@@ -89,10 +88,6 @@ export class CacheVerifier {
       comparison.add(step, logits, uncached as Float32Array);
     }
     return comparison.report(this.#steps.length);
-  }
-
-  #see(ids: readonly number[], cache: KvCache | null): void {
-    this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...ids];
   }
 }
 

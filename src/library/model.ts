@@ -14,22 +14,13 @@ import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 
-export interface ModelParts {
-  readonly engine: Engine;
+export class Model implements TextModel {
   readonly name: string;
   /** Its folder. */
   readonly dir: string;
-  readonly tokenizer: Tokenizer | null;
   /** What the engine computes on. */
   readonly backend: string;
   /** Threads that work at the same time. */
-  readonly threads: number;
-}
-
-export class Model implements TextModel {
-  readonly name: string;
-  readonly dir: string;
-  readonly backend: string;
   readonly threads: number;
   /** @internal */
   readonly tokenizer: Tokenizer | null;
@@ -37,13 +28,13 @@ export class Model implements TextModel {
   #disposed = false;
 
   /** @internal */
-  constructor({ engine, name, dir, tokenizer, backend, threads }: ModelParts) {
-    this.#engine = engine;
-    this.name = name;
-    this.dir = dir;
-    this.tokenizer = tokenizer;
-    this.backend = backend;
-    this.threads = threads;
+  constructor(parts: Pick<Model, 'engine' | 'name' | 'dir' | 'tokenizer' | 'backend' | 'threads'>) {
+    this.#engine = parts.engine;
+    this.name = parts.name;
+    this.dir = parts.dir;
+    this.tokenizer = parts.tokenizer;
+    this.backend = parts.backend;
+    this.threads = parts.threads;
   }
 
   /** @throws KvgenError once the model is disposed */

@@ -6,7 +6,6 @@ import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf }
 
 /** A line that can be run. */
 export interface BatchLine {
-  readonly id: unknown;
   /** undefined: it came as ids. */
   readonly prompt: string | undefined;
   readonly args: GenerateArgs;
@@ -27,7 +26,7 @@ export function readBatchLine(json: Record<string, unknown>, defaults: GenerateA
   const given = Object.entries(options).map(([key, value]) => readOption(key, value));
   const args = settingsOf(GENERATE, { ...defaults, ...Object.fromEntries(given) });
   checkGenerateArgs(args, prompt);
-  return { id, prompt, args };
+  return { prompt, args };
 }
 
 /** What is said of options, in the words of a line: `max_tokens` for `--max-tokens`. */

@@ -4,6 +4,7 @@
 import type { BenchArgs } from '../shell/command-settings.js';
 import { depthChart } from './chart.js';
 import type { Result } from './measure.js';
+import { PARTS } from './profile.js';
 
 /** What was measured, besides the results. */
 export interface Subject {
@@ -23,23 +24,21 @@ export function formatResults(
 ): string {
   switch (format) {
     case 'table':
-      return [headline(subject), table(results), ...gain(results), ...chart(results)].join('\n\n');
+      return [headline(subject), table(results), gain(results), depthChart(results)]
+        .filter((part) => part !== undefined)
+        .join('\n\n');
     case 'md':
       return [headline(subject), markdown(results)].join('\n\n');
     case 'csv':
       return csv(results);
     case 'json':
-      return json(subject, results);
+      return JSON.stringify({ ...subject, results, peak_rss_bytes: process.resourceUsage().maxRSS * 1024 });
   }
 }
 
 /** One result on one line, complete in itself. */
 export function jsonLine({ versions, ...subject }: Subject, result: Result): string {
   return JSON.stringify({ ...subject, ...result });
-}
-
-function json(subject: Subject, results: readonly Result[]): string {
-  return JSON.stringify({ ...subject, results, peak_rss_bytes: process.resourceUsage().maxRSS * 1024 });
 }
 
 function headline({ model, parameters, backend, engine, threads, versions }: Subject): string {
@@ -63,10 +62,9 @@ const COLUMNS: readonly Column[] = [
   { name: 'ms/token', cell: ({ ms_per_token }) => ms_per_token.toFixed(ms_per_token < 10 ? 3 : 1) },
 ];
 
-const PARTS = ['feed_ms', 'graph_ms', 'read_ms', 'sample_ms', 'text_ms'] as const;
 const PROFILE_COLUMNS: readonly Column[] = PARTS.map((part) => ({
-  name: part.replace('_', ' '),
-  cell: ({ profile }) => profile?.[part]?.toFixed(3) ?? '',
+  name: `${part} ms`,
+  cell: ({ profile }) => profile?.[`${part}_ms`]?.toFixed(3) ?? '',
 }));
 
 /** Parts of a step where some were measured. */
@@ -98,29 +96,24 @@ function markdown(results: readonly Result[]): string {
   return [head, rule, ...rows].map((row) => `| ${row?.join(' | ')} |`).join('\n');
 }
 
-/** What the cache is worth at the greatest depth. */
-function gain(results: readonly Result[]): string[] {
+/** What the cache is worth at the greatest depth; undefined where it was not measured both ways. */
+function gain(results: readonly Result[]): string | undefined {
   const uncached = results.findLast(({ cache }) => !cache);
   const cached = results.findLast(
     ({ phase, cache, depth }) => phase === 'decode' && cache && depth === uncached?.depth,
   );
   if (uncached === undefined || cached === undefined) {
-    return [];
+    return undefined;
   }
   const times = uncached.ms_per_token / cached.ms_per_token;
-  return [`With the cache a token at depth ${uncached.depth} comes ${times.toFixed(1)} times as fast as without.`];
-}
-
-function chart(results: readonly Result[]): string[] {
-  const drawing = depthChart(results);
-  return drawing === undefined ? [] : [drawing];
+  return `With the cache a token at depth ${uncached.depth} comes ${times.toFixed(1)} times as fast as without.`;
 }
 
 function csv(results: readonly Result[]): string {
   const profiled = results.some(({ profile }) => profile !== undefined);
   const rows = results.map(({ profile, ...result }) => ({
     ...result,
-    ...(profiled ? Object.fromEntries(PARTS.map((part) => [part, profile?.[part] ?? ''])) : {}),
+    ...(profiled ? Object.fromEntries(PARTS.map((part) => [`${part}_ms`, profile?.[`${part}_ms`] ?? ''])) : {}),
   }));
   return [Object.keys(rows[0] ?? {}), ...rows.map(Object.values)].map((row) => row.join(',')).join('\n');
 }

@@ -6,7 +6,8 @@ import type { KvCache } from '../../engine/kv-cache.js';
 import { lastOf } from '../../generation/prefill.js';
 import { median, round } from './statistics.js';
 
-const PARTS = ['feed', 'graph', 'read', 'sample', 'text'] as const;
+/** In the order in which they happen. */
+export const PARTS = ['feed', 'graph', 'read', 'sample', 'text'] as const;
 type StepPart = (typeof PARTS)[number];
 
 /** What follows the model in a step. */
@@ -17,13 +18,7 @@ export interface ProfileWork {
 }
 
 /** Milliseconds of each part, the median of the steps; null where there is none. */
-export interface Profile {
-  readonly feed_ms: number | null;
-  readonly graph_ms: number | null;
-  readonly read_ms: number | null;
-  readonly sample_ms: number | null;
-  readonly text_ms: number | null;
-}
+export type Profile = Readonly<Record<`${StepPart}_ms`, number | null>>;
 
 export class Profiler {
   readonly #engine: Engine;
@@ -52,12 +47,10 @@ export class Profiler {
   }
 
   result(): Profile {
-    const [feed_ms, graph_ms, read_ms, sample_ms, text_ms] = PARTS.map((part) => this.#median(part));
-    return { feed_ms, graph_ms, read_ms, sample_ms, text_ms } as Profile;
-  }
-
-  #median(part: StepPart): number | null {
-    const times = this.#times[part];
-    return times.length === 0 ? null : round(median(times));
+    const fields = PARTS.map((part) => {
+      const times = this.#times[part];
+      return [`${part}_ms`, times.length === 0 ? null : round(median(times))];
+    });
+    return Object.fromEntries(fields);
   }
 }

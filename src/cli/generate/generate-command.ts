@@ -20,7 +20,7 @@ import type { Invocation } from '../shell/command.js';
 import { checkHasPrompt, promptText } from '../shell/prompt-input.js';
 import type { AskedAnswers } from './answer-cache.js';
 import { checkStops, onOpening, savedFor } from './opening.js';
-import { missLine, reuseOf, verifyLine } from './report-cache.js';
+import { missLine, verifyLine } from './report-cache.js';
 import { type Sample, Samples } from './samples.js';
 import type { Saved } from './saved.js';
 import type { FinishedRun } from './text-run.js';
@@ -181,7 +181,7 @@ function savedPrompts({ args, saved, terminal }: Asked, { engine }: Model, { tex
 }
 
 function sayWhatWasReused({ terminal }: Asked, run: FinishedRun): void {
-  const missed = missLine(reuseOf(run));
+  const missed = missLine(run);
   if (missed !== undefined) {
     terminal.statistics(missed);
   }

@@ -1,48 +1,44 @@
-// What the saved prompts did for a run, and what comparing cached with uncached gave: as JSON and in words.
+// What the saved prompts did for a run, and what comparing cached with uncached logits gave: as JSON and in words.
+// The fields of the JSON are a contract with other programs.
 
+import type { Completion } from '../../completion/complete.js';
+import type { Prompt } from '../../completion/request.js';
 import type { VerifyReport } from '../../generation/verify.js';
-import { type FinishedRun, tokenText } from './text-run.js';
+import { decodeAll } from '../../text/detokenizer.js';
+import type { FinishedRun } from './text-run.js';
 
 /** What is known of a prompt's reuse. */
-type PromptReuse = Pick<FinishedRun, 'promptCache' | 'tokenizer'> & {
-  readonly promptTokens: number;
-  readonly reusedTokens: number;
-};
+interface PromptReuse extends Pick<FinishedRun, 'promptCache' | 'tokenizer'> {
+  readonly prompt: Pick<Prompt, 'ids'>;
+  readonly completion: Pick<Completion, 'stats'>;
+}
 
 /** `cache.prompt` of --json. */
-export function promptCacheJson(run: FinishedRun): object {
-  const { promptCache } = run;
-  const reuse = reuseOf(run);
-  const { promptTokens, reusedTokens } = reuse;
+export function promptCacheJson(reuse: PromptReuse): object {
+  const { promptCache, tokenizer, prompt, completion } = reuse;
+  const { reusedTokens } = completion.stats;
   const difference = promptCache?.firstDifference ?? null;
+  const textOf = (id: number) => decodeAll(tokenizer, [id]);
   return {
     result: resultOf(reuse),
     reused_tokens: reusedTokens,
-    computed_tokens: promptTokens - reusedTokens,
+    computed_tokens: prompt.ids.length - reusedTokens,
     saved_ms: promptCache === null ? null : Math.round(promptCache.savedMs * 10) / 10,
     miss_reason: reusedTokens > 0 ? null : (promptCache?.missReason ?? null),
     first_difference:
       difference === null
         ? null
-        : {
-            index: difference.index,
-            stored: tokenText(run, difference.stored),
-            new: tokenText(run, difference.new),
-          },
+        : { index: difference.index, stored: textOf(difference.stored), new: textOf(difference.new) },
   };
 }
 
-export function reuseOf({ promptCache, tokenizer, prompt, completion }: FinishedRun): PromptReuse {
+/** How much of the prompt was known, from disk or from an earlier prompt of the same run. */
+function resultOf({ promptCache, prompt, completion }: PromptReuse): string {
   const { reusedTokens } = completion.stats;
-  return { promptCache, tokenizer, promptTokens: prompt.ids.length, reusedTokens };
-}
-
-/** What was known of the prompt, from disk or from a prompt before it. */
-function resultOf({ promptCache, promptTokens, reusedTokens }: PromptReuse): string {
   if (reusedTokens === 0) {
     return promptCache === null ? 'off' : 'miss';
   }
-  return reusedTokens === promptTokens ? 'hit' : 'partial';
+  return reusedTokens === prompt.ids.length ? 'hit' : 'partial';
 }
 
 /** `verify` of --json. */
@@ -51,17 +47,27 @@ export function verifyJson(report: VerifyReport): object {
   return { max_abs_diff: maxAbsDiff, mean_abs_diff: meanAbsDiff, steps, first_difference: firstDifference };
 }
 
-/** Why a prompt was computed and from where on it is another one; undefined: all of it was known. */
+/** Why a prompt was computed, and where it differs from the saved ones; undefined: all of it was known. */
 export function missLine(reuse: PromptReuse): string | undefined {
-  const { promptCache, reusedTokens } = reuse;
+  const { promptCache, completion } = reuse;
   if (promptCache === null || resultOf(reuse) === 'hit') {
     return undefined;
   }
-  const known = promptCache.missReason ?? `the first ${reusedTokens} tokens were stored`;
+  const known = promptCache.missReason ?? `the first ${completion.stats.reusedTokens} tokens were stored`;
   return `prompt cache: ${known}${differenceWords(reuse)}`;
 }
 
-/** One line for whoever asked to verify. */
+function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
+  const difference = promptCache?.firstDifference ?? null;
+  if (difference === null) {
+    return '';
+  }
+  const word = (id: number) => `${JSON.stringify(decodeAll(tokenizer, [id]))} (${id})`;
+  const { index, stored, new: found } = difference;
+  return `; the nearest one differs at token ${index}: stored ${word(stored)}, now ${word(found)}`;
+}
+
+/** What --verify-cache says in the end. */
 export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstDifference }: VerifyReport): string {
   const difference = `largest difference ${maxAbsDiff.toExponential(1)} (mean ${meanAbsDiff.toExponential(1)})`;
   const where =
@@ -70,14 +76,4 @@ export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstD
       : `step ${firstDifference.step}: token ${firstDifference.cached} instead of ${firstDifference.uncached}, ` +
         `which are ${firstDifference.gap.toExponential(1)} apart`;
   return `cached against uncached, ${steps} steps: ${difference} of logits up to ${maxAbsLogit.toFixed(1)}; ${where}`;
-}
-
-function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
-  const difference = promptCache?.firstDifference ?? null;
-  if (difference === null) {
-    return '';
-  }
-  const word = (id: number) => `${JSON.stringify(tokenText({ tokenizer }, id))} (${id})`;
-  const { index, stored, new: found } = difference;
-  return `; the nearest one differs at token ${index}: stored ${word(stored)}, now ${word(found)}`;
 }

@@ -3,8 +3,9 @@
 
 import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
+import { decodeAll } from '../../text/detokenizer.js';
 import { TokenStream } from '../../text/token-stream.js';
-import { type FinishedRun, type TextRun, tokenText } from './text-run.js';
+import type { FinishedRun, TextRun } from './text-run.js';
 
 /** One line of --jsonl: a token as it came; its bytes and its rivals where they were asked for. */
 export function tokenEvent(run: TextRun, token: CompletionToken, index: number): string {
@@ -32,6 +33,7 @@ function promptTokens(run: FinishedRun): object[] {
 
 function tokenJson(run: TextRun, { id, text, logprob, top }: CompletionToken): object {
   const bytes = [...(run.tokenizer?.bytes(id) ?? [])];
-  const rivals = top?.map((rival) => ({ id: rival.id, text: tokenText(run, rival.id), logprob: rival.logprob }));
+  const textOf = (rival: number) => decodeAll(run.tokenizer, [rival]);
+  const rivals = top?.map((rival) => ({ id: rival.id, text: textOf(rival.id), logprob: rival.logprob }));
   return { id, text, bytes, logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
 }

@@ -6,41 +6,24 @@ import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
 import type { FinishedRun } from './text-run.js';
 
-/** The line after the text: tokens, speed, what the cache holds, the seed. */
-export function statisticsLine(run: FinishedRun): string {
-  const { stats } = run.completion;
-  return joined([
-    count(stats.generationTokens, 'token'),
-    perSecond(decodeRate([stats])),
-    stats.firstTokenMs === null ? undefined : `first token ${stats.firstTokenMs.toFixed(0)} ms`,
-    ...commonParts(run, [stats]),
-    `seed ${run.seed}`,
-    run.answerCached ? 'answer from the cache' : undefined,
-  ]);
-}
-
-/** The line after several samples: what they are together. */
-export function samplesLine(runs: readonly FinishedRun[]): string {
-  const all = runs.map(({ completion }) => completion.stats);
-  const [first] = runs as [FinishedRun];
-  return joined([
-    `${count(runs.length, 'sample')}, ${count(total(all, 'generationTokens'), 'token')}`,
-    perSecond(decodeRate(all)),
-    ...commonParts(first, all),
-    `seeds ${first.seed} to ${first.seed + runs.length - 1}`,
-    first.answerCached ? 'answer from the cache' : undefined,
-  ]);
-}
-
-function commonParts({ prompt, args, completion }: FinishedRun, all: readonly SequenceStats[]): string[] {
+/** The line after the texts: tokens, speed, what the caches hold, the seeds. */
+export function statisticsLine(runs: readonly FinishedRun[]): string {
+  const [{ args, prompt, completion, seed, answerCached }] = runs as [FinishedRun];
+  const { firstTokenMs, reusedTokens } = completion.stats;
+  const all = runs.map((run) => run.completion.stats);
+  const isOne = runs.length === 1;
+  const tokens = count(total(all, 'generationTokens'), 'token');
+  const speed = decodeRate(all);
   const cache = `cache ${count(total(all, 'cachePositions'), 'position')}, ${megabytes(total(all, 'cacheBytes'))}`;
-  return [
-    `prompt ${count(prompt.ids.length, 'token')} (${completion.stats.reusedTokens} reused)`,
+  const parts = [
+    isOne ? tokens : `${count(runs.length, 'sample')}, ${tokens}`,
+    speed === null ? undefined : `${speed.toFixed(0)} tok/s`,
+    isOne && firstTokenMs !== null ? `first token ${firstTokenMs.toFixed(0)} ms` : undefined,
+    `prompt ${count(prompt.ids.length, 'token')} (${reusedTokens} reused)`,
     args.cache ? cache : 'cache off',
+    isOne ? `seed ${seed}` : `seeds ${seed} to ${seed + runs.length - 1}`,
+    answerCached ? 'answer from the cache' : undefined,
   ];
-}
-
-function joined(parts: readonly (string | undefined)[]): string {
   return parts.filter((part) => part !== undefined).join(' · ');
 }
 
@@ -52,10 +35,6 @@ function total(all: readonly SequenceStats[], name: 'generationTokens' | 'cacheP
 function decodeRate(all: readonly SequenceStats[]): number | null {
   const tokens = all.reduce((sum, { generationTokens }) => sum + Math.max(0, generationTokens - 1), 0);
   return rate(tokens, Math.max(...all.map(({ decodeMs }) => decodeMs ?? 0)));
-}
-
-function perSecond(tokens: number | null): string | undefined {
-  return tokens === null ? undefined : `${tokens.toFixed(0)} tok/s`;
 }
 
 /** The object of --json. */

@@ -6,7 +6,6 @@ import type { PromptCacheReport } from '../../generation/saved-prompts.js';
 import type { VerifyReport } from '../../generation/verify.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import type { GenerateArgs } from '../../settings.js';
-import { decodeAll } from '../../text/detokenizer.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 
 /** What a text is computed on, or would be. */
@@ -37,9 +36,4 @@ export interface FinishedRun extends TextRun {
   readonly promptCache: PromptCacheReport | null;
   /** null: not asked for. */
   readonly verify: VerifyReport | null;
-}
-
-/** A token as text, "" without a tokenizer. */
-export function tokenText({ tokenizer }: Pick<TextRun, 'tokenizer'>, id: number): string {
-  return decodeAll(tokenizer, [id]);
 }

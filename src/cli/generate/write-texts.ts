@@ -7,7 +7,7 @@ import type { CompletionEvent } from '../../completion/complete-many.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { Terminal } from '../shell/terminal.js';
-import { reportFields, samplesLine, statisticsLine } from './report.js';
+import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
 import type { FinishedRun, TextRun } from './text-run.js';
 
@@ -41,7 +41,7 @@ export async function writeTexts(
   const { args, terminal } = output;
   const { runs } = texts;
   const finished = new Map<TextRun, FinishedRun>();
-  const writer = isText(args) ? new TextWriter(output, runs) : new JsonWriter(output);
+  const writer = args.json || args.jsonl ? new JsonWriter(output) : new TextWriter(output, runs);
   await writer.begin();
   for await (const event of events) {
     terminal.progressDone();
@@ -61,12 +61,8 @@ export async function writeTexts(
     }
   }
   const all = runs.flatMap((run) => finished.get(run) ?? []);
-  terminal.statistics(all.length > 1 ? samplesLine(all) : statisticsLine(all[0] as FinishedRun));
+  terminal.statistics(statisticsLine(all));
   return all;
-}
-
-function isText({ json, jsonl }: GenerateArgs): boolean {
-  return !json && !jsonl;
 }
 
 interface Writer {

@@ -146,9 +146,10 @@ async function prefill(
     signal.throwIfAborted();
     throw new KvgenError('stopped');
   }
-  const { reusedTokens, promptMs } = sequence.stats;
-  const promptTokens = promptIds.length;
-  const missed = missLine({ promptCache: prompts?.report ?? null, tokenizer, promptTokens, reusedTokens });
-  const line = `prompt ${promptTokens} tokens (${reusedTokens} reused) · prefill ${(promptMs ?? 0).toFixed(0)} ms`;
+  const { stats } = sequence;
+  const promptCache = prompts?.report ?? null;
+  const missed = missLine({ promptCache, tokenizer, prompt: { ids: promptIds }, completion: { stats } });
+  const reused = `prompt ${promptIds.length} tokens (${stats.reusedTokens} reused)`;
+  const line = `${reused} · prefill ${(stats.promptMs ?? 0).toFixed(0)} ms`;
   return { cache, logits, line: missed === undefined ? line : `${line}\n${missed}` };
 }
