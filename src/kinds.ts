@@ -1,18 +1,18 @@
-// What kinds of values settings have, and how each of those who give one writes it: the command line a text, a line of
-// a batch JSON, a program that uses the library a value of JavaScript. Knows nothing of single settings.
+// The kinds of values that settings have. Each kind reads a value from a text (the command line), from JSON (a line of a
+// batch) and from a value of JavaScript (a program that uses the library). Knows nothing of single settings.
 
 import { inspect } from 'node:util';
 import { UsageError } from './errors.js';
 
-/** All but `is` throw UsageError, with the name that the value has where it comes from. */
+/** The `from…` functions throw UsageError. `name` is what the value is called there: `--max-tokens`, `max_tokens`. */
 export interface Kind<T> {
-  /** `<n>` in --help; undefined: a flag, which has no value. */
+  /** As --help shows it, such as `<n>`; undefined: a flag, which takes no value. */
   readonly value?: string;
   readonly choices?: readonly string[];
-  /** With what a shell completes it. */
+  /** What a shell completes the value with. */
   readonly completes?: 'files' | 'models';
   is(value: unknown): value is T;
-  /** Flags and choices need none. `previous` is what the same option gave before. */
+  /** Flags and choices do without it. `previous` is the value of the same option given before. */
   fromText?(text: string, name: string, previous?: T): T;
   fromJson(json: unknown, name: string): T;
   fromValue(value: unknown, name: string): T;
@@ -58,7 +58,7 @@ export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; m
   });
 }
 
-/** `above` is a minimum that is itself too little. */
+/** `above` is a lower bound that is not allowed itself. */
 export function number({ min, above, max }: { min?: number; above?: number; max?: number }): TextKind<number> {
   const from = above !== undefined ? `(${above}` : min !== undefined ? `[${min}` : '(−∞';
   const range = `${from}, ${max === undefined ? '∞)' : `${max}]`}`;
@@ -72,13 +72,13 @@ export function number({ min, above, max }: { min?: number; above?: number; max?
   });
 }
 
-/** A program's number has the range of a typed one. */
+/** A number, which must be in the same range wherever it comes from. */
 function numeric(value: string, fromText: (text: string, name: string) => number): TextKind<number> {
   const kind = ofText('a number', isNumber, fromText);
   return { ...kind, value, fromValue: (found, name) => fromText(String(kind.fromValue(found, name)), name) };
 }
 
-/** To the end of the context is -1 on the command line, and Infinity in a program. */
+/** "To the end of the context" is -1 on the command line and Infinity in a program. */
 export const tokenCount: Kind<number> = {
   ...integer({ min: -1 }),
   fromValue: checked(
@@ -91,7 +91,7 @@ export const text = ofText('a text', isText, nonEmpty);
 export const anyText: Kind<string> = ofText('a text', isText, (given) => given);
 export const path: Kind<string> = { ...text, value: '<path>', completes: 'files' };
 
-/** Texts that add up. */
+/** A list that grows each time the option is given. */
 export const texts: Kind<readonly string[]> = {
   ...ofText('a list of texts, none of them empty', isTexts, (one, name, previous = []) => [
     ...previous,
@@ -118,7 +118,7 @@ export const tokenIds: Kind<readonly number[]> = {
   fromJson: checkedJson('a list of token ids', isIds),
 };
 
-/** Token ids, each with what is added to its logit: `262=-1.5`, or in a line `{"262": -1.5, "50256": "-inf"}`. */
+/** Token ids with what is added to their logits: `262=-1.5`, or in JSON `{"262": -1.5, "50256": "-inf"}`. */
 export const biases: Kind<ReadonlyMap<number, number>> = {
   ...ofText('a Map of token ids and numbers', isBiases, (bias, name, previous = new Map()) =>
     new Map(previous).set(...toBias(bias, name)),
@@ -145,8 +145,8 @@ function toBias(text: string, name: string): readonly [number, number] {
 
 type TextKind<T> = Kind<T> & Required<Pick<Kind<T>, 'fromText'>>;
 
-/** A kind whose value in a batch's line is a number or a text, as on the command line. */
-export function ofText<T>(
+/** A kind whose JSON is a number or a text, and is read like a text of the command line. */
+function ofText<T>(
   expected: string,
   is: (value: unknown) => value is T,
   fromText: (text: string, name: string, previous?: T) => T,
@@ -192,12 +192,12 @@ function nonEmpty(text: string, name: string): string {
   return text;
 }
 
-/** Decimal notation only: Number() would take '', ' 1 ' and 0x10. */
+/** Decimal notation only: Number() would accept '', ' 1 ' and 0x10. NaN: it is something else. */
 function toNumber(text: string): number {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN;
 }
 
-/** As it stands in an error: on one line. */
+/** A text as errors show it, on one line. */
 export function quote(text: string): string {
   return /^[\w.+-]+$/.test(text) ? text : JSON.stringify(text);
 }

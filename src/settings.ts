@@ -1,6 +1,6 @@
-// The settings: a row for everything that decides a generation. The options of the command line, their help and
-// completions, the keys of a batch's lines, the library's options and the types of all of these come from the rows.
-// A new setting is a row of GENERATE and the line that uses it. Knows nothing of commander, tensors or streams.
+// The settings: GENERATE has a row for each. Options, --help, completions, the keys of a batch's lines, the library's
+// options and all their types are made from the rows. A new setting is a row and the line that uses it. Knows nothing
+// of commander, tensors or streams.
 
 import { inspect } from 'node:util';
 import { UsageError } from './errors.js';
@@ -20,31 +20,31 @@ import {
   tokenIds,
 } from './kinds.js';
 
-/** A row. */
+/** One row of a table. */
 export interface Setting<T> {
   readonly kind: Kind<T>;
-  /** For --help. Of a flag that is on by default: what its --no-… does. */
+  /** What --help says. For a flag that is on by default: what its --no-… does. */
   readonly words: string;
-  /** Of a flag that is neither on nor off by default: what its --no-… does. */
+  /** What --help says of the --no-… of a flag that is neither on nor off by default. */
   readonly noWords?: string;
   readonly short?: string;
   readonly alias?: string;
-  /** How --help writes the value, where the kind's own way says too little. */
+  /** How --help writes the value (default: as its kind does). */
   readonly value?: string;
   readonly fallback?: T;
-  /** Environment variable that stands in when the option is not given. */
+  /** The environment variable that counts when the option is not given. */
   readonly env?: string;
-  /** Who takes it besides generate; nobody where it is left out. */
+  /** Who takes it besides generate (default: nobody). */
   readonly for?: readonly Taker[];
 }
 
-/** The command batch, for all its lines; a line of a batch, for itself; the library. */
+/** `kvgen batch` for all its lines, a single line of a batch, or the library. */
 type Taker = 'batch' | 'line' | 'library';
 
-/** Rows by the name of their setting. */
+/** Rows by the name of the setting. */
 export type Table = Readonly<Record<string, Setting<unknown>>>;
 
-/** The same where rows are written: a fallback that is not of its row's kind does not compile. */
+/** The type that rows are written with: a fallback that is not of its row's kind does not compile. */
 export type Rows = Readonly<
   Record<
     string,
@@ -57,15 +57,15 @@ export type Rows = Readonly<
   >
 >;
 
-export const BACKENDS = ['auto', 'node', 'wasm', 'cpu'] as const;
+const BACKENDS = ['auto', 'node', 'wasm', 'cpu'] as const;
 export type BackendName = Exclude<(typeof BACKENDS)[number], 'auto'>;
 
-// Who takes what is the same for a whole run, what can differ between prompts, and what decides a text by itself.
+// Who takes a setting that is the same for a whole run, can differ between prompts, or decides the text.
 const RUN = ['batch'] as const;
 const PROMPT = ['batch', 'line'] as const;
 const TEXT = ['batch', 'line', 'library'] as const;
 
-/** Of `kvgen generate`, in the order of --help. */
+/** The settings of `kvgen generate`, in the order of --help. */
 export const GENERATE = {
   model: {
     kind: { ...text, completes: 'models' },
@@ -223,7 +223,7 @@ export const GENERATE = {
 type ValueOf<S> = S extends { readonly kind: Kind<infer T> } ? T : never;
 type NamesWithFallback<T> = { [K in keyof T]: T[K] extends { readonly fallback: unknown } ? K : never }[keyof T];
 
-/** A table's settings: one with a fallback always has a value. */
+/** The values of a table's settings; a setting with a fallback always has one. */
 export type SettingsOf<T extends Table> = {
   readonly [K in NamesWithFallback<T>]: ValueOf<T[K]>;
 } & { readonly [K in Exclude<keyof T, NamesWithFallback<T>>]?: ValueOf<T[K]> };
@@ -231,13 +231,13 @@ export type SettingsOf<T extends Table> = {
 /** What `kvgen generate` was asked for. */
 export type GenerateArgs = SettingsOf<typeof GENERATE>;
 
-/** What decides what is read from disk and kept there. */
+/** The settings that decide what is read from disk and saved there. */
 export type StoreArgs = Pick<
   GenerateArgs,
   'cache' | 'promptCache' | 'answerCache' | 'cacheDir' | 'writeCache' | 'verbose'
 >;
 
-/** The values of a table's settings, fallbacks filled in. @throws Error for one that is not of its kind: a bug */
+/** The given values, and fallbacks for the others. @throws Error for a value that is not of its kind, which is a bug */
 export function settingsOf<T extends Table>(table: T, given: object): SettingsOf<T> {
   const found = new Map<string, unknown>(Object.entries(given));
   const filled = Object.entries(table).map(([name, { fallback }]) => [name, found.get(name) ?? fallback] as const);
@@ -262,24 +262,24 @@ type TakenBy<W extends Taker> = {
     : never]: (typeof GENERATE)[K];
 };
 
-/** Of generate's settings, those that another takes too. */
+/** The rows of GENERATE that `taker` takes too. */
 export function takenBy<W extends Taker>(taker: W): TakenBy<W> {
   const rows = Object.entries<Setting<unknown>>(GENERATE).filter(([, row]) => row.for?.includes(taker));
-  return Object.fromEntries(rows) as TakenBy<W>; // entries do not know that they are those of the type
+  return Object.fromEntries(rows) as TakenBy<W>; // TypeScript cannot see that the filter matches the type
 }
 
-/** What decides which text follows a prompt: all that the library takes. */
+/** The settings that decide which text follows a prompt: those of the library. */
 export type TextSettings = SettingsOf<TakenBy<'library'>>;
 
-/** An option as it is typed. A flag that is neither on nor off by default has two. */
+/** An option as it is typed. A flag that is neither on nor off by default becomes two options. */
 export interface TypedOption {
   readonly name: string;
   readonly setting: Setting<unknown>;
-  /** `--max-tokens`; errors name it. */
+  /** Such as `--max-tokens`; errors name it. */
   readonly long: string;
-  /** `-n` and `--max-tokens`. */
+  /** All spellings, such as `-n` and `--max-tokens`. */
   readonly forms: readonly string[];
-  /** As --help has it: `-n, --max-tokens <n>`. */
+  /** As --help shows it: `-n, --max-tokens <n>`. */
   readonly flags: string;
   readonly words: string;
   /** Does it turn its setting off? */
@@ -309,7 +309,7 @@ export interface Limits {
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** How much may be kept on disk, and for how long. @throws UsageError for what is no number */
+/** How much may be saved on disk, and for how long. @throws UsageError for what is no number */
 export function readLimits(env: NodeJS.ProcessEnv): Limits {
   return {
     maxBytes: readLimit(env, 'KVGEN_CACHE_MAX_BYTES', 2 ** 31, /^\d+$/, 'a whole number of bytes'),
@@ -328,15 +328,15 @@ function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form:
   return Number(value);
 }
 
-/** @throws UsageError for what the environment says wrong of the caches, whether it is needed or not */
+/** @throws UsageError for a wrong environment variable of the caches, even where it is not needed */
 export function checkCacheEnvironment(args: Pick<GenerateArgs, 'cache' | 'promptCache'>): void {
   readLimits(process.env);
   wantsPromptCache(args, process.env);
 }
 
 /**
- * Are prompts kept? `--no-cache` overrides the environment.
- * @throws UsageError when the environment says neither yes nor no
+ * Are prompts saved? `--no-cache` overrides the environment.
+ * @throws UsageError when KVGEN_PROMPT_CACHE says neither yes nor no
  */
 export function wantsPromptCache(
   { cache, promptCache }: Pick<GenerateArgs, 'cache' | 'promptCache'>,
@@ -349,14 +349,14 @@ export function wantsPromptCache(
   return cache && (promptCache ?? value === '1');
 }
 
-/** How many of the likeliest tokens go with each; undefined: no log-probabilities are computed. */
+/** How many of the likeliest tokens come with each token; undefined: no log-probabilities are computed. */
 export function wantedLogprobs({ logprobs, jsonl }: GenerateArgs): number | undefined {
   return logprobs ?? (jsonl ? 0 : undefined);
 }
 
-export type Conflict = readonly [holds: boolean, message: string];
+type Conflict = readonly [holds: boolean, message: string];
 
-/** @throws UsageError (exit 2), by name, for what cannot go together */
+/** @throws UsageError that names the settings which cannot go together */
 export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined): void {
   const { cache, samples = 1, seed = 0 } = args;
   throwFirst([
@@ -372,7 +372,7 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
   ]);
 }
 
-/** A prompt comes from one place. */
+/** A prompt comes from one source only. */
 export function promptConflicts(
   { file, promptIds }: Pick<GenerateArgs, 'file' | 'promptIds'>,
   prompt: string | undefined,
@@ -384,7 +384,7 @@ export function promptConflicts(
   ];
 }
 
-/** @throws UsageError for the first that holds */
+/** @throws UsageError with the message of the first conflict that holds */
 export function throwFirst(conflicts: readonly Conflict[]): void {
   const conflict = conflicts.find(([holds]) => holds);
   if (conflict !== undefined) {

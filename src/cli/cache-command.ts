@@ -1,4 +1,4 @@
-// `kvgen cache`: what is saved on disk, and how to get rid of it. Loads no TensorFlow.
+// `kvgen cache`: lists, shows and removes what is saved on disk. Loads no TensorFlow.
 
 import { EXIT, KvgenError, megabytes, UsageError } from '../errors.js';
 import { readLimits } from '../settings.js';
@@ -12,7 +12,7 @@ import { printable, type Terminal } from './shell/terminal.js';
 
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
 
-/** The words after `kvgen cache`, and how many more each takes. */
+/** The actions, and how few and how many words may follow each. */
 const ACTIONS = {
   ls: { run: list, words: [0, 0] },
   show: { run: show, words: [1, 1] },
@@ -92,7 +92,7 @@ function row(entry: StoredEntry): string[] {
   ];
 }
 
-/** A beginning of which every prompt is gone, or a prompt that was given as ids to a model without a tokenizer. */
+/** For an entry without words: a beginning whose prompts are all gone, or a prompt of ids without a tokenizer. */
 function noWords({ files }: StoredEntry): string {
   return files.at(-1)?.startsWith('block') ? '(a beginning)' : '(ids)';
 }
@@ -150,7 +150,7 @@ function allFolders({ folders }: CacheRequest): string[] {
   return KINDS.flatMap((kind) => folders[kind] ?? []);
 }
 
-/** @throws KvgenError when `id` is the beginning of no entry's, or of several */
+/** The entry whose id begins with `id`. @throws KvgenError for none or several */
 function pick(all: readonly StoredEntry[], id: string): StoredEntry {
   const [found, another] = all.filter((entry) => id !== '' && entry.id.startsWith(id));
   if (found === undefined || another !== undefined) {
@@ -168,7 +168,7 @@ function entryJson(entry: StoredEntry) {
   return { id, kind, model, ...times, ...sizes, hits, saved_ms: Math.round(entry.savedMs * 10) / 10 };
 }
 
-/** Minutes are enough. */
+/** Date and time, to the minute. */
 function when(iso: string): string {
   return iso.slice(0, 16).replace('T', ' ');
 }

@@ -1,4 +1,4 @@
-// The commands: one row each, with its words, settings and examples, and where its code is. The code is loaded
+// The commands: one row each, with the texts of its --help, its settings, and an import of its code, which is loaded
 // when the command is called.
 
 import { GENERATE } from '../settings.js';

@@ -1,11 +1,11 @@
-// `kvgen completion bash|zsh`: a completion script, made from the same tables as the parser and the help.
+// `kvgen completion bash|zsh`: prints a completion script, made from the same tables as the parser and --help.
 
 import { EXIT, UsageError } from '../errors.js';
 import { GENERATE, optionsOf, type TypedOption } from '../settings.js';
 import type { CommandRow, RunCommand } from './shell/command.js';
 import { SHELLS } from './shell/command-settings.js';
 
-/** The first is the one that needs no name. */
+/** The first is the command that runs without a name. */
 type Commands = readonly [CommandRow, ...CommandRow[]];
 
 const SCRIPTS = { bash: bashScript, zsh: zshScript } as const satisfies Record<(typeof SHELLS)[number], unknown>;
@@ -44,13 +44,13 @@ complete -o filenames -F _kvgen kvgen
 `;
 }
 
-/** What a command's words begin with: its options as typed, and its actions. */
+/** The words that may follow a command: its options and its actions. */
 function bashWords({ settings, actions = [] }: CommandRow): string {
   const forms = optionsOf(settings).flatMap((option) => option.forms);
   return [...forms, '--help', '--version', ...actions].join(' ');
 }
 
-/** Of all commands, the options whose values are files. */
+/** The options of all commands whose values are files. */
 function pathForms(commands: Commands): string[] {
   const options = commands.flatMap(({ settings }) => optionsOf(settings));
   const paths = options.filter(({ setting }) => setting.kind.completes === 'files');
@@ -87,7 +87,7 @@ if [[ $funcstack[1] == _kvgen ]]; then _kvgen "$@"; else compdef _kvgen kvgen; f
 `;
 }
 
-/** What stands behind the command itself. */
+/** How zsh completes the words after the command. */
 function wordAction({ takesFiles, actions = [] }: CommandRow): string {
   return takesFiles ? '_files' : `(${actions.join(' ')})`;
 }
@@ -102,7 +102,7 @@ function zshOption({ forms, words, setting }: TypedOption): string[] {
   return forms.map((form) => `'*${form}[${escapeWord(words)}]${value === undefined ? '' : `:value:${found}`}'`);
 }
 
-/** For a word in single quotes inside zsh's own brackets and colons. */
+/** Escapes what has a meaning in zsh: single quotes, brackets and colons. */
 function escapeWord(text: string): string {
   return text.replace(/'/g, "'\\''").replace(/[[\]:]/g, '\\$&');
 }

@@ -1,4 +1,4 @@
-// `kvgen doctor`: what runs here, and a ten-token self-test. Each line that fails says what to do.
+// `kvgen doctor`: shows what runs on this machine and tests it with ten tokens. A check that fails says what to do.
 
 import type { Engine } from '../engine/engine.js';
 import { EXIT, errorMessage } from '../errors.js';

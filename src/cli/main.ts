@@ -1,5 +1,5 @@
-// The command line: which command, which options, and what an error looks like. The only user of commander.
-// Commands are loaded when they are called, so that --help, --version and usage errors load no TensorFlow.
+// The command line: finds the command, reads its options, prints errors. The only user of commander. The code of a command
+// is loaded when it is called, so that --help, --version and usage errors load no TensorFlow.
 
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
@@ -11,7 +11,7 @@ import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
 import { Terminal } from './shell/terminal.js';
 
-/** Runs one command line; sets the exit code and lets the process end by itself, so that no output is cut. */
+/** Runs one command line. Sets the exit code and lets the process end by itself, so that no output is cut off. */
 export async function main(argv: readonly string[]): Promise<void> {
   settleHome();
   const terminal = new Terminal();
@@ -25,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
 }
 
-/** A user without a home, as in a container, has nothing there; an empty HOME would mean the current folder. */
+/** An empty HOME would mean the current folder; a user without a home, as in a container, gets a path that is not there. */
 function settleHome(): void {
   if (process.env.HOME === '') {
     delete process.env.HOME;

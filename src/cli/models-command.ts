@@ -1,4 +1,4 @@
-// `kvgen models`: what `-m` can name on this machine, with size, context and where it comes from.
+// `kvgen models`: lists the models that `-m` can name on this machine, with size, context and origin.
 
 import { EXIT, errorMessage, megabytes } from '../errors.js';
 import { type FoundModel, listModels, weightBytes } from '../weights/find.js';

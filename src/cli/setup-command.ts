@@ -1,12 +1,13 @@
-// `kvgen setup`, and what npm's postinstall does: put a native engine in place and say which one it is.
+// `kvgen setup`, which npm's postinstall runs too: puts a native engine in place and says which one.
 
 import { EXIT } from '../errors.js';
 import { type ProvisionOptions, provision } from '../native/provision.js';
 import { describeEngine } from '../native/status.js';
 
 /**
- * Returns the exit code: 1 when there is no native engine at the end. `where` replaces folders and pins in tests.
- * @throws the signal's reason, once what was begun has been taken away again
+ * @param where other folders and pins, for tests
+ * @returns the exit code: 1 when there is no native engine in the end
+ * @throws the signal's reason, after unfinished files have been removed
  */
 export async function setup(
   { log, signal }: Pick<ProvisionOptions, 'log' | 'signal'>,

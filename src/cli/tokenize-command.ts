@@ -1,4 +1,4 @@
-// `kvgen tokenize`: a text in, its token ids out as a JSON array. Needs only the tokenizer's files.
+// `kvgen tokenize`: prints the token ids of a text as a JSON array. Reads only the tokenizer's files.
 
 import { EXIT, UsageError } from '../errors.js';
 import { loadTokenizer } from '../text/tokenizer.js';

@@ -1,5 +1,5 @@
-// Texts from many prompts: joins the loop over many sequences, a detokenizer and stop strings for each. Knows nothing
-// of stdout, nor in which order the texts are wanted.
+// Texts from many prompts: joins the loop over many sequences with a detokenizer and stop strings for each. Knows
+// nothing of stdout or of the order in which the texts are wanted.
 
 import type { Engine } from '../engine/engine.js';
 import { generateMany, type RequestSource } from '../generation/generate-many.js';
@@ -8,7 +8,7 @@ import type { Tokenizer } from '../text/tokenizer.js';
 import { type Completion, type CompletionToken, GrowingText } from './complete.js';
 import type { CompletionRequest } from './request.js';
 
-/** What came of a request: tokens with the text that each released, the end, or what went wrong. */
+/** One event of a request: tokens with the text that each released, the end, or an error. */
 export type CompletionEvent<R> = { readonly request: R } & (
   | { readonly tokens: readonly CompletionToken[]; readonly stats: SequenceStats }
   | { readonly end: Completion }
@@ -17,7 +17,7 @@ export type CompletionEvent<R> = { readonly request: R } & (
 
 /**
  * Generates the texts of all requests, `concurrency` of them together.
- * @param tokenizer null: a model without one; every text is then empty
+ * @param tokenizer null: the model has none, and every text is empty
  */
 export async function* completeMany<R extends CompletionRequest>(
   engine: Engine,

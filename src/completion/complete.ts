@@ -1,5 +1,5 @@
-// Text from a prompt: joins the loop, the detokenizer and the stop strings. Yields each token with the text
-// that it released. Knows nothing of stdout.
+// Text from a prompt: joins the loop with a detokenizer and stop strings. Yields each token with the text that it
+// released. Knows nothing of stdout.
 
 import type { Engine } from '../engine/engine.js';
 import { generate } from '../generation/generate.js';
@@ -11,23 +11,23 @@ import { TokenStream } from '../text/token-stream.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CompletionRequest } from './request.js';
 
-/** Log-probabilities only where they were asked for. */
+/** A token with its text; it has log-probabilities only where they were asked for. */
 export interface CompletionToken extends Partial<TokenLogprob> {
   readonly id: number;
-  /** What this token released: text of unfinished characters and possible stop strings waits. */
+  /** The text that this token released: an unfinished character or a possible stop string is held back. */
   readonly text: string;
 }
 
-/** A text that has ended. */
+/** A finished text. */
 export interface Completion extends Ending {
   readonly text: string;
   readonly tokens: readonly CompletionToken[];
 }
 
 /**
- * Generates text. While text is held back the newest token waits, so that the texts of all tokens, joined,
- * are exactly the text.
- * @param tokenizer null: a model without one; every text is then empty
+ * Generates text. While text is held back the newest token waits, so that the joined texts of all tokens are exactly
+ * the text.
+ * @param tokenizer null: the model has none, and every text is empty
  */
 export async function* complete(
   engine: Engine,
@@ -43,7 +43,7 @@ export async function* complete(
   return text.completion(ids.returned as Ending);
 }
 
-/** A generator for `for await`, which itself has no use for what a generator returns: here it is kept. */
+/** A generator for `for await`, which drops the value that a generator returns; here it is kept. */
 export class RememberedReturn<T, R> {
   returned: R | undefined;
   readonly #generator: AsyncGenerator<T, R>;
@@ -57,7 +57,7 @@ export class RememberedReturn<T, R> {
   }
 }
 
-/** A request and its text so far; its sampler and its options are those that the loop is to run. */
+/** A request and its text so far. The loop runs it with a sampler and options that report back to the text. */
 export class GrowingText<R extends CompletionRequest> implements SequenceRequest {
   readonly request: R;
   readonly promptIds: readonly number[];
@@ -65,7 +65,7 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
   readonly options: SequenceOptions;
   readonly #stream: TokenStream<Omit<CompletionToken, 'text'>>;
   readonly #tokens: CompletionToken[] = [];
-  /** What the logits say of the id that was chosen last. */
+  /** Of the id that was chosen last. */
   #logprob: TokenLogprob | undefined;
 
   constructor(request: R, tokenizer: Pick<Tokenizer, 'bytes'> | null) {
@@ -82,12 +82,12 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
     this.sampler = logprobs === undefined ? sampler : noting;
   }
 
-  /** The tokens that need wait no longer. */
+  /** @returns the tokens whose text is complete now */
   add(id: number): CompletionToken[] {
     return this.#released(this.#stream.add({ id, ...this.#logprob }));
   }
 
-  /** The token that still waits when the ids end; its text may complete a stop string. */
+  /** @returns the token that was still waiting when the ids ended; its text may complete a stop string */
   end(): CompletionToken[] {
     return this.#released(this.#stream.end());
   }

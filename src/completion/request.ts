@@ -1,5 +1,5 @@
-// What settings come to for a model: the prompt's ids in its context, the sampler, the limits. For one text of the
-// library, of the command, or of a line of a batch. Knows nothing of streams.
+// From settings and a prompt to a request: the prompt's ids in the context, the sampler, the limits. The library, the
+// command and a line of a batch all take this way. Knows nothing of streams.
 
 import { KvgenError } from '../errors.js';
 import type { SequenceOptions } from '../generation/sequence.js';
@@ -9,29 +9,29 @@ import type { GenerateArgs, TextSettings } from '../settings.js';
 import { decodeAll } from '../text/detokenizer.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 
-/** A model as whoever completes text sees it. */
+/** What this room needs to know of a model. */
 export interface TextModel {
-  /** Its folder, for messages. */
+  /** Its folder, which messages name. */
   readonly dir: string;
   readonly config: ModelConfig;
-  /** null: a model without one, which takes ids and gives no text. */
+  /** null: the model has none; it takes ids and gives no text. */
   readonly tokenizer: Tokenizer | null;
 }
 
-/** What a prompt is prepared for. */
+/** The settings that a prompt is prepared for. */
 export type PromptSettings = TextSettings & Pick<GenerateArgs, 'ctxSize' | 'truncatePrompt'>;
 
 /** A prompt that fits the model. */
 export interface Prompt {
   readonly ids: readonly number[];
-  /** All of it, also what did not fit. */
+  /** The whole prompt, with the part that did not fit. */
   readonly text: string;
   /** Ids that the context holds. */
   readonly nCtx: number;
 }
 
-/** How a caller's messages name things, and where its notes go. */
-export interface PromptWords {
+/** How the caller's messages name things, and where its notes go. */
+interface PromptWords {
   readonly logitBias: string;
   /** What to do about a prompt that does not fit. */
   readonly advice: string;
@@ -61,18 +61,18 @@ export function preparePrompt(
   return { ids: kept, text: isText ? prompt : decodeAll(tokenizer, ids), nCtx };
 }
 
-/** What one text is made with. */
+/** Everything that one text is made from. */
 export interface CompletionRequest {
   readonly promptIds: readonly number[];
   readonly sampler: Sampler;
-  /** Texts that end it. */
+  /** The stop strings. */
   readonly stops: readonly string[];
-  /** Log-probability of each token, and the so many likeliest; undefined: neither. */
+  /** Each token comes with its log-probability and those of so many likeliest tokens; undefined: with none. */
   readonly logprobs: number | undefined;
   readonly options: SequenceOptions;
 }
 
-/** What is asked for besides the settings. */
+/** What a caller asks for besides the settings. */
 export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' | 'onPromptLogits' | 'onPrefill'> {
   readonly logprobs?: number | undefined;
 }
@@ -97,7 +97,7 @@ export function makeRequest(
   };
 }
 
-/** Text to ids; an empty prompt starts from the end-of-text token. @throws KvgenError */
+/** The ids of a text; an empty prompt becomes the end-of-text token. @throws KvgenError where there is no such token */
 export function encodePrompt(text: string, tokenizer: Tokenizer | null, dir: string): readonly number[] {
   if (tokenizer === null) {
     throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
@@ -114,7 +114,7 @@ export function encodePrompt(text: string, tokenizer: Tokenizer | null, dir: str
   return [tokenizer.eosId];
 }
 
-/** @throws KvgenError when it is more than the model has */
+/** Ids that the context holds. @throws KvgenError when `ctxSize` is more than the model has */
 export function contextSize(ctxSize: number | undefined, { nPositions }: ModelConfig): number {
   if (ctxSize !== undefined && ctxSize > nPositions) {
     throw new KvgenError(`--ctx-size ${ctxSize}: the model has ${nPositions} positions; give ${nPositions} or less`);
@@ -122,7 +122,7 @@ export function contextSize(ctxSize: number | undefined, { nPositions }: ModelCo
   return ctxSize ?? nPositions;
 }
 
-/** Makes room for generation in the context. @throws KvgenError with both numbers when the prompt does not fit */
+/** Makes room for new tokens in the context. @throws KvgenError when the prompt does not fit and may not be cut */
 function fitPrompt(ids: readonly number[], nCtx: number, settings: PromptSettings, advice: string) {
   if (ids.length < nCtx) {
     return { kept: ids, dropped: 0 };
@@ -149,7 +149,7 @@ export function checkIds(ids: readonly number[], config: ModelConfig): void {
   checkVocabulary(ids, config);
 }
 
-/** @throws KvgenError when the model has no such id: a tokenizer may know more */
+/** @throws KvgenError when the model has no such id: a tokenizer may know more ids than its model */
 export function checkVocabulary(ids: readonly number[], { vocabSize }: ModelConfig): void {
   const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
   if (bad !== undefined) {
@@ -165,7 +165,7 @@ function checkBias(name: string, logitBias: ReadonlyMap<number, number>, { vocab
   }
 }
 
-/** Ids that only pad the vocabulary, and must not be generated. */
+/** Ids without a token: they only fill up the vocabulary, and must not be generated. */
 export function idsWithoutToken(tokenizer: Pick<Tokenizer, 'has'> | null, { vocabSize }: ModelConfig): number[] {
   const ids = Array.from({ length: vocabSize }, (_, id) => id);
   return tokenizer === null ? [] : ids.filter((id) => !tokenizer.has(id));

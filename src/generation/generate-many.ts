@@ -1,6 +1,6 @@
-// The loop over many sequences: each is prefilled alone, and all that run are decoded together, one forward pass for
-// one token of each. A sequence that ends leaves the batch and the next one takes its place. Each has its own sampler,
-// so its ids are those that it would have alone. Knows nothing of text or of where the requests come from.
+// The loop over many sequences: each is prefilled alone, then all are decoded together, and one pass gives one token to
+// each. When a sequence ends, the next request takes its place. Each has its own sampler, so its ids are the same as
+// if it ran alone. Knows nothing of text or of where the requests come from.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
@@ -16,16 +16,16 @@ export interface SequenceRequest {
   readonly options: SequenceOptions;
 }
 
-/** Where requests come from, one after the other. */
+/** Gives requests one by one. */
 export interface RequestSource<R> {
-  /** The next one, if it is there. */
+  /** The next request; undefined: there is none at the moment. */
   take(): R | undefined;
-  /** Resolves when there may be one; false: there will be none. */
+  /** Resolves to true when `take` may have a request, and to false when there will be no more. */
   wait(): Promise<boolean>;
 }
 
-/** What came of a request: an id, its end, or what went wrong with it. */
-export type SequenceEvent<R> = { readonly request: R } & (
+/** One event of a request: an id, the end, or an error. */
+type SequenceEvent<R> = { readonly request: R } & (
   | { readonly token: GeneratedId }
   | { readonly end: Ending }
   | { readonly error: unknown }
@@ -33,7 +33,7 @@ export type SequenceEvent<R> = { readonly request: R } & (
 
 /**
  * Generates ids for every request of the source.
- * @param concurrency sequences that are decoded together
+ * @param concurrency how many sequences are decoded together
  */
 export async function* generateMany<R extends SequenceRequest>(
   engine: Engine,
@@ -63,15 +63,15 @@ export async function* generateMany<R extends SequenceRequest>(
   }
 }
 
-/** A sequence among others, and where its keys and values are. */
+/** One sequence of the batch, and where its keys and values are. */
 interface Member<R> {
   readonly request: R;
   readonly sequence: Sequence;
-  /** Of the next id. */
+  /** Those that the next id is chosen by; null: it was chosen, or the signal aborted. */
   logits: Float32Array | null;
-  /** Its own, or the batch's; null: it runs uncached. */
+  /** Its own after prefill, the one of the whole batch from then on; null: it runs uncached. */
   cache: KvCache | null;
-  /** Its place in that. */
+  /** Which of the sequences in `cache` it is, from 0. */
   place: number;
 }
 
@@ -79,7 +79,7 @@ class Batch<R extends SequenceRequest> {
   readonly #engine: Engine;
   readonly #pool: PromptPool;
   #members: Member<R>[] = [];
-  /** Holds all that were decoded together last. */
+  /** Holds the sequences that were last decoded together. */
   #cache: KvCache | null = null;
 
   constructor(engine: Engine) {
@@ -91,7 +91,7 @@ class Batch<R extends SequenceRequest> {
     return this.#members.length;
   }
 
-  /** Prefills a sequence, which is one of the batch then. */
+  /** Prefills a sequence and adds it to the batch. */
   async *admit(request: R): AsyncGenerator<SequenceEvent<R>, void> {
     const options = { ...request.options, promptCache: this.#pool.in(request.options.promptCache) };
     const sequence = new Sequence(this.#engine.config, request.promptIds, options);
@@ -103,7 +103,7 @@ class Batch<R extends SequenceRequest> {
     }
   }
 
-  /** One id for each sequence; those that end leave. */
+  /** Chooses an id for each sequence, and removes those that end. */
   *choose(): Generator<SequenceEvent<R>, void> {
     this.#gather(this.#members.filter(({ cache, logits }) => cache !== null && logits !== null));
     for (const member of [...this.#members]) {
@@ -115,7 +115,7 @@ class Batch<R extends SequenceRequest> {
     }
   }
 
-  /** Runs the newest id of every sequence. What goes wrong with one alone leaves the others as they are. */
+  /** Runs the newest id of every sequence. An error in a pass over one sequence does not touch the others. */
   async *step(): AsyncGenerator<SequenceEvent<R>, void> {
     for (const member of this.#members.filter(({ sequence }) => sequence.full)) {
       yield* await this.#attempt([member], () => this.#reprefill(member));
@@ -140,7 +140,7 @@ class Batch<R extends SequenceRequest> {
     this.#pool.dispose();
   }
 
-  /** Sequences whose work fails leave the batch. */
+  /** Does some work for `members`, and removes them from the batch if it fails. */
   async #attempt(members: readonly Member<R>[], work: () => void | Promise<void>): Promise<SequenceEvent<R>[]> {
     try {
       await work();
@@ -171,7 +171,7 @@ class Batch<R extends SequenceRequest> {
     }
   }
 
-  /** Its keys and values leave the batch, and come back as those of a sequence that has just been prefilled. */
+  /** Takes a sequence out of the common cache and prefills it anew, in a cache of its own. */
   async #reprefill(member: Member<R>): Promise<void> {
     const { sequence } = member;
     this.#free(member);
@@ -186,11 +186,11 @@ class Batch<R extends SequenceRequest> {
     const logits = this.#engine.forward({ ids, wanted: members.map((_, b) => b) }, cache);
     for (const [b, member] of members.entries()) {
       member.logits = logits[b] as Float32Array;
-      member.sequence.ran(member.sequence.window.length); // the padding before a shorter sequence is not its own
+      member.sequence.ran(member.sequence.window.length); // without the padding before a shorter sequence
     }
   }
 
-  /** One cache of these sequences, in their order; made anew only when one has come or gone. */
+  /** One cache of these sequences, in their order; it is made anew only when one has come or gone. */
   #gather(members: readonly Member<R>[]): KvCache | null {
     const current = this.#cache;
     const isSame = members.every(({ cache, place }, b) => cache === current && place === b);
@@ -225,7 +225,7 @@ class Batch<R extends SequenceRequest> {
   }
 }
 
-/** Sequences side by side that are in one cache are taken from it together. */
+/** Where the sequences are now: neighbours in the same cache become one entry. */
 function sources<R>(members: readonly Member<R>[]): Sequences[] {
   const found: { cache: KvCache; places: number[] }[] = [];
   for (const { cache, place } of members) {

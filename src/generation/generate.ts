@@ -1,5 +1,5 @@
-// The loop: prefill the prompt, then decode one token at a time, sampling each from the logits of the last.
-// Yields ids. Knows nothing of text, streams or TF.js; the engine and the sampler are given.
+// The loop: prefill the prompt, then decode one token at a time, each sampled from the logits of the pass before.
+// Yields ids. Knows nothing of text, streams or TF.js: it is given the engine and the sampler.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
@@ -9,7 +9,7 @@ import { lastOf, prefillPrompt, reprefill } from './prefill.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
 
 /**
- * Generates ids until one of `stopIds`, `isStopped`, `maxTokens`, the end of the context, or an abort.
+ * Generates ids until an id of `stopIds`, `isStopped`, `maxTokens`, the end of the context or an abort ends the text.
  * @param promptIds 1 … nCtx − 1 ids
  * @yields each id as it is sampled
  */
@@ -45,7 +45,7 @@ export async function* generate(
 class SequenceRun {
   readonly #engine: Engine;
   readonly #sequence: Sequence;
-  /** null: uncached, every step is a pass over all ids with no past. */
+  /** null: uncached, so each step is a pass over all ids with no past. */
   #cache: KvCache | null = null;
 
   constructor(engine: Engine, sequence: Sequence) {

@@ -1,23 +1,23 @@
-// Prefill: the keys and values of ids, computed chunk by chunk or known from before, and the logits that follow. In
-// chunks, so that progress shows, an abort is noticed and the memory of the attention scores is bounded; chunked equals
-// whole, since each chunk sees the cache of those before it. Knows nothing of text, nor of who keeps what is known.
+// Prefill: fills the cache with a prompt's keys and values and gives the logits that follow. It runs in chunks, so that
+// progress shows, an abort is noticed and the memory of the attention scores is bounded. Each chunk sees the cache of
+// those before it, so the result is that of one whole pass. Knows nothing of text or of where known keys come from.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine, Pass } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
 import type { Restored, Sequence, SequenceOptions } from './sequence.js';
 
-/** Ids in one forward pass of prefill. */
+/** Ids in one pass of prefill. */
 const CHUNK = 256;
 
-export interface PrefillResult {
+interface PrefillResult {
   /** The caller's to dispose; null: no cache was wanted. */
   readonly cache: KvCache | null;
   /** null: aborted. */
   readonly logits: Float32Array | null;
 }
 
-/** Runs what of a sequence's prompt is not known, and tells its prompt cache. */
+/** Runs the part of a sequence's prompt that the prompt cache does not know, and gives the prompt cache the result. */
 export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise<PrefillResult> {
   const { ids, options } = sequence;
   const { onPromptLogits, promptCache } = options;
@@ -40,7 +40,7 @@ export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise
 }
 
 /**
- * Runs what is left of a sequence at the end of the context: its head and a recent tail.
+ * At the end of the context: shortens a sequence to its head and a recent tail, and runs these.
  * @param cache empty; null: no cache is wanted
  * @returns the logits that follow; null: aborted
  */
@@ -62,7 +62,7 @@ function afterPrefill(sequence: Sequence, cache: KvCache | null): void {
   }
 }
 
-/** What is known of a prompt; where all logits are asked for, nothing. */
+/** What is known of a prompt; nothing where the logits of the whole prompt are asked for. */
 function restore({ ids, options }: Sequence): Restored | null {
   const { cache, promptCache, onPromptLogits } = options;
   return cache && onPromptLogits === undefined ? (promptCache?.restore(ids) ?? null) : null;
@@ -70,10 +70,10 @@ function restore({ ids, options }: Sequence): Restored | null {
 
 /**
  * Runs the ids that `cache` does not hold.
- * @param onLogits told the logits that follow each of them, in order
+ * @param onLogits receives the logits that follow each of them, in order
  * @returns the logits that follow the last; null: aborted
  */
-export async function prefillIds(
+async function prefillIds(
   engine: Engine,
   ids: readonly number[],
   cache: KvCache | null,
@@ -95,7 +95,7 @@ export async function prefillIds(
   return last;
 }
 
-/** One sequence, and the logits behind its last id. */
+/** A pass over one sequence that asks for the logits after its last id. */
 export function lastOf(ids: readonly number[]): Pass {
   return { ids: [ids], wanted: [ids.length - 1] };
 }
@@ -104,17 +104,17 @@ export function prefillChunks(ids: readonly number[]): (readonly number[])[] {
   return Array.from({ length: Math.ceil(ids.length / CHUNK) }, (_, i) => ids.slice(i * CHUNK, (i + 1) * CHUNK));
 }
 
-function passes(ids: readonly number[], cached: boolean, every: boolean): Pass[] {
-  if (every) {
-    return everyPass(ids, cached);
+function passes(ids: readonly number[], cached: boolean, wantsAll: boolean): Pass[] {
+  if (wantsAll) {
+    return passesForAll(ids, cached);
   }
   return cached ? prefillChunks(ids).map(lastOf) : [lastOf(ids)];
 }
 
-/** Passes that ask for the logits of every id, behind a cache or, all ids each time, without one. */
-function everyPass(ids: readonly number[], cached: boolean): Pass[] {
-  const places = prefillChunks(ids.map((_, i) => i));
+/** Passes that ask for the logits after every id. Without a cache each of them runs all ids. */
+function passesForAll(ids: readonly number[], cached: boolean): Pass[] {
+  const indices = prefillChunks(ids.map((_, i) => i));
   return prefillChunks(ids).map((chunk, i) =>
-    cached ? { ids: [chunk], wanted: chunk.map((_, t) => t) } : { ids: [ids], wanted: places[i] as number[] },
+    cached ? { ids: [chunk], wanted: chunk.map((_, t) => t) } : { ids: [ids], wanted: indices[i] as number[] },
   );
 }

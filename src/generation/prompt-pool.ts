@@ -1,11 +1,11 @@
-// The prompts that ran last, in memory: a prompt that begins like one of them takes its keys and values from there.
-// So what many prompts begin with is computed once. Asks a lasting prompt cache where it knows less.
+// The prompts that ran last, in memory. A prompt that begins like one of them takes its keys and values from there, so a
+// common beginning is computed once. The prompt cache on disk is asked whether it knows more. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
-/** What is kept, in bytes of keys, values and logits, and in prompts; the latest is kept in any case. */
+/** How much is kept: bytes of keys, values and logits, and prompts. The newest prompt is always kept. */
 const MAX_BYTES = 2 ** 28;
 const MAX_PROMPTS = 256;
 
@@ -24,7 +24,7 @@ export class PromptPool {
     this.#bytesPerPosition = bytesPerPosition(config);
   }
 
-  /** What is known here of a prompt's beginning, before `lasting` is asked, and told. */
+  /** A prompt cache that looks here first and in `lasting` after that, and keeps prompts in both. */
   in(lasting: PromptCache | undefined): PromptCache {
     return {
       restore: (ids) => this.#restore(ids, lasting),
@@ -48,7 +48,7 @@ export class PromptPool {
     if (best !== undefined && length === ids.length && length === best.ids.length) {
       return { cache: best.cache.fork(), logits: best.logits };
     }
-    const known = Math.min(length, ids.length - 1); // the last id is run anew, for its logits
+    const known = Math.min(length, ids.length - 1); // the last id must be run again, for its logits
     const stored = lasting?.restore(ids, known) ?? null;
     if (stored?.logits) {
       this.#keep({ promptIds: ids, cache: stored.cache, logits: stored.logits });
@@ -61,7 +61,7 @@ export class PromptPool {
     return { cache, logits: null };
   }
 
-  /** The one with the longest beginning in common, which is the latest used then. */
+  /** The prompt with the longest common beginning; it moves to the front. */
   #nearest(ids: readonly number[]): KeptPrompt | undefined {
     const lengths = this.#kept.map((kept) => common(kept.ids, ids));
     const best = this.#kept[lengths.indexOf(Math.max(...lengths))];
@@ -85,6 +85,7 @@ export class PromptPool {
   }
 }
 
+/** How many ids at the beginning are the same. */
 function common(a: readonly number[], b: readonly number[]): number {
   let length = 0;
   while (length < a.length && a[length] === b[length]) {

@@ -1,26 +1,26 @@
-// The prompt cache: joins the store, which knows files, and an engine's KV cache. What a run found is reported here.
-// Knows nothing of text, and nothing of where the files lie.
+// The prompt cache on disk: moves keys and values between the store's files and an engine's KV cache, and reports what
+// was found. Knows nothing of text or of where the files are.
 
 import type { Engine } from '../engine/engine.js';
 import type { Found, PromptStore } from '../store/prompts.js';
 import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
 export interface PromptCacheReport {
-  /** Prefill of the reused tokens when they were stored, less the time that loading them took now. */
+  /** Milliseconds that prefill took for the reused tokens when they were saved, less those that loading took now. */
   readonly savedMs: number;
   readonly missReason: string | null;
   readonly firstDifference: Found['firstDifference'];
 }
 
 export class SavedPrompts implements PromptCache {
-  /** What `restore` found; null before. */
+  /** What `restore` found; null: it was not called yet. */
   report: PromptCacheReport | null = null;
   readonly #engine: Engine;
   readonly #store: PromptStore;
   readonly #words: string;
   #found: Found | null = null;
 
-  /** @param words the prompt's first words, for whoever lists what is stored */
+  /** @param words the prompt's first words, which `kvgen cache ls` shows */
   constructor(engine: Engine, store: PromptStore, words: string) {
     this.#engine = engine;
     this.#store = store;
@@ -58,6 +58,7 @@ export class SavedPrompts implements PromptCache {
   }
 }
 
+/** How much of `from` … `to` lies in `begin` … `end`. */
 function overlap(from: number, to: number, begin: number, end: number): number {
   return Math.max(0, Math.min(to, end) - Math.max(from, begin));
 }

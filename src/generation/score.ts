@@ -1,5 +1,5 @@
-// How likely given ids are: continuations of one prompt, and whole texts. Sums of log-probabilities in float64.
-// Knows nothing of text.
+// How likely given ids are: continuations of one prompt, and long sequences in windows. Sums log-probabilities in
+// float64. Knows nothing of text.
 // Reference for texts longer than the context: "Perplexity of fixed-length models", Hugging Face transformers.
 
 import { setImmediate } from 'node:timers/promises';
@@ -8,21 +8,21 @@ import type { KvCache } from '../engine/kv-cache.js';
 import { logprobOf } from '../sampling/sampler.js';
 import { lastOf, prefillChunks } from './prefill.js';
 
-/** Positions that one pass over several continuations may hold: bounds the memory of their keys and values. */
+/** Positions in one pass over several continuations: bounds the memory of their keys and values. */
 const MAX_POSITIONS = 8192;
-/** Ids that one pass may run, and ask for the logits of. */
+/** Ids in one pass over several continuations: bounds the memory of their logits. */
 const MAX_IDS = 256;
 
-export interface ScoreOptions {
+interface ScoreOptions {
   readonly signal?: AbortSignal;
-  /** Continuations of two ids or more that are scored so far, and how many there are. */
+  /** Counts only continuations of two ids or more: the prompt's logits are enough for the others. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
 /**
  * The log-probability of each continuation of what `cache` holds.
- * @param cache one sequence, borrowed
- * @param logits what follows it
+ * @param cache holds one sequence; borrowed
+ * @param logits those that follow the sequence
  * @param continuations at least one id each
  * @throws what `signal` aborts with
  */
@@ -50,26 +50,26 @@ export async function scoreContinuations(
   return scores;
 }
 
-/** A continuation of two ids or more, and its place among all. */
-type Placed = readonly [i: number, ids: readonly number[]];
+/** A continuation of two ids or more, and its index among all. */
+type Indexed = readonly [i: number, ids: readonly number[]];
 
-/** As many at once as one pass behind `past` tokens may hold. */
-function* sharedPasses(longer: readonly Placed[], past: number): Generator<readonly Placed[], void> {
-  const width = Math.max(0, ...longer.map(([, ids]) => ids.length - 1)); // nothing asks for what follows the last id
+/** Groups of as many continuations as one pass after `past` tokens may run. */
+function* sharedPasses(longer: readonly Indexed[], past: number): Generator<readonly Indexed[], void> {
+  const width = Math.max(0, ...longer.map(([, ids]) => ids.length - 1)); // the last id needs no pass: nothing follows it
   const together = Math.max(1, Math.floor(Math.min(MAX_IDS / width, MAX_POSITIONS / (past + width))));
   for (let start = 0; start < longer.length; start += together) {
     yield longer.slice(start, start + together);
   }
 }
 
-/** One pass over continuations of unequal length: ids behind the end of a shorter one are seen by nobody before them. */
+/** One pass over continuations of unequal length. Shorter ones are filled up at the end, where no id before sees it. */
 function scoreTogether(engine: Engine, cache: KvCache, continuations: readonly (readonly number[])[]): number[] {
   const T = Math.max(...continuations.map((ids) => ids.length - 1));
   const ids = continuations.map((all) => [...all.slice(0, -1), ...Array<number>(T - all.length + 1).fill(0)]);
-  const targets = continuations.flatMap((all, b) => all.slice(1).map((target, t) => ({ target, b, place: b * T + t })));
+  const targets = continuations.flatMap((all, b) => all.slice(1).map((target, t) => ({ target, b, index: b * T + t })));
   const gathered = engine.gather([{ cache, places: continuations.map(() => 0) }]);
   try {
-    const logits = engine.forward({ ids, wanted: targets.map(({ place }) => place) }, gathered);
+    const logits = engine.forward({ ids, wanted: targets.map(({ index }) => index) }, gathered);
     const sums = continuations.map(() => 0);
     for (const [n, { target, b }] of targets.entries()) {
       sums[b] = (sums[b] as number) + logprobOf(logits[n] as Float32Array, target);
@@ -80,17 +80,17 @@ function scoreTogether(engine: Engine, cache: KvCache, continuations: readonly (
   }
 }
 
-/** A part of a text that fits the context, of which the last `scored` ids have not been scored before it. */
+/** A part of a sequence that fits the context; its last `scored` ids were not scored in an earlier window. */
 export interface Window {
   readonly ids: readonly number[];
   readonly scored: number;
 }
 
-/** Windows that move on by `stride` ids; the very first id has nothing before it and is not scored. */
+/** Windows that move on by `stride` ids. The very first id is not scored, since nothing predicts it. */
 export function* slidingWindows(ids: readonly number[], nCtx: number, stride: number): Generator<Window, void> {
   for (let begin = 0, scored = 1; scored < ids.length; begin += stride) {
     const end = Math.min(begin + nCtx, ids.length);
-    const fresh = Math.min(end - scored, end - begin - 1); // with a stride of nCtx, the first of a window has nothing before it
+    const fresh = Math.min(end - scored, end - begin - 1); // nothing predicts a window's first id
     if (fresh > 0) {
       yield { ids: ids.slice(begin, end), scored: fresh };
     }
@@ -98,17 +98,17 @@ export function* slidingWindows(ids: readonly number[], nCtx: number, stride: nu
   }
 }
 
-/** Minus the log-probability of the ids of a window that are scored there, in nats. @throws what `signal` aborts with */
+/** The sum of the losses of a window's scored ids, in nats. @throws what `signal` aborts with */
 export async function windowLoss(engine: Engine, { ids, scored }: Window, signal?: AbortSignal): Promise<number> {
   const cache = engine.newCache();
-  const first = ids.length - 1 - scored; // the place of the id whose logits predict the first to be scored
+  const first = ids.length - 1 - scored; // the index of the id whose logits predict the first scored id
   let loss = 0;
   let start = 0;
   try {
     for (const chunk of prefillChunks(ids.slice(0, -1))) {
       await setImmediate(); // native calls block the event loop: signals are noticed here
       signal?.throwIfAborted();
-      const pass = { ids: [chunk], wanted: placesFrom(chunk.length, first - start) };
+      const pass = { ids: [chunk], wanted: indicesFrom(chunk.length, first - start) };
       loss += chunkLoss(engine, cache, pass, ids.slice(start + 1));
       start += chunk.length;
     }
@@ -118,11 +118,11 @@ export async function windowLoss(engine: Engine, { ids, scored }: Window, signal
   }
 }
 
-function placesFrom(length: number, from: number): number[] {
+function indicesFrom(length: number, from: number): number[] {
   return Array.from({ length }, (_, t) => t).filter((t) => t >= from);
 }
 
-/** @param next the id that follows each of the chunk */
+/** @param next for each id of the chunk, the id that follows it */
 function chunkLoss(engine: Engine, cache: KvCache, pass: Pass, next: readonly number[]): number {
   if (pass.wanted.length === 0) {
     engine.forward(lastOf(pass.ids[0] as readonly number[]), cache); // a pass must want something

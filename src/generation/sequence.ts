@@ -1,5 +1,5 @@
-// One text as it grows: its ids, what of them the model sees, its limits, its clock, and the rule by which it stops. What
-// the loop over one sequence and the loop over many have in common. Runs nothing itself.
+// One sequence: its ids, the window of them that the model sees, its limits, its measurements, and the rule by which it
+// stops. Both loops, over one sequence and over many, use it. Runs no pass itself and knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';
@@ -10,59 +10,59 @@ export type FinishReason = 'stop' | 'length' | 'context' | 'abort';
 export interface SequenceOptions {
   /** Tokens to generate; Infinity: to the end of the context. 0: prefill only. */
   readonly maxTokens: number;
-  /** Ids that the context holds; prompt and generated tokens together never exceed it. */
+  /** Ids that the context holds, prompt and generated ones together. */
   readonly nCtx: number;
-  /** Ids that end the text; such a token is neither yielded nor counted. */
+  /** Ids that end the text; such an id is neither yielded nor counted. */
   readonly stopIds: readonly number[];
-  /** false: every step runs the same forward pass over all ids, with no past. */
+  /** false: every decode step runs all ids, with no past. */
   readonly cache: boolean;
-  /** At the end of the context: stop, or keep the head and a recent tail and prefill them anew. */
+  /** At the end of the context: stop, or keep the head and a recent tail and prefill these anew. */
   readonly onFull: 'stop' | 'reprefill';
   readonly signal?: AbortSignal | undefined;
-  /** Asked after each id: has its text come to an end? */
+  /** Asked after each id: does its text end here? */
   readonly isStopped?: (() => boolean) | undefined;
-  /** Keeps the prompt's keys and values for other runs; used where `cache` is true. */
+  /** Used only where `cache` is true. */
   readonly promptCache?: PromptCache | undefined;
-  /** Told the logits that follow each id of the prompt, in order; the prompt is then run whole. */
+  /** Receives the logits that follow each id of the prompt, in order; nothing of the prompt is then reused. */
   readonly onPromptLogits?: ((logits: Float32Array) => void) | undefined;
-  /** After each prefill chunk: ids run so far, and ids in all. */
+  /** Called after each prefill chunk, with ids run so far and ids in all. */
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
 }
 
-/** Keys and values of prompts that were run before: asked before prefill, and told after it. */
+/** Keys and values of prompts that were run before. It is asked before prefill, and given the result after it. */
 export interface PromptCache {
-  /** What is known of a beginning of these ids, if that is more than `known` of them (default: none). */
+  /** The longest known beginning of these ids; null: no more than the first `known` of them (default: 0). */
   restore(promptIds: readonly number[], known?: number): Restored | null;
-  /** Called once the prompt has been run; not where all of it was known. */
+  /** Called after prefill, unless the whole prompt was known. */
   keep(prefilled: Prefilled): void;
 }
 
 export interface Restored {
   /** Holds a beginning of the prompt; the caller's to dispose. */
   readonly cache: KvCache;
-  /** What follows the prompt, if `cache` holds all of it. */
+  /** Those that follow the whole prompt; null: `cache` holds only a part of it. */
   readonly logits: Float32Array | null;
 }
 
 export interface Prefilled {
   readonly promptIds: readonly number[];
-  /** Holds the prompt; borrowed. */
+  /** Holds the prompt; still the sequence's own. */
   readonly cache: KvCache;
   readonly logits: Float32Array;
-  /** Ids at the beginning that were known. */
+  /** How many ids at the beginning were known. */
   readonly reused: number;
-  /** What it took to run the others, in milliseconds. */
+  /** Milliseconds that it took to run the others. */
   readonly computeMs: number;
 }
 
-/** What was measured so far. Times in milliseconds; null: that point was not reached. */
+/** What was measured so far. Times are in milliseconds; null: that point was not reached. */
 export interface SequenceStats {
   readonly generationTokens: number;
-  /** From the start of the process to the start of its prefill. */
+  /** From the start of the process to the start of prefill. */
   readonly loadMs: number;
   /** Prefill. */
   readonly promptMs: number | null;
-  /** Tokens at the beginning of the prompt that were not run, since their keys and values were known. */
+  /** Tokens at the beginning of the prompt that needed no pass, since their keys and values were known. */
   readonly reusedTokens: number;
   /** From the start of prefill to the first token. */
   readonly firstTokenMs: number | null;
@@ -74,13 +74,13 @@ export interface SequenceStats {
   readonly numTensors: readonly [number, number] | null;
 }
 
-/** An id, and what was measured up to it. */
+/** A generated id, and what was measured up to it. */
 export interface GeneratedId {
   readonly id: number;
   readonly stats: SequenceStats;
 }
 
-/** How a text ended, and what was measured in all. */
+/** Why a sequence ended, and what was measured in all. */
 export interface Ending {
   readonly finishReason: FinishReason;
   readonly stats: SequenceStats;
@@ -91,7 +91,7 @@ export class Sequence {
   readonly ids: number[];
   readonly options: SequenceOptions;
   readonly #promptLength: number;
-  /** What the model sees: all ids, or head and tail of them after a reprefill. */
+  /** The ids that the model sees: all, or after a reprefill their head and tail and what came since. */
   #window: number[];
   #stats: SequenceStats;
   readonly #bytesPerPosition: number;
@@ -102,7 +102,7 @@ export class Sequence {
     this.#promptLength = promptIds.length;
     this.#bytesPerPosition = bytesPerPosition(config);
     this.options = options;
-    this.#stats = { ...NOTHING_MEASURED, loadMs: performance.now() }; // which counts from the start of the process
+    this.#stats = { ...NOTHING_MEASURED, loadMs: performance.now() }; // counts from the start of the process
   }
 
   get window(): readonly number[] {
@@ -121,15 +121,15 @@ export class Sequence {
     return this.#stats;
   }
 
-  /** Decode steps that it may still ask for. */
+  /** Decode steps that may still follow. */
   get stepsLeft(): number {
     return this.options.maxTokens - this.#stats.generationTokens - 1;
   }
 
   /**
-   * The stop rule: the next id, or why there is none.
+   * The stop rule before an id: chooses the next one, or says why there is none.
    * @param logits null: the last pass was not run, since the signal aborted
-   * @param numTensors alive now
+   * @param numTensors how many tensors are alive now
    */
   choose(logits: Float32Array | null, sampler: Sampler, numTensors: number): GeneratedId | FinishReason {
     const { maxTokens, stopIds } = this.options;
@@ -147,7 +147,7 @@ export class Sequence {
     return { id, stats: this.#stats };
   }
 
-  /** The stop rule behind its newest id: why it ends there; null: it goes on. */
+  /** The stop rule after an id: why the sequence ends here; null: it goes on. */
   get end(): FinishReason | null {
     if (this.options.isStopped?.()) {
       return 'stop';
@@ -162,16 +162,12 @@ export class Sequence {
     return { finishReason, stats: this.#stats };
   }
 
-  /**
-   * Prefill has come to its end.
-   * @param reusedTokens that were not run
-   * @param done false: it was aborted
-   */
+  /** Called at the end of prefill. @param done false: it was aborted */
   prefilled(reusedTokens: number, done: boolean): void {
     this.#stats = { ...this.#stats, reusedTokens, promptMs: done ? this.#elapsed : null };
   }
 
-  /** A pass has been run. @param positions that a cache of its own holds now; 0: it has none */
+  /** Called after a pass. @param positions how many of this sequence the cache holds now; 0: it is uncached */
   ran(positions: number): void {
     this.#stats = {
       ...this.#stats,
@@ -180,14 +176,14 @@ export class Sequence {
     };
   }
 
-  /** Keeps head and tail: GPT-2's positions are inside the cached keys, so the only exact way on is to run these anew. */
+  /** Keeps head and tail. GPT-2's cached keys contain their positions, so these ids must be run anew to stay exact. */
   shorten(): void {
     const { nCtx } = this.options;
     const head = this.ids.slice(0, Math.min(this.#promptLength, Math.floor(nCtx / 4)));
     this.#window = [...head, ...this.ids.slice(-Math.max(1, Math.floor(nCtx / 2)))];
   }
 
-  /** Milliseconds since it began. */
+  /** Milliseconds since the start of prefill. */
   get #elapsed(): number {
     return performance.now() - this.#stats.loadMs;
   }
@@ -207,7 +203,7 @@ export class Sequence {
   }
 }
 
-/** Of a sequence that has not begun. */
+/** The measurements of a sequence that has not begun. */
 export const NOTHING_MEASURED: SequenceStats = {
   generationTokens: 0,
   loadMs: 0,

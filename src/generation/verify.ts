@@ -1,5 +1,5 @@
-// Shows that cached equals uncached: records the logits that a run was sampled from, then feeds the same ids to the
-// model step by step without a cache, and compares. Knows nothing of text or of where the cache came from.
+// Shows that cached equals uncached: records the logits that each id was sampled from, then runs the same ids without a
+// cache, step by step, and compares the logits. Knows nothing of text or of where the cache came from.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
@@ -10,40 +10,40 @@ export interface VerifyReport {
   readonly steps: number;
   readonly maxAbsDiff: number;
   readonly meanAbsDiff: number;
-  /** Of all uncached logits. */
+  /** The largest of the uncached logits, without its sign. */
   readonly maxAbsLogit: number;
-  /** The first step at which another token was the likeliest; `gap` is how far the two were apart, uncached. */
+  /** The first step with another likeliest token; `gap` is the difference of the two tokens' uncached logits. */
   readonly firstDifference: {
     readonly step: number;
     readonly cached: number;
     readonly uncached: number;
     readonly gap: number;
   } | null;
-  /** No more than rounding. */
+  /** Are the differences no more than rounding? */
   readonly ok: boolean;
 }
 
 interface Step {
-  /** All that the model saw. */
+  /** All ids that the model saw. */
   readonly ids: readonly number[];
   readonly logits: Float32Array;
 }
 
-/** Differences from here on, as a share of the largest logit, are no rounding. */
+/** A larger difference, as a share of the largest logit, is more than rounding. */
 const TOLERANCE = 1e-3;
 
 export class CacheVerifier {
   readonly #engine: Engine;
   readonly #steps: Step[] = [];
-  /** What the cache holds, and what was run last. */
+  /** The ids that the cache holds and those that were run last. */
   #seen: readonly number[];
 
   constructor(engine: Engine, promptIds: readonly number[]) {
     this.#engine = engine;
-    this.#seen = promptIds; // a cache from disk holds a beginning of it
+    this.#seen = promptIds; // a restored cache holds a beginning of the prompt
   }
 
-  /** The engine to generate with: notes which ids each pass has seen. */
+  /** The engine to generate with: it notes which ids each pass sees. */
   get engine(): Engine {
     const engine = this.#engine;
     return {
@@ -63,7 +63,7 @@ export class CacheVerifier {
     };
   }
 
-  /** The sampler to generate with: notes the logits of each step. */
+  /** The sampler to generate with: it notes the logits of each step. */
   record(sampler: Sampler): Sampler {
     return (logits, ids) => {
       this.#steps.push({ ids: this.#seen, logits });
@@ -72,8 +72,8 @@ export class CacheVerifier {
   }
 
   /**
-   * Runs every step anew, without a cache.
-   * @param onStep called before each
+   * Runs every step again, without a cache.
+   * @param onStep called before each step
    * @returns null when `signal` aborts
    */
   async compare(onStep: (done: number, total: number) => void, signal: AbortSignal): Promise<VerifyReport | null> {
@@ -91,13 +91,14 @@ export class CacheVerifier {
   }
 }
 
+/** The differences of cached and uncached logits, added up step by step. */
 class Comparison {
   #max = 0;
   #sum = 0;
   #count = 0;
   #largest = 0;
   #first: VerifyReport['firstDifference'] = null;
-  /** Of all steps whose argmax differs, the largest gap. */
+  /** The largest gap of all steps with another likeliest token. */
   #widest = 0;
 
   add(step: number, cached: Float32Array, uncached: Float32Array): void {

@@ -1,4 +1,5 @@
-// `generate` of the library: the generator of the command, with options in camelCase.
+// `generate` of the library: what `kvgen generate` does, as a generator with options in camelCase. Knows nothing of
+// disks or streams.
 
 import { inspect } from 'node:util';
 import { type Completion, type CompletionToken, complete } from '../completion/complete.js';
@@ -8,7 +9,7 @@ import { randomSeed } from '../sampling/random.js';
 import { type GenerateOptions, readOptions } from './library-options.js';
 import { Model } from './model.js';
 
-/** What came of a generation: the text, why it ended, what was measured, and what would give it again. */
+/** A finished text: why it ended, what was measured, and the ids and the seed that would give it again. */
 export interface Generation extends Completion {
   readonly promptIds: readonly number[];
   readonly seed: number;

@@ -1,5 +1,4 @@
-// What the library's `generate` takes as options: the settings that decide a text, in camelCase.
-// Knows nothing of models.
+// The options of the library's `generate`: the settings that decide a text, in camelCase. Knows nothing of models.
 
 import { inspect } from 'node:util';
 import { UsageError } from '../errors.js';
@@ -8,9 +7,9 @@ import { settingsOf, type TextSettings, takenBy } from '../settings.js';
 
 const TABLE = takenBy('library');
 
-/** As the command's options, with the same defaults; to the end of the context is `maxTokens: Infinity`. */
+/** The command's options with the same defaults; `maxTokens: Infinity` generates to the end of the context. */
 export interface GenerateOptions extends Mutable<Partial<TextSettings>> {
-  /** Ends the generation at the next token; what is yielded by then stays. */
+  /** Ends the generation at the next token; this is no error. */
   signal?: AbortSignal;
 }
 
@@ -18,14 +17,14 @@ type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const isSignal = (value: unknown) => value instanceof AbortSignal;
 
-/** How each is checked. The signal is the one that is no setting. */
+/** The check of each option. `signal` alone is no setting. */
 const CHECKS = new Map<string, Kind<unknown>['fromValue']>([
   ...Object.entries(TABLE).map(([name, { kind }]) => [name, kind.fromValue] as const),
   ['signal', checked('an AbortSignal', isSignal)],
 ]);
 
 /**
- * The options with the defaults of what is not given.
+ * The given options, and defaults for the others.
  * @throws UsageError with the option's name, what was expected and what was found
  */
 export function readOptions(options: GenerateOptions): TextSettings {

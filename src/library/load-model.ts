@@ -1,4 +1,4 @@
-// `loadModel` of the library.
+// `loadModel` of the library: finds a model by name or folder and opens it.
 
 import { GENERATE, type GenerateArgs } from '../settings.js';
 import { findModel } from '../weights/find.js';

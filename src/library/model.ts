@@ -1,5 +1,5 @@
-// A loaded model: an engine with the tokenizer and the place that belong to it, and how it is opened: its sizes, the
-// backend that fits them, the weights. The engine is loaded when it is needed.
+// A loaded model, which is an engine with its tokenizer, and how it is opened: its sizes are read, a backend is chosen,
+// the weights are loaded. TensorFlow is imported only then. Knows nothing of prompts, saved files or streams.
 
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
@@ -18,9 +18,9 @@ export class Model implements TextModel {
   readonly name: string;
   /** Its folder. */
   readonly dir: string;
-  /** What the engine computes on. */
+  /** What TF.js computes on. */
   readonly backend: string;
-  /** Threads that work at the same time. */
+  /** How many threads compute at the same time. */
   readonly threads: number;
   /** @internal */
   readonly tokenizer: Tokenizer | null;
@@ -45,12 +45,11 @@ export class Model implements TextModel {
     return this.#engine;
   }
 
-  /** Its sizes. */
   get config(): ModelConfig {
     return this.engine.config;
   }
 
-  /** Numbers in the weights, each counted once. */
+  /** How many numbers the weights have; tied weights count once. */
   get parameters(): number {
     return this.engine.parameters;
   }
@@ -83,35 +82,35 @@ export class Model implements TextModel {
   }
 }
 
-/** A model that is not loaded yet. */
+/** A model before its weights are loaded. */
 export interface ModelSource {
   readonly name: string;
   readonly dir: string;
   readonly shape: ModelShape;
-  /** Of the weights as they are stored. */
+  /** Size of the stored weights. */
   readonly bytes: number;
   tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
 }
 
 export interface OpenOptions extends Partial<Pick<GenerateArgs, 'backend' | 'engine' | 'threads'>> {
   readonly signal?: AbortSignal | undefined;
-  /** Told what is going on, step by step. */
+  /** Called with each step of loading. */
   readonly onProgress?: (line: string) => void;
-  /** Told that the backend is not the one that was hoped for. */
+  /** Called when the backend is not the one that `auto` would prefer. */
   readonly onBackendNote?: (line: string) => void;
-  /** Told why an engine stays eager. */
+  /** Called with the reason why an engine stays eager. */
   readonly onNote?: (line: string) => void;
   /** Default: the folder's, where it has one. */
   readonly tokenizer?: () => Promise<Tokenizer | null>;
 }
 
-/** The model of a folder. @throws KvgenError where its config cannot be read */
+/** @throws KvgenError where the folder's config cannot be read */
 export async function folderSource({ name, dir }: FoundModel): Promise<ModelSource> {
   const shape = await loadShape(dir);
   return { name, dir, shape, bytes: weightBytes(dir), tensors: (options) => readTensors(dir, shape, options) };
 }
 
-/** A model of random weights; undefined: the name stands for something else. @throws UsageError for impossible sizes */
+/** A model of random weights; undefined: the name means no such model. @throws UsageError for impossible sizes */
 export function randomSource(name: string, seed: number): ModelSource | undefined {
   const shape = randomShape(name);
   return shape === undefined
@@ -120,7 +119,7 @@ export function randomSource(name: string, seed: number): ModelSource | undefine
 }
 
 /**
- * Reads the weights onto a backend.
+ * Loads a backend, and the weights onto it.
  * @returns the caller's to dispose
  * @throws KvgenError with one line that says what is wrong, and where
  */

@@ -1,5 +1,5 @@
-// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Lines are read no more than four times the
-// concurrency ahead of the oldest one that is not written, so memory is bounded and pipes press back both ways.
+// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Reading stops while four times `--concurrency`
+// lines are not written yet, so that memory is bounded and a slow reader of the output slows the input down.
 
 import { statSync } from 'node:fs';
 import type { Completion } from '../../completion/complete.js';
@@ -22,13 +22,13 @@ import { type BatchLine, lineWords, readBatchLine } from './batch-line.js';
 import { BatchProgress } from './batch-progress.js';
 import { InOrder } from './in-order.js';
 
-/** Lines that may be read before the oldest of them is written, for each that runs. */
+/** Lines that may be read and not yet written, for each of those that run. */
 const AHEAD = 4;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal, usage } = invocation;
   const args = invocation.settings(BATCH);
-  const defaults = settingsOf(GENERATE, { ...args, json: true }); // of a line that says nothing but its prompt
+  const defaults = settingsOf(GENERATE, { ...args, json: true }); // for a line that gives only its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
   checkCacheEnvironment(defaults);
@@ -66,28 +66,30 @@ interface BatchRun extends Pick<Invocation, 'terminal'> {
   readonly defaults: GenerateArgs;
   readonly saved: Saved | null;
   readonly model: Model;
-  /** Interrupted, or nobody reads any more. */
+  /** Aborted by an interrupt, or when nobody reads stdout any more. */
   readonly stopped: AbortSignal;
 }
 
-/** A line that was read. */
+/** A line that was read and is not written yet. */
 interface LineEntry {
   readonly id: unknown;
-  /** Bytes of the input up to its end. */
+  /** Bytes of the input up to the end of the line. */
   readonly bytes: number;
-  /** What of its samples is not done. */
+  /** How many of its samples are not done. */
   left: number;
-  /** What is written for it, a line each: its samples in order. */
+  /** The objects to write, one for each sample, in the order of the samples. */
   readonly results: object[];
-  /** What is written instead. */
+  /** The object to write instead of them. */
   error: object | null;
 }
 
+/** The request for one sample of a line. */
 interface LineRequest extends Sample {
   readonly entry: LineEntry;
   readonly samples: Samples;
 }
 
+/** Reads lines, runs them and writes their results, all at the same time. */
 class BatchJob {
   readonly #run: BatchRun;
   readonly #progress: BatchProgress;
@@ -95,6 +97,7 @@ class BatchJob {
   readonly #entries = new InOrder<LineEntry>();
   readonly #banned: readonly number[];
   #failed = false;
+  /** Called when a line is written: the reader may be waiting for it. */
   #written = () => {};
 
   constructor(run: BatchRun, progress: BatchProgress) {
@@ -108,18 +111,18 @@ class BatchJob {
     const { terminal, stopped } = this.#run;
     const reader = new AbortController();
     const reading = this.#read(path, AbortSignal.any([stopped, reader.signal])).finally(() => this.#queue.end());
-    reading.catch(() => {}); // it is told below: what was read is run and written before
+    reading.catch(() => {}); // awaited below, after what was read is run and written
     try {
       await this.#write();
     } finally {
-      reader.abort(); // else a pipe that stays open would keep the process
+      reader.abort(); // a pipe that stays open would keep the process alive
     }
     await reading;
     this.#progress.end();
     return this.#failed && !terminal.closed.aborted ? EXIT.failure : EXIT.ok;
   }
 
-  /** All that comes of the lines, as it comes. */
+  /** Runs what is in the queue and writes the results. */
   async #write(): Promise<void> {
     const { args, model } = this.#run;
     for await (const event of completeMany(model.engine, model.tokenizer, this.#queue, args.concurrency)) {
@@ -136,7 +139,7 @@ class BatchJob {
     await this.#writeRest();
   }
 
-  /** After an interrupt: of lines that are not done, the samples that are. */
+  /** After an interrupt: writes the finished samples of unfinished lines. */
   async #writeRest(): Promise<void> {
     const { terminal, stopped } = this.#run;
     if (stopped.aborted) {
@@ -146,7 +149,7 @@ class BatchJob {
     }
   }
 
-  /** Lines into the queue, as long as there is room between them and the oldest unwritten one. */
+  /** Reads lines into the queue, and waits while too many are not written yet. */
   async #read(path: string, stopped: AbortSignal): Promise<void> {
     const { terminal, args } = this.#run;
     stopped.addEventListener('abort', () => this.#written());
@@ -166,12 +169,14 @@ class BatchJob {
     }
   }
 
+  /** Resolves when a line is written. */
   #room(): Promise<void> {
     return new Promise((resolve) => {
       this.#written = resolve;
     });
   }
 
+  /** Puts the samples of a line into the queue. */
   async #begin({ number: line, bytes, end }: Line): Promise<void> {
     const entry = (id: unknown): LineEntry => ({ id, bytes: end, left: 1, results: [], error: null });
     let json: unknown;
@@ -221,13 +226,14 @@ class BatchJob {
     await this.#end(entry);
   }
 
-  /** A line that cannot be run. */
+  /** Ends a line that cannot be run. */
   async #refuse(entry: LineEntry, error: object): Promise<void> {
     this.#entries.begin(entry);
     entry.error = error;
     await this.#end(entry);
   }
 
+  /** Ends one sample of a line, or the whole line, and writes what may be written now. */
   async #end(entry: LineEntry): Promise<void> {
     this.#failed ||= entry.error !== null;
     if (--entry.left > 0) {
@@ -235,7 +241,7 @@ class BatchJob {
     }
     for (const { results, error, bytes } of this.#entries.end(entry)) {
       this.#run.terminal.progressDone();
-      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // at once: others may write while it waits
+      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // in one call: other writes may come while it waits
       this.#progress.line(bytes, error === null);
       this.#written();
     }

@@ -1,5 +1,5 @@
-// The lines of `kvgen batch` as they arrive: read no faster than their results are written, and taken as soon as
-// there is room for them. Knows nothing of what is in a line.
+// The input of `kvgen batch`: bytes into lines, and a queue between the reader of lines and the loop that runs their
+// requests. Knows nothing of what is in a line.
 
 import { constants, createReadStream, openSync, statSync } from 'node:fs';
 import { Socket } from 'node:net';
@@ -7,14 +7,14 @@ import type { Readable } from 'node:stream';
 import type { RequestSource } from '../../generation/generate-many.js';
 
 export interface Line {
-  /** From 1. */
+  /** Counts all lines, blank ones too, from 1. */
   readonly number: number;
   readonly bytes: Buffer;
-  /** Bytes of the input up to its end. */
+  /** Bytes of the input up to the end of the line. */
   readonly end: number;
 }
 
-/** A file of lines. A named pipe is not waited for in a thread: that could not be left before its writer says something. */
+/** Opens a file of lines. A thread that waits for a named pipe could not be interrupted, so a pipe is read as a socket. */
 export function openLines(path: string): Readable {
   const { O_RDONLY, O_NONBLOCK } = constants;
   return statSync(path).isFIFO()
@@ -22,7 +22,7 @@ export function openLines(path: string): Readable {
     : createReadStream(path);
 }
 
-/** Lines, whatever the pieces they arrive in; blank ones are left out. */
+/** Lines from pieces that may end anywhere; blank lines are left out. */
 export async function* readLines(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Line, void> {
   let rest: Buffer[] = [];
   let number = 0;
@@ -51,20 +51,20 @@ function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 32 || byte === 9 || byte === 13);
 }
 
-/** A queue between who reads lines and who runs what they ask for. */
+/** Holds the requests that were read and are not taken yet. */
 export class RequestQueue<R> implements RequestSource<R> {
   readonly #requests: Iterator<R, void>[] = [];
   readonly #signal: AbortSignal;
   #ended = false;
   #wake = () => {};
 
-  /** @param signal from here on nothing is given out */
+  /** @param signal when it aborts, no more requests are given out */
   constructor(signal: AbortSignal) {
     this.#signal = signal;
     signal.addEventListener('abort', () => this.#wake());
   }
 
-  /** @param requests made one by one, when they are taken */
+  /** @param requests each is made when it is taken */
   push(requests: Iterator<R, void>): void {
     this.#requests.push(requests);
     this.#wake();

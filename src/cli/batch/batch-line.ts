@@ -1,12 +1,12 @@
-// One line of `kvgen batch`: a JSON object into the arguments of generate. Keys are generate's long options in
-// snake_case; what is wrong with a line is said in the line's own words. Knows nothing of models or streams.
+// One line of `kvgen batch`: turns a JSON object into settings of generate. Its keys are generate's long options in
+// snake_case, and errors name them so. Knows nothing of models or streams.
 
 import { KvgenError } from '../../errors.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
 
 /** A line that can be run. */
 export interface BatchLine {
-  /** undefined: it came as ids. */
+  /** undefined: the prompt came as ids. */
   readonly prompt: string | undefined;
   readonly args: GenerateArgs;
 }
@@ -29,7 +29,7 @@ export function readBatchLine(json: Record<string, unknown>, defaults: GenerateA
   return { prompt, args };
 }
 
-/** What is said of options, in the words of a line: `max_tokens` for `--max-tokens`. */
+/** A message about options with the keys of a line in it: `max_tokens` for `--max-tokens`. */
 export function lineWords(message: string): string {
   return message.replace(/--([a-z][a-z-]*)/g, (_, name: string) => name.replaceAll('-', '_'));
 }

@@ -1,10 +1,10 @@
-// How far a batch is: a bar, lines, tokens a second and the time left while it runs, and one line at its end. How much
-// is left is known by the bytes of the file; of a pipe nobody knows.
+// The progress of a batch: a bar, lines, tokens per second and the time left while it runs, and a line of statistics at
+// the end. The share that is done is that of the file's bytes, so a pipe has no bar and no time left.
 
 import type { Terminal } from '../shell/terminal.js';
 
 const WIDTH = 20;
-/** Milliseconds between two looks of the bar. */
+/** Milliseconds between two changes of the bar. */
 const INTERVAL = 100;
 
 export class BatchProgress {
@@ -23,7 +23,7 @@ export class BatchProgress {
     this.#size = size;
   }
 
-  /** So many more tokens. */
+  /** Adds tokens that were generated. */
   tokens(count: number): void {
     this.#tokens += count;
     const now = performance.now();
@@ -33,7 +33,7 @@ export class BatchProgress {
     }
   }
 
-  /** One more line is written, which ended at this byte of the input. */
+  /** Adds a line that was written. @param bytes of the input, up to the end of the line */
   line(bytes: number, isGood: boolean): void {
     this.#lines++;
     this.#failed += isGood ? 0 : 1;

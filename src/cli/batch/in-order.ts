@@ -1,16 +1,11 @@
 // Things that end in any order, given out in the order in which they began.
 
 export class InOrder<T> {
-  /** Begun and not given out, oldest first. */
+  /** Items that have begun and are not given out yet, oldest first. */
   readonly #pending: T[] = [];
   readonly #ended = new Set<T>();
 
-  /** The oldest item not yet released. */
-  get turn(): T | undefined {
-    return this.#pending[0];
-  }
-
-  /** How many are begun and not given out. */
+  /** How many items have begun and are not given out yet. */
   get size(): number {
     return this.#pending.length;
   }
@@ -19,15 +14,15 @@ export class InOrder<T> {
     this.#pending.push(item);
   }
 
-  /** Those that are begun and not given out. */
+  /** The items that have begun and are not given out yet, oldest first. */
   rest(): readonly T[] {
     return this.#pending;
   }
 
-  /** Notes that `item` has ended. @yields those that may be given out now */
+  /** Ends an item. @yields the items that may be given out now */
   *end(item: T): Generator<T, void> {
     this.#ended.add(item);
-    for (let oldest = this.turn; oldest !== undefined && this.#ended.delete(oldest); oldest = this.turn) {
+    for (let [oldest] = this.#pending; oldest !== undefined && this.#ended.delete(oldest); [oldest] = this.#pending) {
       this.#pending.shift();
       yield oldest;
     }

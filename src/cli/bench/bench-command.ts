@@ -1,5 +1,5 @@
-// `kvgen bench`: how fast a model runs here, with and without the cache. Loads or makes the model, captures before
-// the clock starts, and prints what was measured.
+// `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures the
+// graph before the clock starts, and prints what was measured.
 
 import { EXIT, UsageError } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';
@@ -17,7 +17,6 @@ import { benchPoints, type Point } from './points.js';
 import type { ProfileWork } from './profile.js';
 import { versions } from './versions.js';
 
-/** All that a run needs. */
 interface BenchRun extends Invocation {
   readonly args: BenchArgs;
   readonly points: readonly Point[];
@@ -31,8 +30,8 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
   }
   await terminal.configure(args);
   const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
-  const points = benchPoints(args, source.shape.config.nPositions); // before the weights: it may be refused
-  const everyNote = { ...args, cache: true, verbose: true }; // why an engine stays eager belongs to a measurement
+  const points = benchPoints(args, source.shape.config.nPositions); // before the weights are loaded: it may refuse
+  const everyNote = { ...args, cache: true, verbose: true }; // shows in any case why an engine stays eager
   const opening = onOpening(everyNote, terminal, signal);
   const model = await openModel(source, opening);
   try {
@@ -67,7 +66,7 @@ async function run(bench: BenchRun, model: Model): Promise<void> {
   }
 }
 
-/** Captures before anything is timed: at the first decode step of what is going to be a long text. */
+/** Makes the engine capture its graph, which it does at the first decode step of a sequence expected to be long. */
 function capture({ terminal }: BenchRun, { engine }: Model): void {
   terminal.progress('capturing the graph');
   const start = performance.now();
@@ -86,7 +85,7 @@ function subject({ name, parameters, backend, engine, threads }: Model): Subject
   return { model: name, parameters, backend, engine: engine.name, threads, versions: versions() };
 }
 
-/** What generation does after the model, with its defaults. */
+/** What generation does after the forward pass, with default settings. */
 function profileWork({ args }: BenchRun, { tokenizer }: Model): ProfileWork {
   const sampler = makeSampler(settingsOf(GENERATE, {}), args.seed, []);
   const detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);

@@ -1,24 +1,24 @@
-// Milliseconds per token over depth, as a chart of characters. The only user of the chart library, which draws
-// stairs from point to point: so each column gets a point of its own, on the straight line between two results.
+// Milliseconds per token over depth, as a chart of characters. The only user of the chart library. That draws stairs
+// between points, so each column gets a point of its own, on the straight line between two results.
 
 import plot from 'simple-ascii-chart';
 import type { Result } from './measure.js';
 
-type Place = [depth: number, ms: number];
+type ChartPoint = [depth: number, ms: number];
 
 const WIDTH = 61;
 const HEIGHT = 14;
 const CACHED = '●';
 const UNCACHED = '○';
 
-/** undefined where there is nothing to see: fewer than two depths. */
+/** undefined: there are fewer than two depths, so there is no line to draw. */
 export function depthChart(results: readonly Result[]): string | undefined {
-  const cached = places(results, true);
-  const uncached = places(results, false);
+  const cached = pointsOf(results, true);
+  const uncached = pointsOf(results, false);
   if (cached.length < 2) {
     return undefined;
   }
-  const lines = uncached.length < 2 ? [columns(cached)] : [columns(uncached), columns(cached)]; // the last is on top
+  const lines = uncached.length < 2 ? [columns(cached)] : [columns(uncached), columns(cached)]; // the last one is drawn on top
   const onCached = new Set(lines.at(-1)?.map(String));
   const top = Math.max(...lines.flat().map(([, ms]) => ms));
   const chart = plot(lines, {
@@ -39,24 +39,26 @@ export function depthChart(results: readonly Result[]): string | undefined {
   return `milliseconds per token over depth   ${legend}\n${drawing.filter((line) => line !== '').join('\n')}`;
 }
 
-function places(results: readonly Result[], cache: boolean): Place[] {
+function pointsOf(results: readonly Result[], cache: boolean): ChartPoint[] {
   return results.flatMap((result) =>
     result.phase === 'decode' && result.cache === cache ? [[result.depth, result.ms_per_token]] : [],
   );
 }
 
-function columns(places: readonly Place[]): Place[] {
-  const first = (places[0] as Place)[0];
-  const last = (places.at(-1) as Place)[0];
-  return Array.from({ length: WIDTH }, (_, i) => between(places, first + ((last - first) * i) / (WIDTH - 1)));
+/** A point for each column of the chart. */
+function columns(points: readonly ChartPoint[]): ChartPoint[] {
+  const first = (points[0] as ChartPoint)[0];
+  const last = (points.at(-1) as ChartPoint)[0];
+  return Array.from({ length: WIDTH }, (_, i) => between(points, first + ((last - first) * i) / (WIDTH - 1)));
 }
 
-function between(places: readonly Place[], x: number): Place {
+/** The point at depth `x`, on the line between its neighbours. */
+function between(points: readonly ChartPoint[], x: number): ChartPoint {
   const right = Math.max(
     1,
-    places.findIndex(([depth]) => depth >= x),
+    points.findIndex(([depth]) => depth >= x),
   );
-  const [x0, y0] = places[right - 1] as Place;
-  const [x1, y1] = places[right] as Place;
+  const [x0, y0] = points[right - 1] as ChartPoint;
+  const [x1, y1] = points[right] as ChartPoint;
   return [x, y0 + ((y1 - y0) * (x - x0)) / (x1 - x0)];
 }

@@ -1,12 +1,12 @@
-// Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON form are a contract
-// with other programs. Knows nothing of how they were measured.
+// Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON are a contract with other
+// programs. Knows nothing of how results are measured.
 
 import type { BenchArgs } from '../shell/command-settings.js';
 import { depthChart } from './chart.js';
 import type { Result } from './measure.js';
 import { PARTS } from './profile.js';
 
-/** What was measured, besides the results. */
+/** What the results are about. */
 export interface Subject {
   readonly model: string;
   readonly parameters: number;
@@ -16,7 +16,7 @@ export interface Subject {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** The whole output, without the last line's end; jsonl has its lines from `jsonLine`. */
+/** The whole output without its last newline; for jsonl see `jsonLine`. */
 export function formatResults(
   format: Exclude<BenchArgs['format'], 'jsonl'>,
   subject: Subject,
@@ -36,7 +36,7 @@ export function formatResults(
   }
 }
 
-/** One result on one line, complete in itself. */
+/** The line of one result, which can be read without the others. */
 export function jsonLine({ versions, ...subject }: Subject, result: Result): string {
   return JSON.stringify({ ...subject, ...result });
 }
@@ -67,7 +67,7 @@ const PROFILE_COLUMNS: readonly Column[] = PARTS.map((part) => ({
   cell: ({ profile }) => profile?.[`${part}_ms`]?.toFixed(3) ?? '',
 }));
 
-/** Parts of a step where some were measured. */
+/** The parts of a decode step have columns only where they were measured. */
 function columns(results: readonly Result[]): readonly Column[] {
   return results.some(({ profile }) => profile !== undefined) ? [...COLUMNS, ...PROFILE_COLUMNS] : COLUMNS;
 }
@@ -77,7 +77,7 @@ function cells(results: readonly Result[]): string[][] {
   return [shown.map(({ name }) => name), ...results.map((result) => shown.map(({ cell }) => cell(result)))];
 }
 
-/** Names on the left, numbers on the right, as wide as their widest cell. */
+/** Cells as wide as the widest of their column: the first two columns to the left, the numbers to the right. */
 function aligned(results: readonly Result[]): string[][] {
   const rows = cells(results);
   const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];

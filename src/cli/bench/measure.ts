@@ -1,6 +1,5 @@
-// Runs one point after the other on an engine and takes the times. The ids are fixed, nothing is sampled and
-// nothing is tokenized: only the model is measured, with its logits in hand. Knows nothing of models on disk or
-// of how results are shown.
+// Runs one point after the other on an engine and takes the times. The ids are fixed, and nothing is sampled or
+// tokenized: only the forward pass is measured, until its logits are read. Knows nothing of how results are shown.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../../engine/engine.js';
@@ -15,7 +14,7 @@ export interface MeasureOptions {
   readonly repeat: number;
   readonly warmup: number;
   readonly seed: number;
-  /** What a step does besides the model; undefined: no profile is taken. */
+  /** What a decode step does after the forward pass; undefined: no profile is taken. */
   readonly profile?: ProfileWork | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
@@ -28,7 +27,7 @@ export interface Result extends Point, Rates {
 
 /**
  * Measures the points, cached ones in the order of their depth.
- * @yields each result as it is there
+ * @yields each result when it is measured
  */
 export async function* measure(
   engine: Engine,
@@ -48,9 +47,9 @@ export async function* measure(
 class Measurement {
   readonly #engine: Engine;
   readonly #options: MeasureOptions;
-  /** One for each position of the context. */
+  /** One id for each position of the context. */
   readonly #ids: readonly number[];
-  /** The ids up to the depth of the newest point, prefilled once and forked for each measurement. */
+  /** Holds the ids up to the depth of the newest point; it is forked for each measurement. */
   readonly #base: KvCache;
 
   constructor(engine: Engine, options: MeasureOptions) {
@@ -110,7 +109,7 @@ class Measurement {
     return total;
   }
 
-  /** Milliseconds in the model; between the calls the event loop turns, so that signals are noticed. */
+  /** @returns milliseconds in the forward passes; the event loop turns between them, so that signals are noticed */
   async #forward(steps: readonly (readonly number[])[], cache: KvCache): Promise<number> {
     let total = 0;
     for (const ids of steps) {
@@ -123,6 +122,7 @@ class Measurement {
     return total;
   }
 
+  /** Brings the common cache to `depth` positions. */
   async #reach(depth: number): Promise<void> {
     if (depth < this.#base.length) {
       this.#base.truncate(depth);

@@ -1,11 +1,11 @@
-// What is measured: prefill of some lengths, and decoding at some depths with and without the cache, as far as
-// they fit into the model's context. Knows nothing of tensors or clocks.
+// What is measured: prefill of some lengths, and decoding at some depths with and without the cache, as far as they fit
+// into the model's context. Knows nothing of tensors or clocks.
 
 import { KvgenError } from '../../errors.js';
 import type { BenchArgs } from '../shell/command-settings.js';
 
 export interface Point {
-  /** pp128: a prompt of 128 tokens; tg32: 32 tokens generated. */
+  /** `pp128`: a prompt of 128 tokens; `tg32`: 32 generated tokens. */
   readonly name: string;
   readonly phase: 'prefill' | 'decode';
   readonly cache: boolean;
@@ -17,14 +17,14 @@ export interface Point {
 
 const PROMPT_TOKENS = [128, 512];
 const DEPTHS = [0, 256, 512, 768];
-/** Without the cache a token is as dear as the whole prompt. */
+/** Few, since a token without the cache takes as long as the whole prompt. */
 const UNCACHED_TOKENS = 3;
 
 type PointArgs = Pick<BenchArgs, 'promptTokens' | 'genTokens' | 'depth' | 'cachedOnly'>;
 
 /**
  * The points in the order of measuring.
- * @throws KvgenError when one that was asked for does not fit
+ * @throws KvgenError when a point that was asked for by its option does not fit
  */
 export function benchPoints(args: PointArgs, nPositions: number): Point[] {
   const fits = (point: Point) => point.depth + point.tokens <= nPositions;

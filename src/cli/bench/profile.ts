@@ -1,5 +1,5 @@
-// Where the time of a decode step goes: the ids and positions into tensors, the graph, the logits out and the
-// cache brought forward, and what generation adds to that: a token sampled, its text made.
+// Where the time of a decode step goes: ids and positions into tensors (feed), the graph, logits out and the cache brought
+// forward (read), the sampler (sample), and the detokenizer (text). Knows nothing of how results are shown.
 
 import type { Engine } from '../../engine/engine.js';
 import type { KvCache } from '../../engine/kv-cache.js';
@@ -10,14 +10,14 @@ import { median, round } from './statistics.js';
 export const PARTS = ['feed', 'graph', 'read', 'sample', 'text'] as const;
 type StepPart = (typeof PARTS)[number];
 
-/** What follows the model in a step. */
+/** What follows the forward pass in a decode step. */
 export interface ProfileWork {
   readonly sample: (logits: Float32Array) => number;
   /** null: the model has no tokenizer. */
   readonly text: ((id: number) => unknown) | null;
 }
 
-/** Milliseconds of each part, the median of the steps; null where there is none. */
+/** Milliseconds of each part, the median of all steps; null: the step has no such part. */
 export type Profile = Readonly<Record<`${StepPart}_ms`, number | null>>;
 
 export class Profiler {

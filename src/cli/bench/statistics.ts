@@ -1,16 +1,16 @@
-// From times to the numbers of a result. Rates are of whole measurements, as the field reports them; the median
-// is the one to compare, since a busy machine only ever adds time.
+// From times to the rates of a result. A rate is that of a whole measurement. Compare medians, since other work on the
+// machine only ever adds time. Knows nothing of what was measured.
 
 export interface Rates {
   readonly tps_median: number;
   readonly tps_mean: number;
-  /** Of the sample; 0 where there is one measurement only. */
+  /** Standard deviation of the sample; 0: there is only one measurement. */
   readonly tps_sd: number;
   /** At the median rate. */
   readonly ms_per_token: number;
 }
 
-/** @param ms what each measurement of `tokens` tokens took */
+/** @param ms how long each measurement of `tokens` tokens took */
 export function rates(tokens: number, ms: readonly number[]): Rates {
   const tps = ms.map((time) => (1000 * tokens) / time);
   const mean = sum(tps) / tps.length;
@@ -35,7 +35,7 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, x) => total + x, 0);
 }
 
-/** Three decimals: a microsecond, where it is milliseconds. */
+/** Three decimals, which is a microsecond where `x` is in milliseconds. */
 export function round(x: number): number {
   return Math.round(x * 1000) / 1000;
 }

@@ -1,5 +1,5 @@
-// The answer cache: what decides a text, as one question; and finished texts as the answer to it. The question is
-// everything that was asked for but how it is shown, so a setting that is added is part of it by itself.
+// The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is part
+// of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
 
 import type { CompletionToken } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
@@ -14,10 +14,11 @@ import { firstWords, type Saved } from './saved.js';
 import type { FinishedRun, Machine } from './text-run.js';
 import type { TextEvent, Texts } from './write-texts.js';
 
-/** What TensorFlow reads from the environment and that may change how it rounds. */
+/** Environment variables that may change how TensorFlow rounds. */
 const ENVIRONMENT = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS', 'OMP_NUM_THREADS', 'TF_ENABLE_ONEDNN_OPTS'];
 
-export interface Answer {
+/** One finished text as it is saved. */
+interface Answer {
   readonly tokens: readonly CompletionToken[];
   readonly finishReason: FinishReason;
   readonly promptLogprobs: readonly TokenLogprob[] | null;
@@ -27,8 +28,8 @@ export interface Answer {
   readonly bytes: number;
 }
 
-/** What is asked of the answer cache. */
-export interface AnswerRequest {
+/** What the question is made of, and what a found answer needs to be shown. */
+interface AnswerRequest {
   readonly args: GenerateArgs;
   readonly source: ModelSource;
   readonly saved: Saved | null;
@@ -37,7 +38,7 @@ export interface AnswerRequest {
   readonly onNote: (line: string) => void;
 }
 
-/** One question, with the answers that were found to it and the place where new ones are kept. */
+/** One question and the store of answers. */
 export class AskedAnswers {
   readonly #request: AnswerRequest;
   readonly #store: AnswerStore;
@@ -51,7 +52,7 @@ export class AskedAnswers {
     this.#question = question;
   }
 
-  /** @returns null where there can be no saved answer, which is said in one line */
+  /** @returns null where there can be no saved answer; a note says why */
   static ask(request: AnswerRequest): AskedAnswers | null {
     const { args, source, saved, prompt, onNote } = request;
     const machine = machineFor(args, source.bytes);
@@ -63,7 +64,7 @@ export class AskedAnswers {
     return new AskedAnswers(request, saved.answers, machine, question(args, machine, saved.fingerprint, prompt.ids));
   }
 
-  /** The saved texts, as if they had just been computed; null: there are none. */
+  /** The saved texts as if they had just been computed; null: there are none. */
   find(): { readonly texts: Texts; readonly events: AsyncIterable<TextEvent> } | null {
     const answers = this.#store.find(this.#question) as Answer[] | undefined;
     if (answers === undefined) {
@@ -74,7 +75,7 @@ export class AskedAnswers {
     return { texts, events: replay(runs) };
   }
 
-  /** Keeps texts that came to their end by themselves. */
+  /** Saves the texts, unless one of them was interrupted. */
   keep(runs: readonly FinishedRun[]): void {
     const [first] = runs;
     if (first === undefined || runs.some(({ completion }) => completion.finishReason === 'abort')) {
@@ -126,6 +127,7 @@ export class AskedAnswers {
   }
 }
 
+/** The events that the model gave when the texts were computed. */
 async function* replay(runs: readonly FinishedRun[]): AsyncGenerator<TextEvent, void> {
   for (const run of runs) {
     const { tokens, stats } = run.completion;
@@ -134,19 +136,20 @@ async function* replay(runs: readonly FinishedRun[]): AsyncGenerator<TextEvent, 
   }
 }
 
-/** What a run is going to be computed on, known without loading it. */
+/** What a run would be computed on, found out without loading TensorFlow. */
 function machineFor({ backend, engine, threads, cache }: GenerateArgs, modelBytes: number): Machine {
   const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
   const graph = cache && engine !== 'eager';
   return { backend: name, threads: name === 'node' ? tensorflowThreads({ threads, modelBytes, graph }) : 1 };
 }
 
-/** Which TensorFlow kvgen has installed; undefined: that cannot be told without loading it. */
+/** The version of the TensorFlow that kvgen installed; undefined: only loading it would tell. */
 function installedTensorflow(): string | undefined {
   const native = status();
   return native.engine === 'native' ? native.tensorflow : undefined;
 }
 
+/** Why there can be no saved answer; null: there can be one. */
 function whyNot({ seed, temperature }: GenerateArgs, machine: Machine): string | null {
   if (seed === undefined && temperature > 0) {
     return 'every run has a seed of its own; give --seed, or --temp 0';
@@ -156,7 +159,7 @@ function whyNot({ seed, temperature }: GenerateArgs, machine: Machine): string |
     : null;
 }
 
-/** Everything that decides the answer. */
+/** Everything that decides the answer; the settings named here are left out, or are written in another form below. */
 function question(args: GenerateArgs, machine: Machine, fingerprint: string, promptIds: readonly number[]): string {
   const {
     model,

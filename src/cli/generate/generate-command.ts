@@ -1,4 +1,5 @@
-// `kvgen [generate]`: a prompt in, text out.
+// `kvgen [generate]`: continues a prompt. Looks for a saved answer first where --answer-cache asks for it; else opens the
+// model, generates, and writes the text as it comes.
 
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
@@ -26,7 +27,7 @@ import type { Saved } from './saved.js';
 import type { FinishedRun } from './text-run.js';
 import { type TextEvent, type Texts, writeTexts } from './write-texts.js';
 
-/** Samples that are decoded together: their keys and values are in memory. */
+/** Samples that are decoded together: bounds the memory of their keys and values. */
 const MAX_TOGETHER = 64;
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
@@ -50,17 +51,17 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   return loadAndRun(asked, known);
 }
 
-/** What was asked for. */
+/** What the run is for, known before the model is loaded. */
 interface Asked extends Pick<Invocation, 'terminal' | 'signal'> {
   readonly args: GenerateArgs;
   readonly source: ModelSource;
-  /** undefined: --prompt-ids */
+  /** undefined: the prompt came as --prompt-ids. */
   readonly text: string | undefined;
   /** null: neither cache was asked for. */
   readonly saved: Saved | null;
 }
 
-/** What is known of the prompt where the answer cache was asked, before anything is loaded. */
+/** What asking the answer cache has found out already. */
 interface Known {
   readonly prompt: Prompt;
   readonly tokenizer: Tokenizer | null;
@@ -116,7 +117,7 @@ async function writeRuns(asked: Asked, model: Model, prompt: Prompt): Promise<re
   return runs;
 }
 
-/** The tokens of one text, or of several that are decoded together: the first one's prefill serves them all. */
+/** The events of one text, or of several that are decoded together after the prefill of the first. */
 function eventsOf(samples: Samples, model: Model, verifier: CacheVerifier | null): AsyncIterable<TextEvent> {
   const requests = samples.requests();
   if (samples.runs.length > 1) {
@@ -139,7 +140,7 @@ async function* eventsOfOne(
   yield { request, end: tokens.returned as Completion };
 }
 
-/** The prompt's ids and what they fit into. @throws KvgenError when they do not fit */
+/** The prompt's ids, checked against the context. @throws KvgenError when they do not fit */
 function fitted({ args, text, terminal }: Asked, model: TextModel): Prompt {
   return preparePrompt(text ?? args.promptIds ?? '', args, model, {
     logitBias: '--logit-bias',
@@ -148,7 +149,7 @@ function fitted({ args, text, terminal }: Asked, model: TextModel): Prompt {
   });
 }
 
-/** null: a folder without one, which --prompt-ids can do without. */
+/** null: the folder has none, and --prompt-ids needs none. */
 async function openTokenizer(dir: string, args: GenerateArgs): Promise<Tokenizer | null> {
   if (args.promptIds === undefined || hasTokenizer(dir)) {
     return loadTokenizer(dir);
@@ -170,7 +171,7 @@ async function compare(verifier: CacheVerifier, { terminal, signal }: Asked): Pr
   return report;
 }
 
-/** null: not asked for, or of no use. */
+/** null: not asked for, or of no use here. */
 function savedPrompts({ args, saved, terminal }: Asked, { engine }: Model, { text }: Prompt): SavedPrompts | null {
   const prompts = saved?.prompts(engine, text) ?? null;
   if (prompts !== null && args.echo && args.logprobs !== undefined) {

@@ -1,4 +1,4 @@
-// What generate, batch, score and bench do alike to open a model: what is saved for it, and how it is loaded.
+// What generate, batch, score and bench have in common before they run: what is saved for a model, and how it is loaded.
 
 import { KvgenError } from '../../errors.js';
 import type { OpenOptions } from '../../library/model.js';
@@ -8,7 +8,7 @@ import type { FoundModel } from '../../weights/find.js';
 import type { Terminal } from '../shell/terminal.js';
 import type { Saved } from './saved.js';
 
-/** What is saved on disk for a model; null where neither cache was asked for. */
+/** What is saved on disk for a model; null: neither cache was asked for. */
 export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
   if (!args.answerCache && !wantsPromptCache(args, process.env)) {
     return null;
@@ -17,18 +17,13 @@ export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Ter
   return openSaved(args, found, terminal);
 }
 
-/** How a model is opened for these arguments, with what there is to see meanwhile. */
+/** How a model is opened for these settings, and where its progress and notes are shown. */
 export function onOpening(
-  {
-    backend,
-    engine,
-    threads,
-    cache,
-    verbose,
-  }: Pick<GenerateArgs, 'backend' | 'engine' | 'threads' | 'cache' | 'verbose'>,
+  args: Pick<GenerateArgs, 'backend' | 'engine' | 'threads' | 'cache' | 'verbose'>,
   terminal: Terminal,
   signal: AbortSignal,
 ): OpenOptions {
+  const { backend, engine, threads, cache, verbose } = args;
   return {
     backend,
     engine: cache ? engine : 'eager',
@@ -40,7 +35,7 @@ export function onOpening(
   };
 }
 
-/** @throws KvgenError for texts that cannot be found without a tokenizer */
+/** @throws KvgenError for stop strings where there is no tokenizer to make text */
 export function checkStops({ stop }: GenerateArgs, tokenizer: Tokenizer | null, dir: string): void {
   if (tokenizer === null && stop.length > 0) {
     throw new KvgenError(`${dir}: --stop needs a tokenizer: expected tokenizer.json, or vocab.json and merges.txt`);

@@ -1,5 +1,5 @@
-// Tokens with their log-probabilities as JSON: events of --jsonl, and lists in the report. The fields are a
-// contract with other programs.
+// Tokens with their log-probabilities as JSON: events of --jsonl, and lists in the report. The fields are a contract with
+// other programs.
 
 import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
@@ -7,7 +7,7 @@ import { decodeAll } from '../../text/detokenizer.js';
 import { TokenStream } from '../../text/token-stream.js';
 import type { FinishedRun, TextRun } from './text-run.js';
 
-/** One line of --jsonl: a token as it came; its bytes and its rivals where they were asked for. */
+/** The line of --jsonl for a token; it has bytes and the likeliest tokens where --logprobs asks for them. */
 export function tokenEvent(run: TextRun, token: CompletionToken, index: number): string {
   const which = run.sample === null ? { index } : { sample: run.sample, index };
   const { id, text, logprob } = token;
@@ -15,7 +15,7 @@ export function tokenEvent(run: TextRun, token: CompletionToken, index: number):
   return JSON.stringify({ type: 'token', ...which, ...fields });
 }
 
-/** `tokens` of the report, and `prompt_tokens_detail` where the prompt's were computed. */
+/** `tokens` of the report, and `prompt_tokens_detail` where the prompt's log-probabilities were computed. */
 export function tokensJson(run: FinishedRun): object {
   if (run.args.logprobs === undefined) {
     return {};
@@ -24,7 +24,7 @@ export function tokensJson(run: FinishedRun): object {
   return run.promptLogprobs === null ? { tokens } : { tokens, prompt_tokens_detail: promptTokens(run) };
 }
 
-/** The first has nothing before it, and so no log-probability. */
+/** The first token has no log-probability, since nothing predicts it. */
 function promptTokens(run: FinishedRun): object[] {
   const stream = new TokenStream<Partial<TokenLogprob> & { id: number }>(run.tokenizer, []);
   const tokens = run.prompt.ids.flatMap((id, i) => stream.add({ id, ...run.promptLogprobs?.[i - 1] }));

@@ -1,4 +1,5 @@
-// What a run measured, in words and as JSON. The fields and their meaning are a contract with other programs.
+// What a run gave and measured, as a line of words and as JSON. The fields of the JSON and their meaning are a contract
+// with other programs.
 
 import { megabytes } from '../../errors.js';
 import type { SequenceStats } from '../../generation/sequence.js';
@@ -31,7 +32,7 @@ function total(all: readonly SequenceStats[], name: 'generationTokens' | 'cacheP
   return all.reduce((sum, stats) => sum + stats[name], 0);
 }
 
-/** Of all together: tokens after the first of each, over the time of the slowest. */
+/** Tokens per second of all texts together: tokens after the first of each, over the time of the slowest. */
 function decodeRate(all: readonly SequenceStats[]): number | null {
   const tokens = all.reduce((sum, { generationTokens }) => sum + Math.max(0, generationTokens - 1), 0);
   return rate(tokens, Math.max(...all.map(({ decodeMs }) => decodeMs ?? 0)));
@@ -81,11 +82,12 @@ function timeFields(stats: SequenceStats, promptTokens: number): object {
   };
 }
 
-/** Tokens per second, null if not measured. */
+/** Tokens per second; null: not measured. */
 function rate(tokens: number, ms: number | null): number | null {
   return ms !== null && ms > 0 && tokens > 0 ? (1000 * tokens) / ms : null;
 }
 
+/** One decimal. */
 function round(value: number | null): number | null {
   return value === null ? null : Math.round(value * 10) / 10;
 }

@@ -1,5 +1,5 @@
-// The samples of one prompt, for generate and for a line of a batch: the first of them runs the prompt, and what that
-// showed belongs to all. A text alone is one sample.
+// The samples of one prompt, for generate and for a line of a batch: the first sample runs the prompt, and the
+// measurements of that belong to all. A single text is one sample. Knows nothing of how texts are written.
 
 import type { Completion } from '../../completion/complete.js';
 import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '../../completion/request.js';
@@ -11,19 +11,19 @@ import { randomSeed } from '../../sampling/random.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { FinishedRun, TextRun } from './text-run.js';
 
-/** One of the samples: how it is made, and what comes of it. */
+/** The request for one sample, and the run that it belongs to. */
 export interface Sample extends CompletionRequest {
   readonly run: TextRun;
 }
 
-/** What all samples are made of. */
-export interface SamplesRequest {
+/** What all samples have in common. */
+interface SamplesRequest {
   readonly args: GenerateArgs;
   readonly prompt: Prompt;
   readonly model: Model;
-  /** Ids that must not be generated. */
+  /** Ids that must not be generated; see `idsWithoutToken`. */
   readonly banned: readonly number[];
-  /** null: not asked for. */
+  /** null: prompts are not saved. */
   readonly prompts: SavedPrompts | null;
   readonly wishes: Wishes;
 }
@@ -31,9 +31,9 @@ export interface SamplesRequest {
 export class Samples {
   readonly runs: readonly TextRun[];
   readonly #request: SamplesRequest;
-  /** What the model thought of each id of the prompt after the first; null: not asked for. */
+  /** Of each id of the prompt after the first; null: not asked for. */
   readonly #promptLogprobs: TokenLogprob[] | null;
-  /** Of the first one: it did the prefill. */
+  /** Of the first sample, which did the prefill. */
   #first: SequenceStats = NOTHING_MEASURED;
 
   constructor(request: SamplesRequest) {
@@ -50,7 +50,7 @@ export class Samples {
     this.#promptLogprobs = args.echo && args.logprobs !== undefined ? [] : null;
   }
 
-  /** One after the other, made when each is taken. */
+  /** One request for each sample, made when it is taken. */
   *requests(): Generator<Sample, void> {
     const { args, prompt, model, banned, prompts, wishes } = this.#request;
     for (const run of this.runs) {
@@ -60,12 +60,12 @@ export class Samples {
     }
   }
 
-  /** Told what was measured so far. */
+  /** Takes what was measured of a sample so far. */
   note(run: TextRun, stats: SequenceStats): void {
     this.#first = run === this.runs[0] ? stats : this.#first;
   }
 
-  /** Samples after the first did no prefill: they have its prompt statistics, and its clock. */
+  /** The finished run. Samples after the first did no prefill, so they get the measurements of the first one's. */
   finish(run: TextRun, completion: Completion): FinishedRun {
     const { model, prompts } = this.#request;
     const { stats } = completion;
@@ -95,6 +95,7 @@ export class Samples {
   }
 }
 
+/** Times that began with the first sample's prefill instead of the own one. */
 function withPromptOf(first: SequenceStats, own: SequenceStats): SequenceStats {
   const { loadMs, promptMs, reusedTokens } = first;
   const firstTokenMs = own.firstTokenMs === null ? null : own.firstTokenMs + own.loadMs - loadMs;

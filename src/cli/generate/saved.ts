@@ -1,4 +1,4 @@
-// What generate may find on disk: opens the stores that were asked for, and says which model the prompts belong to.
+// Opens the saved prompts and answers of a model, whose fingerprint they belong to. Knows nothing of what is in them.
 
 import type { Engine } from '../../engine/engine.js';
 import { KvgenError } from '../../errors.js';
@@ -11,19 +11,20 @@ import { PromptStore } from '../../store/prompts.js';
 import type { FoundModel } from '../../weights/find.js';
 import { printable, type Terminal } from '../shell/terminal.js';
 
+/** Characters of a prompt that `kvgen cache ls` shows. */
 const WORDS = 60;
 
 export interface Saved {
   readonly fingerprint: string;
   /** null: not asked for. */
   readonly answers: AnswerStore | null;
-  /** For the prompt of this text; null: not asked for. */
+  /** The saved prompts, for a prompt of this text; null: not asked for. */
   prompts(engine: Engine, text: string | undefined): SavedPrompts | null;
-  /** @throws KvgenError when the model was replaced while it was being loaded */
+  /** @throws KvgenError when the model's files changed while they were being loaded */
   checkUnchanged(): Promise<void>;
 }
 
-/** Opens what was asked for: one of the caches, or both. */
+/** Opens what is asked for: saved prompts, saved answers, or both. */
 export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, terminal: Terminal): Promise<Saved> {
   const wanted = { prompts: wantsPromptCache(args, process.env), answers: args.answerCache };
   const root = await storeRoot(args.cacheDir);
@@ -52,7 +53,7 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
   };
 }
 
-/** A prompt's beginning, for a list. */
+/** The beginning of a prompt, on one line. */
 export function firstWords(text: string): string {
   const line = printable(text.slice(0, 2 * WORDS)).trim();
   return line.length > WORDS ? `${line.slice(0, WORDS - 1).replace(/[\ud800-\udbff]$/, '')}…` : line;

@@ -1,4 +1,4 @@
-// One of the texts that were asked for, before and after it was made: what its report and the answer cache know.
+// One of the texts that were asked for, before and after it is made: what the report and the answer cache need of it.
 
 import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
@@ -8,12 +8,13 @@ import type { TokenLogprob } from '../../sampling/logprobs.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 
-/** What a text is computed on, or would be. */
+/** What a text is computed on. */
 export interface Machine {
   readonly backend: string;
   readonly threads: number;
 }
 
+/** A text before it is made. */
 export interface TextRun {
   readonly model: string;
   readonly machine: Machine;
@@ -21,13 +22,14 @@ export interface TextRun {
   readonly prompt: Prompt;
   readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
   readonly seed: number;
-  /** Which of the samples; null: samples were not asked for. */
+  /** Which of the samples it is, from 0; null: --samples was not given. */
   readonly sample: number | null;
 }
 
+/** A text after it is made. */
 export interface FinishedRun extends TextRun {
   readonly completion: Completion;
-  /** Known at the end: a graph engine is eager until it has captured. */
+  /** Known only at the end: a graph engine runs op by op until it has captured. */
   readonly engine: string;
   readonly answerCached: boolean;
   /** Of each id of the prompt after the first; null: not asked for. */

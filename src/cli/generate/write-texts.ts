@@ -1,6 +1,6 @@
-// Writes texts as they come, in the form that was asked for, and then the report. What makes the tokens, a model or a
-// saved answer, makes no difference here, nor whether there is one text or several: the first is written as it comes,
-// the others one after the other. Events of --jsonl are written as they happen.
+// Writes texts as they come, as plain text or as JSON, and then the report. Several texts are written one after the other:
+// what comes of a later one waits until those before it are done. Only the events of --jsonl are written at once.
+// Knows nothing of where the tokens come from, a model or a saved answer.
 
 import type { Completion, CompletionToken } from '../../completion/complete.js';
 import type { CompletionEvent } from '../../completion/complete-many.js';
@@ -11,20 +11,21 @@ import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
 import type { FinishedRun, TextRun } from './text-run.js';
 
-export interface Output {
+interface Output {
   readonly args: GenerateArgs;
   readonly terminal: Terminal;
 }
 
-/** The texts that are to be written. */
+/** The texts to write. */
 export interface Texts {
   readonly runs: readonly TextRun[];
+  /** Takes what was measured of a text so far. */
   note(run: TextRun, stats: SequenceStats): void;
-  /** Called after the text, before its report. */
+  /** Called when the text is written and before its report. */
   finish(run: TextRun, completion: Completion): FinishedRun | Promise<FinishedRun>;
 }
 
-/** What was measured comes with the tokens of samples, of which the first one's prefill serves all. */
+/** Tokens of several samples come with what was measured, since the first one's prefill serves all. */
 export type TextEvent =
   | CompletionEvent<{ readonly run: TextRun }>
   | { readonly request: { readonly run: TextRun }; readonly tokens: readonly CompletionToken[] };
@@ -65,6 +66,7 @@ export async function writeTexts(
   return all;
 }
 
+/** Writes the events in one form; each function is called as they come. */
 interface Writer {
   begin(): Promise<void>;
   tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void>;
@@ -72,13 +74,13 @@ interface Writer {
   report(run: FinishedRun): Promise<void>;
 }
 
-/** The texts one after the other, a line between two of them. */
+/** Writes the texts one after the other, with the separator between two. */
 class TextWriter implements Writer {
   readonly #output: Output;
   readonly #runs: readonly TextRun[];
-  /** The place of the text that is written now; those before it are done. */
+  /** The index of the text that is being written; those before it are done. */
   #turn = 0;
-  /** What has come of texts that may not be written yet. */
+  /** Text that came too early to be written. */
   readonly #held = new Map<TextRun, string>();
   readonly #completions = new Map<TextRun, Completion>();
 
@@ -87,7 +89,7 @@ class TextWriter implements Writer {
     this.#runs = runs;
   }
 
-  /** The prompt, where the text begins with it. */
+  /** Writes the prompt where --echo asks for it. */
   async begin(): Promise<void> {
     const { args, terminal } = this.#output;
     if (args.echo) {
@@ -115,7 +117,7 @@ class TextWriter implements Writer {
 
   async report(): Promise<void> {}
 
-  /** The text whose turn it is, if it has ended. */
+  /** The text that is being written, if it has ended. */
   get #current(): { run: TextRun; completion: Completion } | undefined {
     const run = this.#runs[this.#turn];
     const completion = run === undefined ? undefined : this.#completions.get(run);
@@ -141,16 +143,16 @@ class TextWriter implements Writer {
   }
 }
 
-/** Is there a text, empty or not, that a newline ends? */
+/** Has the text begun, so that a newline must end it? An interrupt may come before its first token. */
 function hasBegun({ finishReason, tokens }: Completion): boolean {
   return finishReason !== 'abort' || tokens.length > 0;
 }
 
-/** Events as they come; the objects of --json in the order of the samples. */
+/** Writes the events of --jsonl as they come, or the objects of --json in the order of the samples. */
 class JsonWriter implements Writer {
   readonly #output: Output;
   readonly #counts = new Map<TextRun, number>();
-  /** Reports by the number of their sample, which are not written yet. */
+  /** The objects of --json, by the index of the sample. */
   readonly #reports: (string | undefined)[] = [];
   #turn = 0;
 

@@ -1,4 +1,4 @@
-// `kvgen score --perplexity`: the mean loss of a model on a text, whole or document by document.
+// `kvgen score --perplexity`: the mean loss of a model on a text, as a whole or document by document.
 
 import { checkVocabulary } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
@@ -34,7 +34,7 @@ export async function perplexity(run: ScoreRun, text: string): Promise<void> {
   await print(run, { tokens, loss: nats / tokens, bitsPerByte: bytes === 0 ? null : nats / Math.LN2 / bytes });
 }
 
-/** Each after an end-of-text token, the closing one included; without the white space around it. */
+/** The ids of each document, between two end-of-text tokens and without the white space around it. */
 function documents({ tokenizer, model }: ScoreRun, text: string): number[][] {
   const { eosId } = tokenizer;
   if (eosId === undefined) {
@@ -44,7 +44,7 @@ function documents({ tokenizer, model }: ScoreRun, text: string): number[][] {
   return texts.filter((document) => document !== '').map((document) => [eosId, ...tokenizer.encode(document), eosId]);
 }
 
-/** UTF-8 bytes of the ids that a window scores; the end of a document has none. */
+/** UTF-8 bytes of the ids that are scored in a window; the end of a document has none. */
 function scoredBytes({ args, tokenizer }: ScoreRun, { ids, scored }: Window): number {
   const isEnd = (id: number) => args.perDocument && id === tokenizer.eosId;
   return ids.slice(-scored).reduce((sum, id) => sum + (isEnd(id) ? 0 : tokenizer.bytes(id).length), 0);

@@ -1,4 +1,5 @@
-// `kvgen score`: how likely given continuations of a prompt are, best first; or how well a model predicts a text.
+// `kvgen score`: how likely given continuations of a prompt are, best first; or, in perplexity.ts, how well a model
+// predicts a text.
 
 import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
 import { EXIT, KvgenError } from '../../errors.js';
@@ -35,7 +36,7 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   const saved = await savedFor(store, found, terminal);
   const opening = onOpening({ ...args, cache: true }, terminal, signal);
   const tokenizer = loadTokenizer(found.dir);
-  tokenizer.catch(() => {}); // told when the model is open
+  tokenizer.catch(() => {}); // awaited when the model is open
   const model = await openModel(await folderSource(found), { ...opening, tokenizer: () => tokenizer });
   try {
     await saved?.checkUnchanged();
@@ -48,7 +49,7 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   return EXIT.ok;
 }
 
-/** Exit 2, by name, for what cannot go together. */
+/** @throws UsageError that names the settings which cannot go together */
 function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
   const { choices, choicesFile, perplexity, stride, perDocument, file, promptIds } = args;
   const given = [choices, choicesFile, perplexity].filter((value) => value !== undefined).length;
@@ -104,7 +105,7 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
   }
 }
 
-/** Tokenized apart from the prompt, and taken literally. */
+/** The ids of a choice, tokenized apart from the prompt. @throws KvgenError when it does not fit */
 function fittingChoice({ tokenizer, nCtx, model }: ScoreRun, promptIds: readonly number[], choice: string): number[] {
   const ids = tokenizer.encode(choice);
   checkVocabulary(ids, model.config);
@@ -121,7 +122,7 @@ function toChoice(text: string, ids: readonly number[], logprob: number): Choice
   return { text, tokens: ids.length, bytes: Buffer.byteLength(text), logprob };
 }
 
-/** The prompt's keys and values, and what follows it. */
+/** The cache of the prompt, the logits that follow it, and the line of statistics. */
 async function prefill(
   { saved, model, tokenizer, nCtx, terminal, signal }: ScoreRun,
   promptIds: readonly number[],

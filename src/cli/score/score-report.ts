@@ -4,16 +4,16 @@ export interface Choice {
   readonly text: string;
   readonly tokens: number;
   readonly bytes: number;
-  /** Of all its tokens together. */
+  /** The sum over its tokens. */
   readonly logprob: number;
 }
 
-export interface RankedChoice extends Choice {
-  /** Among these choices: the softmax of their log-probabilities. */
+interface RankedChoice extends Choice {
+  /** Among the choices: the softmax of their log-probabilities. */
   readonly probability: number;
 }
 
-/** Best first; of equals, in the order given. */
+/** Best first; equals stay in the given order. */
 export function rank(choices: readonly Choice[]): RankedChoice[] {
   const best = Math.max(...choices.map(({ logprob }) => logprob));
   const total = choices.reduce((sum, { logprob }) => sum + Math.exp(logprob - best), 0);
@@ -36,7 +36,7 @@ export function choicesJson(promptTokens: number, choices: readonly RankedChoice
   });
 }
 
-/** In quotes, so that a leading space is seen. */
+/** Choices are shown in quotes, so that a leading space can be seen. */
 export function choicesTable(choices: readonly RankedChoice[]): string[][] {
   const rows = choices.map(({ text, tokens, bytes, logprob, probability }) => [
     JSON.stringify(text),

@@ -1,4 +1,4 @@
-// All that a score needs, whether of choices or of a text.
+// What scoring needs, of choices and of a text.
 
 import type { Model } from '../../library/model.js';
 import type { Tokenizer } from '../../text/tokenizer.js';

@@ -1,8 +1,8 @@
-// A stream as it arrives. Knows nothing of what is in it.
+// Reads a stream piece by piece. Knows nothing of its contents.
 
 import type { Readable } from 'node:stream';
 
-/** Pieces of a stream, read no faster than they are asked for; ends when `signal` aborts. */
+/** The pieces of a stream, read only as fast as they are taken; ends when `signal` aborts. */
 export async function* chunksOf(stream: Readable, signal: AbortSignal): AsyncGenerator<Buffer, void> {
   const stop = () => stream.destroy();
   signal.addEventListener('abort', stop);

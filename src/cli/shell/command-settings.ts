@@ -1,5 +1,5 @@
-// The settings of the commands besides generate: those of generate that they share, and their own. In a file apart from
-// their code, which --help does not load.
+// The settings of the other commands: rows of GENERATE that they share, and rows of their own. They are kept apart from
+// the commands' code, which --help does not load.
 
 import { UsageError } from '../../errors.js';
 import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../../kinds.js';
@@ -12,7 +12,7 @@ export const TOKENIZE = { model, file } as const satisfies Rows;
 export const MODELS = { color } as const satisfies Rows;
 export const DOCTOR = { model, color } as const satisfies Rows;
 
-/** Those of generate are for the lines that say nothing else. */
+/** The rows of GENERATE in it are defaults for lines that do not set them. */
 export const BATCH = {
   concurrency: { kind: integer({ min: 1, max: 256 }), words: 'rows that are decoded together', fallback: 8 },
   ...takenBy('batch'),

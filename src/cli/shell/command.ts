@@ -1,17 +1,17 @@
-// What a command is: a row of the table of commands, and what it is called with.
+// What a command is, as a row of the table of commands, and what it is called with.
 
 import type { SettingsOf, Table } from '../../settings.js';
 import type { Terminal } from './terminal.js';
 
 export interface Invocation {
-  /** What is no option. */
+  /** All arguments that are no options. */
   readonly words: readonly string[];
-  /** The word came after `--`: it is text, whatever it looks like. */
+  /** The word came after `--`, so it is text even if it looks like a command or an option. */
   readonly literal: boolean;
   readonly terminal: Terminal;
   /** Aborted by Ctrl-C and SIGTERM. */
   readonly signal: AbortSignal;
-  /** What was asked for, by the command's table. */
+  /** The values of the settings in `table`. */
   settings<T extends Table>(table: T): SettingsOf<T>;
   usage(): string;
 }
@@ -22,7 +22,7 @@ export type RunCommand = (invocation: Invocation) => Promise<number>;
 export interface CommandRow {
   readonly name: string;
   readonly description: string;
-  /** Words of which it takes one first. */
+  /** If given, its first word must be one of these. */
   readonly actions?: readonly string[];
   readonly usage: string;
   readonly maxWords: number;

@@ -1,17 +1,12 @@
-// Ctrl-C and SIGTERM: the first one asks the running work to stop, the second ends the process at once.
-// Knows nothing of what is stopped; it hands out an AbortSignal.
+// Ctrl-C and SIGTERM: the first signal asks the running work to stop, the second ends the process at once.
+// Hands out an AbortSignal, and knows nothing of the work that it stops.
 
 import { EXIT } from '../../errors.js';
 
 const CODES = { SIGINT: EXIT.sigint, SIGTERM: EXIT.sigterm } as const;
 
-export interface Interrupts {
-  readonly signal: AbortSignal;
-  /** The exit code that the received signal means; undefined when there was none. */
-  exitCode(): number | undefined;
-}
-
-export function catchInterrupts(): Interrupts {
+/** `exitCode` gives the exit code that the received signal means; undefined: none was received. */
+export function catchInterrupts(): { readonly signal: AbortSignal; exitCode(): number | undefined } {
   const controller = new AbortController();
   let code: number | undefined;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {

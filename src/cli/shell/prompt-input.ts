@@ -1,4 +1,4 @@
-// The prompt's text: from the argument, a file or stdin. Refuses what is not UTF-8.
+// Reads the prompt's text from the argument, a file or stdin. Refuses what is not UTF-8. Knows nothing of models.
 
 import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ const COMMAND_LINE = '/proc/self/cmdline';
 
 type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
 
-/** @throws UsageError, after the usage, where only a person at the keyboard could give a prompt */
+/** Prints the usage where there is no prompt and stdin is a terminal. @throws UsageError then */
 export function checkHasPrompt({ words, terminal, usage }: Invocation, { file, promptIds }: PromptArgs): void {
   if (words.length === 0 && file === undefined && promptIds === undefined && terminal.stdinIsTerminal) {
     terminal.log(usage());
@@ -19,7 +19,7 @@ export function checkHasPrompt({ words, terminal, usage }: Invocation, { file, p
   }
 }
 
-/** @returns undefined: --prompt-ids */
+/** @returns undefined: the prompt came as --prompt-ids */
 export async function promptText(
   { words, literal, terminal, signal }: Invocation,
   { file, promptIds }: PromptArgs,
@@ -28,7 +28,7 @@ export async function promptText(
   return promptIds === undefined ? readPrompt({ argument: words[0], literal, file, readStdin }) : undefined;
 }
 
-export interface PromptSource {
+interface PromptSource {
   /** The argument; `-` is stdin, unless it is `literal`. */
   readonly argument: string | undefined;
   readonly literal: boolean;
@@ -36,7 +36,7 @@ export interface PromptSource {
   readStdin(): Promise<Uint8Array>;
 }
 
-/** The prompt's text; one trailing newline of a file or of stdin is dropped. @throws KvgenError */
+/** The prompt's text; one newline at the end of a file or of stdin is dropped. @throws KvgenError */
 export async function readPrompt({ argument, literal, file, readStdin }: PromptSource): Promise<string> {
   if (argument !== undefined && (literal || argument !== '-')) {
     checkArgument(argument);
@@ -48,7 +48,7 @@ export async function readPrompt({ argument, literal, file, readStdin }: PromptS
   return withoutNewline(await readUtf8(file, 'the prompt'));
 }
 
-/** All of a file as text. @throws KvgenError where it cannot be read or is not UTF-8 */
+/** A whole file as text. @throws KvgenError where it cannot be read or is not UTF-8 */
 export async function readUtf8(file: string, what = 'the file'): Promise<string> {
   let bytes: Uint8Array;
   try {
@@ -59,7 +59,7 @@ export async function readUtf8(file: string, what = 'the file'): Promise<string>
   return decodeUtf8(bytes, file);
 }
 
-/** The byte order mark that some editors put before the first line is not a part of it. */
+/** Drops the byte order mark that some editors write before the first line. */
 export function withoutMark(text: string): string {
   return text.replace(/^\uFEFF/, '');
 }
@@ -68,7 +68,7 @@ function withoutNewline(text: string): string {
   return text.replace(/\r?\n$/, '');
 }
 
-/** Node has decoded the command line before anyone could look; Linux still has its bytes. @throws KvgenError */
+/** Node replaces what is not UTF-8 in an argument; on Linux its bytes can still be read. @throws KvgenError */
 function checkArgument(argument: string): void {
   if (!argument.includes('\ufffd') || !existsSync(COMMAND_LINE)) {
     return;
@@ -93,7 +93,7 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
-/** The length of the longest beginning that is whole UTF-8. */
+/** By bisection: the length of the longest beginning that is valid UTF-8. */
 function firstInvalidByte(bytes: Uint8Array): number {
   let valid = 0;
   let invalid = bytes.length + 1;
@@ -106,12 +106,12 @@ function firstInvalidByte(bytes: Uint8Array): number {
     }
   }
   while (!isUtf8(bytes.subarray(0, valid))) {
-    valid--; // back to the byte that began the broken character
+    valid--; // back to the first byte of the broken character
   }
   return valid;
 }
 
-/** Valid but for a character that the end cuts off. */
+/** Is it UTF-8, except that its end may cut off a character? */
 function startsValid(bytes: Uint8Array): boolean {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });

@@ -1,4 +1,4 @@
-// Rows of words as a table on stdout: columns padded, a bold first row, control characters escaped.
+// Prints a table on stdout: columns padded, the first row bold, control characters escaped.
 
 import { printable, type Terminal } from './terminal.js';
 

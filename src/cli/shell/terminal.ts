@@ -1,5 +1,5 @@
-// The terminal: what goes to stdout and stderr, and how. The only file that touches ora, chalk and process.std*.
-// stdout carries results, byte for byte the same on a terminal and in a pipe; decoration goes to stderr.
+// The terminal: the only file that uses ora, chalk and process.std*. Results go to stdout, with the same bytes on a
+// terminal and in a pipe; everything else goes to stderr.
 
 import { once } from 'node:events';
 import { fstatSync } from 'node:fs';
@@ -8,7 +8,7 @@ import type { Ora } from 'ora';
 import { EXIT, errorCode, errorMessage, KvgenError } from '../../errors.js';
 import { chunksOf } from './chunks.js';
 
-export interface TerminalOptions {
+interface TerminalOptions {
   color: 'auto' | 'always' | 'never';
   quiet: boolean;
   verbose: boolean;
@@ -19,11 +19,11 @@ export class Terminal {
   readonly stderrIsTerminal = process.stderr.isTTY === true;
   /** Aborted when nobody reads stdout any more. */
   readonly closed: AbortSignal;
-  /** Could something not be written, other than for want of a reader? Then it has been reported. */
+  /** Did writing to stdout fail, for another reason than that nobody reads it? The error was then reported. */
   failed = false;
   #options: TerminalOptions = { color: 'auto', quiet: false, verbose: false };
   #spinner: Ora | null = null;
-  /** Is the cursor behind a text on stdout? A spinner would erase it. */
+  /** Is the cursor after a text on stdout? A spinner would erase it. */
   #isMidLine = false;
   #ora: typeof import('ora').default | null = null;
 
@@ -35,24 +35,24 @@ export class Terminal {
       if (errorCode(error) !== 'EPIPE' && !this.failed) {
         this.failed = true;
         this.error(`stdout: ${errorMessage(error)}`);
-        process.exitCode = EXIT.failure; // it may come after everything else is done
+        process.exitCode = EXIT.failure; // the error may come after main has set the exit code
       }
     });
-    process.stderr.on('error', () => {}); // nobody is there to be told
+    process.stderr.on('error', () => {}); // there is no place left to report it
   }
 
-  /** Loads the spinner where it can be seen: elsewhere its 50 ms would only delay the text. */
+  /** Loads the spinner only where it can be seen, since that takes 50 ms. */
   async configure(options: TerminalOptions): Promise<void> {
     this.#options = options;
     this.#ora = options.quiet || !canSpin() ? null : (await import('ora')).default;
   }
 
-  /** For tables, on stdout. */
+  /** Colours for stdout. */
   get chalk(): ChalkInstance {
     return this.#chalk(process.stdout);
   }
 
-  /** Writes to stdout and waits until the reader has kept up; gives up quietly when it is gone. */
+  /** Writes to stdout and waits for a slow reader; writes nothing once the reader is gone. */
   async write(text: string): Promise<void> {
     this.#isMidLine = text === '' ? this.#isMidLine : process.stdout.isTTY && !text.endsWith('\n');
     if (text === '' || this.closed.aborted || process.stdout.write(text)) {
@@ -66,17 +66,17 @@ export class Terminal {
     settled.abort();
   }
 
-  /** A line of a result, on stdout. */
+  /** Writes a line of a result to stdout. */
   async print(line: string): Promise<void> {
     await this.write(`${line}\n`);
   }
 
-  /** Lines on stderr that are not a decoration: progress where it is all that a command says, usage, a stack. */
+  /** Writes lines to stderr, also with --quiet: a usage, a stack, what `kvgen setup` is doing. */
   log(lines: string): void {
     this.#stderr(lines.split('\n').map(printable).join('\n'));
   }
 
-  /** Something that the person should know; silent with --quiet. */
+  /** Writes something that a person should know to stderr, unless --quiet. */
   note(line: string): void {
     if (!this.#options.quiet) {
       this.#stderr(`kvgen: ${printable(line)}`);
@@ -87,14 +87,14 @@ export class Terminal {
     this.#stderr(`kvgen: ${printable(line)}`);
   }
 
-  /** Shown on a terminal or with --verbose, unless --quiet or nobody reads the text. */
+  /** Writes a line to stderr on a terminal or with --verbose, unless --quiet or the reader of stdout is gone. */
   statistics(line: string): void {
     if (!this.#options.quiet && !this.closed.aborted && (this.stderrIsTerminal || this.#options.verbose)) {
       this.#stderr(this.#chalk(process.stderr).dim(line));
     }
   }
 
-  /** The line with the spinner, on a terminal only; each call moves it on, since native calls stop its clock. */
+  /** Shows a line with a spinner, only on a terminal. Each call turns it on, since native calls stop its timer. */
   progress(text: string): void {
     if (this.#ora === null || this.#isMidLine) {
       return;
@@ -115,7 +115,7 @@ export class Terminal {
     this.#spinner = null;
   }
 
-  /** All of stdin. @throws when `signal` aborts first */
+  /** All bytes of stdin. @throws when `signal` aborts first */
   async readStdin(signal: AbortSignal): Promise<Buffer> {
     const chunks: Buffer[] = [];
     try {
@@ -129,13 +129,13 @@ export class Terminal {
     return Buffer.concat(chunks);
   }
 
-  /** Bytes of the file behind stdin; null: a pipe or a terminal. */
+  /** Size of the file that stdin reads, in bytes; null: a pipe or a terminal. */
   get stdinSize(): number | null {
     const stats = fstatSync(process.stdin.fd);
     return stats.isFile() ? stats.size : null;
   }
 
-  /** stdin as it arrives; ends when `signal` aborts. */
+  /** The pieces of stdin as they arrive; ends when `signal` aborts. */
   stdinChunks(signal: AbortSignal): AsyncGenerator<Buffer, void> {
     return chunksOf(process.stdin, signal);
   }
@@ -158,13 +158,13 @@ export class Terminal {
   }
 }
 
-/** A spinner erases what it wrote, by lines of a known width: ora does not end where the terminal has none. */
+/** ora erases lines by the terminal's width, and hangs where the terminal has none. */
 function canSpin(): boolean {
   const { isTTY, columns } = process.stderr;
   return isTTY && columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI;
 }
 
-/** Control characters escaped: text from a model or a prompt must not drive the terminal. */
+/** Escapes control characters: text from a model or a prompt must not control the terminal. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
   return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
