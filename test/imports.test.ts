@@ -119,7 +119,7 @@ describe('rooms', () => {
   it('one place opens the TensorFlow engine, and two commands ask it for versions', () => {
     const users = imports.filter(({ file, target }) => target.startsWith('tf/') && !file.startsWith('tf/'));
     expect(users.map(arrow)).toEqual([
-      'cli/bench/versions.ts → tf/backend.ts',
+      'cli/bench/bench-command.ts → tf/backend.ts',
       'cli/doctor-command.ts → tf/backend.ts',
       'library/model.ts → tf/backend.ts',
     ]);

@@ -5,19 +5,16 @@ import { loadTokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
 import type { Invocation } from './shell/command.js';
 import { TOKENIZE } from './shell/command-settings.js';
-import { readPrompt } from './shell/prompt-input.js';
+import { checkHasInput, readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {
-  const { words, literal, settings, terminal, signal, usage } = invocation;
+  const { words, literal, settings, terminal, signal } = invocation;
   const { model, file } = settings(TOKENIZE);
   const [argument] = words;
   if (file !== undefined && argument !== undefined) {
     throw new UsageError('--file cannot go with a text');
   }
-  if (argument === undefined && file === undefined && terminal.stdinIsTerminal) {
-    terminal.log(usage());
-    throw new UsageError('no text');
-  }
+  checkHasInput(invocation, file === undefined ? {} : { file }, 'no text');
   const { dir } = findModel(model);
   const text = await readPrompt({ argument, literal, file, readStdin: () => terminal.readStdin(signal) });
   const tokenizer = await loadTokenizer(dir);

@@ -32,24 +32,19 @@ export async function* generate(
 ): AsyncGenerator<CompletionToken, Generation> {
   const settings = readOptions(options);
   const { seed = randomSeed() } = settings;
-  checkModel(model);
+  if (!(model instanceof Model)) {
+    throw new KvgenError('generate: expected a model that loadModel gave');
+  }
   if (model.tokenizer === null && settings.stop.length > 0) {
     throw new KvgenError(`${model.dir}: stop needs a tokenizer`);
   }
   const words = { logitBias: 'logitBias', advice: 'shorten it', onNote: () => {} };
   const fitting = preparePrompt(checkPrompt(prompt), settings, model, words);
   const banned = idsWithoutToken(model.tokenizer, model.config);
-  const { logprobs } = settings;
-  const { signal } = options;
-  const request = makeRequest(fitting, settings, seed, model.config, banned, { logprobs, signal });
+  const wishes = { logprobs: settings.logprobs, signal: options.signal };
+  const request = makeRequest(fitting, settings, seed, model.config, banned, wishes);
   const completion = yield* complete(model.engine, model.tokenizer, request);
   return { ...completion, promptIds: fitting.ids, seed };
-}
-
-function checkModel(model: unknown): void {
-  if (!(model instanceof Model)) {
-    throw new KvgenError('generate: expected a model that loadModel gave');
-  }
 }
 
 function checkPrompt(prompt: string | readonly number[]): string | readonly number[] {

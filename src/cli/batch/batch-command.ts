@@ -5,7 +5,7 @@ import { statSync } from 'node:fs';
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, preparePrompt } from '../../completion/request.js';
-import { EXIT, errorMessage, KvgenError, UsageError } from '../../errors.js';
+import { EXIT, errorMessage, KvgenError } from '../../errors.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import { checkCacheEnvironment, checkGenerateArgs, GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
@@ -16,7 +16,7 @@ import type { Saved } from '../generate/saved.js';
 import { chunksOf } from '../shell/chunks.js';
 import type { Invocation } from '../shell/command.js';
 import { BATCH, type BatchArgs } from '../shell/command-settings.js';
-import { decodeUtf8, withoutMark } from '../shell/prompt-input.js';
+import { checkHasInput, decodeUtf8, withoutMark } from '../shell/prompt-input.js';
 import { type Line, openLines, RequestQueue, readLines } from './batch-input.js';
 import { type BatchLine, lineWords, readBatchLine } from './batch-line.js';
 import { BatchProgress } from './batch-progress.js';
@@ -26,17 +26,14 @@ import { InOrder } from './in-order.js';
 const AHEAD = 4;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
-  const { words, terminal, signal, usage } = invocation;
+  const { words, terminal, signal } = invocation;
   const args = invocation.settings(BATCH);
   const defaults = settingsOf(GENERATE, { ...args, json: true }); // for a line that gives only its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
-  if (words.length === 0 && terminal.stdinIsTerminal) {
-    terminal.log(usage());
-    throw new UsageError('no rows: give a file, or pipe them in');
-  }
+  checkHasInput(invocation, {}, 'no rows: give a file, or pipe them in');
   const size = path === '-' ? terminal.stdinSize : fileSize(path);
   const found = findModel(args.model);
   const saved = await savedFor(defaults, found, terminal);

@@ -1,12 +1,14 @@
 // `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures the
 // graph before the clock starts, and prints what was measured.
 
-import { EXIT, UsageError } from '../../errors.js';
+import { EXIT } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';
 import { folderSource, type Model, openModel, randomSource } from '../../library/model.js';
+import { kvgenVersion } from '../../native/status.js';
 import { makeSampler } from '../../sampling/sampler.js';
-import { GENERATE, settingsOf } from '../../settings.js';
+import { GENERATE, settingsOf, throwFirst } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
+import { tensorflowVersion, tfjsVersion } from '../../tf/backend.js';
 import { findModel } from '../../weights/find.js';
 import { onOpening } from '../generate/opening.js';
 import type { Invocation } from '../shell/command.js';
@@ -15,7 +17,6 @@ import { formatResults, jsonLine, type Subject } from './format.js';
 import { type MeasureOptions, measure, type Result } from './measure.js';
 import { benchPoints, type Point } from './points.js';
 import type { ProfileWork } from './profile.js';
-import { versions } from './versions.js';
 
 interface BenchRun extends Invocation {
   readonly args: BenchArgs;
@@ -25,9 +26,7 @@ interface BenchRun extends Invocation {
 export async function benchCommand(invocation: Invocation): Promise<number> {
   const { terminal, signal } = invocation;
   const args = invocation.settings(BENCH);
-  if (args.quiet && args.verbose) {
-    throw new UsageError('--quiet cannot go with --verbose');
-  }
+  throwFirst([[args.quiet && args.verbose, '--quiet cannot go with --verbose']]);
   await terminal.configure(args);
   const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
   const points = benchPoints(args, source.shape.config.nPositions); // before the weights are loaded: it may refuse
@@ -82,7 +81,14 @@ function capture({ terminal }: BenchRun, { engine }: Model): void {
 }
 
 function subject({ name, parameters, backend, engine, threads }: Model): Subject {
-  return { model: name, parameters, backend, engine: engine.name, threads, versions: versions() };
+  const tensorflow = tensorflowVersion();
+  const versions = {
+    kvgen: kvgenVersion(),
+    node: process.versions.node,
+    tfjs: tfjsVersion(),
+    ...(tensorflow === undefined ? {} : { tensorflow }),
+  };
+  return { model: name, parameters, backend, engine: engine.name, threads, versions };
 }
 
 /** What generation does after the forward pass, with default settings. */

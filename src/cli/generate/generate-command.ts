@@ -18,7 +18,7 @@ import {
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
-import { checkHasPrompt, promptText } from '../shell/prompt-input.js';
+import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import type { AskedAnswers } from './answer-cache.js';
 import { checkStops, onOpening, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
@@ -36,7 +36,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   checkGenerateArgs(args, words[0]);
   checkCacheEnvironment(args);
   await terminal.configure(args);
-  checkHasPrompt(invocation, args);
+  checkHasInput(invocation, args);
   const found = findModel(args.model);
   const text = await promptText(invocation, args);
   const saved = await savedFor(args, found, terminal);

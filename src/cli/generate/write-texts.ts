@@ -42,8 +42,8 @@ export async function writeTexts(
   const { args, terminal } = output;
   const { runs } = texts;
   const finished = new Map<TextRun, FinishedRun>();
-  const writer = args.json || args.jsonl ? new JsonWriter(output) : new TextWriter(output, runs);
-  await writer.begin();
+  const writer: Writer = args.json || args.jsonl ? new JsonWriter(output) : new TextWriter(output, runs);
+  await writer.begin?.();
   for await (const event of events) {
     terminal.progressDone();
     const { run } = event.request;
@@ -56,9 +56,10 @@ export async function writeTexts(
       }
       await writer.tokens(run, event.tokens);
     } else {
-      await writer.end(run, event.end);
-      finished.set(run, await texts.finish(run, event.end));
-      await writer.report(finished.get(run) as FinishedRun);
+      await writer.end?.(run, event.end);
+      const done = await texts.finish(run, event.end);
+      finished.set(run, done);
+      await writer.report?.(done);
     }
   }
   const all = runs.flatMap((run) => finished.get(run) ?? []);
@@ -66,12 +67,13 @@ export async function writeTexts(
   return all;
 }
 
-/** Writes the events in one form; each function is called as they come. */
+/** Writes the events in one form, as they come. */
 interface Writer {
-  begin(): Promise<void>;
+  /** Called before the first event. */
+  begin?(): Promise<void>;
   tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void>;
-  end(run: TextRun, completion: Completion): Promise<void>;
-  report(run: FinishedRun): Promise<void>;
+  end?(run: TextRun, completion: Completion): Promise<void>;
+  report?(run: FinishedRun): Promise<void>;
 }
 
 /** Writes the texts one after the other, with the separator between two. */
@@ -82,7 +84,8 @@ class TextWriter implements Writer {
   #turn = 0;
   /** Text that came too early to be written. */
   readonly #held = new Map<TextRun, string>();
-  readonly #completions = new Map<TextRun, Completion>();
+  /** Ended texts, by the index of the sample. */
+  readonly #completions: (Completion | undefined)[] = [];
 
   constructor(output: Output, runs: readonly TextRun[]) {
     this.#output = output;
@@ -108,20 +111,11 @@ class TextWriter implements Writer {
   }
 
   async end(run: TextRun, completion: Completion): Promise<void> {
-    this.#completions.set(run, completion);
-    for (let turn = this.#current; turn !== undefined; turn = this.#current) {
-      this.#turn++;
-      await this.#endText(turn.run, turn.completion, this.#runs[this.#turn]);
+    this.#completions[run.sample ?? 0] = completion;
+    for (let ended = this.#completions[this.#turn]; ended !== undefined; ended = this.#completions[this.#turn]) {
+      const current = this.#runs[this.#turn++] as TextRun;
+      await this.#endText(current, ended, this.#runs[this.#turn]);
     }
-  }
-
-  async report(): Promise<void> {}
-
-  /** The text that is being written, if it has ended. */
-  get #current(): { run: TextRun; completion: Completion } | undefined {
-    const run = this.#runs[this.#turn];
-    const completion = run === undefined ? undefined : this.#completions.get(run);
-    return run === undefined || completion === undefined ? undefined : { run, completion };
   }
 
   async #endText(run: TextRun, completion: Completion, next: TextRun | undefined): Promise<void> {
@@ -160,8 +154,6 @@ class JsonWriter implements Writer {
     this.#output = output;
   }
 
-  async begin(): Promise<void> {}
-
   async tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void> {
     const { args, terminal } = this.#output;
     for (const token of args.jsonl ? tokens : []) {
@@ -170,8 +162,6 @@ class JsonWriter implements Writer {
       await terminal.print(tokenEvent(run, token, index));
     }
   }
-
-  async end(): Promise<void> {}
 
   async report(run: FinishedRun): Promise<void> {
     const { args, terminal } = this.#output;

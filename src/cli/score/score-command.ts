@@ -14,7 +14,7 @@ import { onOpening, savedFor } from '../generate/opening.js';
 import { missLine } from '../generate/report-cache.js';
 import type { Invocation } from '../shell/command.js';
 import { SCORE, type ScoreArgs } from '../shell/command-settings.js';
-import { checkHasPrompt, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
+import { checkHasInput, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
 import { printTable } from '../shell/table.js';
 import { perplexity } from './perplexity.js';
 import { type Choice, choicesJson, choicesTable, rank } from './score-report.js';
@@ -28,7 +28,7 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   checkCacheEnvironment(store);
   await terminal.configure(args);
   if (args.perplexity === undefined) {
-    checkHasPrompt(invocation, args);
+    checkHasInput(invocation, args);
   }
   const found = findModel(args.model);
   const text = args.perplexity === undefined ? await promptText(invocation, args) : await readUtf8(args.perplexity);

@@ -11,11 +11,15 @@ const COMMAND_LINE = '/proc/self/cmdline';
 
 type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
 
-/** Prints the usage where there is no prompt and stdin is a terminal. @throws UsageError then */
-export function checkHasPrompt({ words, terminal, usage }: Invocation, { file, promptIds }: PromptArgs): void {
+/** Where there is no input and stdin is a terminal, prints the usage. @throws UsageError then */
+export function checkHasInput(
+  { words, terminal, usage }: Invocation,
+  { file, promptIds }: PromptArgs,
+  message = 'no prompt',
+): void {
   if (words.length === 0 && file === undefined && promptIds === undefined && terminal.stdinIsTerminal) {
     terminal.log(usage());
-    throw new UsageError('no prompt');
+    throw new UsageError(message);
   }
 }
 
