@@ -4,5 +4,4 @@ export type { CompletionToken } from './completion/complete.js';
 export type { FinishReason } from './generation/sequence.js';
 export { type Generation, generate } from './library/generate-text.js';
 export type { GenerateOptions } from './library/library-options.js';
-export { type LoadModelOptions, loadModel } from './library/load-model.js';
-export type { Model } from './library/model.js';
+export { type LoadModelOptions, loadModel, type Model } from './library/model.js';

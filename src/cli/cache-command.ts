@@ -7,7 +7,6 @@ import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../stor
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
 import type { Invocation } from './shell/command.js';
 import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
-import { printTable } from './shell/table.js';
 import { printable, type Terminal } from './shell/terminal.js';
 
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
@@ -71,7 +70,7 @@ async function list(request: CacheRequest): Promise<void> {
     terminal.note(`nothing is saved in ${root}`);
   } else {
     const head = ['ID', 'KIND', 'WHEN', 'MODEL', 'TOKENS', 'BYTES', 'HITS', 'SAVED', 'FIRST WORDS'];
-    await printTable(terminal, [head, ...found.map(row)]);
+    await terminal.printTable([head, ...found.map(row)]);
     terminal.log(`${megabytes(bytes)} in ${root}`);
   }
 }

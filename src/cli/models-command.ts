@@ -5,12 +5,11 @@ import { type FoundModel, listModels, weightBytes } from '../weights/find.js';
 import { loadShape } from '../weights/folder.js';
 import type { Invocation } from './shell/command.js';
 import { MODELS } from './shell/command-settings.js';
-import { printTable } from './shell/table.js';
 
 export async function modelsCommand({ settings, terminal }: Invocation): Promise<number> {
   await terminal.configure({ ...settings(MODELS), quiet: false, verbose: false });
   const rows = await Promise.all(listModels().map(describe));
-  await printTable(terminal, [['NAME', 'SIZE', 'CONTEXT', 'FROM'], ...rows]);
+  await terminal.printTable([['NAME', 'SIZE', 'CONTEXT', 'FROM'], ...rows]);
   return EXIT.ok;
 }
 

@@ -1,5 +1,6 @@
 // A loaded model, which is an engine with its tokenizer, and how it is opened: its sizes are read, a backend is chosen,
-// the weights are loaded. TensorFlow is imported only then. Knows nothing of prompts, saved files or streams.
+// the weights are loaded. TensorFlow is imported only then. `loadModel` is the library's way to it. Knows nothing of
+// prompts, saved files or streams.
 
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
@@ -7,9 +8,9 @@ import { KvgenError } from '../errors.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
 import type { ModelShape } from '../model/architectures.js';
 import type { ModelConfig } from '../model/config.js';
-import type { GenerateArgs } from '../settings.js';
+import { GENERATE, type GenerateArgs } from '../settings.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
-import { type FoundModel, weightBytes } from '../weights/find.js';
+import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
 import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
@@ -80,6 +81,26 @@ export class Model implements TextModel {
     this.#disposed = true;
     this.#engine.dispose();
   }
+}
+
+export interface LoadModelOptions {
+  /** `auto` (default): the native engine where it is installed, else WebAssembly. */
+  backend?: GenerateArgs['backend'];
+}
+
+/**
+ * Loads a GPT-2-style model.
+ * @param model a folder (a path with a separator in it) or a name, as the command's `-m` takes them
+ * @returns the model; call `dispose()` when done with it
+ * @throws Error with one line that says what is wrong with the folder, and where
+ * @example
+ * const model = await loadModel('stories');
+ * const logits = model.logits([431, 12], { cache: true }); // Float32Array [vocabSize]
+ * model.dispose();
+ */
+export async function loadModel(model = 'stories', { backend = 'auto' }: LoadModelOptions = {}): Promise<Model> {
+  GENERATE.backend.kind.fromValue(backend, 'backend');
+  return openModel(await folderSource(findModel(model)), { backend });
 }
 
 /** A model before its weights are loaded. */

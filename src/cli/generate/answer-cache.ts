@@ -10,8 +10,8 @@ import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
+import type { FinishedRun, Machine } from './samples.js';
 import { firstWords, type Saved } from './saved.js';
-import type { FinishedRun, Machine } from './text-run.js';
 import type { TextEvent, Texts } from './write-texts.js';
 
 /** Environment variables that may change how TensorFlow rounds. */

@@ -22,9 +22,9 @@ import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import type { AskedAnswers } from './answer-cache.js';
 import { checkStops, onOpening, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
+import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
 import type { Saved } from './saved.js';
-import type { FinishedRun } from './text-run.js';
 import { type TextEvent, type Texts, writeTexts } from './write-texts.js';
 
 /** Samples that are decoded together: bounds the memory of their keys and values. */

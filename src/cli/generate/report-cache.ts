@@ -5,7 +5,7 @@ import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import type { VerifyReport } from '../../generation/verify.js';
 import { decodeAll } from '../../text/detokenizer.js';
-import type { FinishedRun } from './text-run.js';
+import type { FinishedRun } from './samples.js';
 
 /** What is known of a prompt's reuse. */
 interface PromptReuse extends Pick<FinishedRun, 'promptCache' | 'tokenizer'> {

@@ -5,7 +5,7 @@ import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { decodeAll } from '../../text/detokenizer.js';
 import { TokenStream } from '../../text/token-stream.js';
-import type { FinishedRun, TextRun } from './text-run.js';
+import type { FinishedRun, TextRun } from './samples.js';
 
 /** The line of --jsonl for a token; it has bytes and the likeliest tokens where --logprobs asks for them. */
 export function tokenEvent(run: TextRun, token: CompletionToken, index: number): string {

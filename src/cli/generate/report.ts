@@ -5,7 +5,7 @@ import { megabytes } from '../../errors.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
-import type { FinishedRun } from './text-run.js';
+import type { FinishedRun } from './samples.js';
 
 /** The line after the texts: tokens, speed, what the caches hold, the seeds. */
 export function statisticsLine(runs: readonly FinishedRun[]): string {

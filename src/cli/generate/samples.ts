@@ -1,15 +1,49 @@
-// The samples of one prompt, for generate and for a line of a batch: the first sample runs the prompt, and the
-// measurements of that belong to all. A single text is one sample. Knows nothing of how texts are written.
+// The texts of one prompt before and after they are made, for generate and for a line of a batch. Of several samples the
+// first runs the prompt, and the measurements of that belong to all. A single text is one sample. Knows nothing of how
+// texts are written.
 
 import type { Completion } from '../../completion/complete.js';
 import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '../../completion/request.js';
-import type { SavedPrompts } from '../../generation/saved-prompts.js';
+import type { PromptCacheReport, SavedPrompts } from '../../generation/saved-prompts.js';
 import { NOTHING_MEASURED, type SequenceStats } from '../../generation/sequence.js';
+import type { VerifyReport } from '../../generation/verify.js';
 import type { Model } from '../../library/model.js';
 import { type TokenLogprob, tokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import type { GenerateArgs } from '../../settings.js';
-import type { FinishedRun, TextRun } from './text-run.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
+
+/** What a text is computed on. */
+export interface Machine {
+  readonly backend: string;
+  readonly threads: number;
+}
+
+/** A text before it is made. */
+export interface TextRun {
+  readonly model: string;
+  readonly machine: Machine;
+  readonly args: GenerateArgs;
+  readonly prompt: Prompt;
+  readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
+  readonly seed: number;
+  /** Which of the samples it is, from 0; null: --samples was not given. */
+  readonly sample: number | null;
+}
+
+/** A text after it is made. */
+export interface FinishedRun extends TextRun {
+  readonly completion: Completion;
+  /** Known only at the end: a graph engine runs op by op until it has captured. */
+  readonly engine: string;
+  readonly answerCached: boolean;
+  /** Of each id of the prompt after the first; null: not asked for. */
+  readonly promptLogprobs: readonly TokenLogprob[] | null;
+  /** null: not asked for. */
+  readonly promptCache: PromptCacheReport | null;
+  /** null: not asked for. */
+  readonly verify: VerifyReport | null;
+}
 
 /** The request for one sample, and the run that it belongs to. */
 export interface Sample extends CompletionRequest {

@@ -9,7 +9,7 @@ import type { GenerateArgs } from '../../settings.js';
 import type { Terminal } from '../shell/terminal.js';
 import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
-import type { FinishedRun, TextRun } from './text-run.js';
+import type { FinishedRun, TextRun } from './samples.js';
 
 interface Output {
   readonly args: GenerateArgs;

@@ -15,7 +15,6 @@ import { missLine } from '../generate/report-cache.js';
 import type { Invocation } from '../shell/command.js';
 import { SCORE, type ScoreArgs } from '../shell/command-settings.js';
 import { checkHasInput, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
-import { printTable } from '../shell/table.js';
 import { perplexity } from './perplexity.js';
 import { type Choice, choicesJson, choicesTable, rank } from './score-report.js';
 import type { ScoreRun } from './score-run.js';
@@ -98,7 +97,7 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
     );
     await (args.json
       ? terminal.print(choicesJson(promptIds.length, ranked))
-      : printTable(terminal, choicesTable(ranked)));
+      : terminal.printTable(choicesTable(ranked)));
     terminal.statistics(prefilled.line);
   } finally {
     prefilled.cache.dispose();

@@ -71,6 +71,17 @@ export class Terminal {
     await this.write(`${line}\n`);
   }
 
+  /** Prints a table: columns padded, the first row bold, control characters escaped. */
+  async printTable(rows: readonly (readonly string[])[]): Promise<void> {
+    const table = rows.map((row) => row.map(printable));
+    const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
+    for (const [index, row] of table.entries()) {
+      const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));
+      const line = cells.join('  ').trimEnd();
+      await this.print(index === 0 ? this.chalk.bold(line) : line);
+    }
+  }
+
   /** Writes lines to stderr, also with --quiet: a usage, a stack, what `kvgen setup` is doing. */
   log(lines: string): void {
     this.#stderr(lines.split('\n').map(printable).join('\n'));
