@@ -1,12 +1,11 @@
 // The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is part
 // of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
 
-import type { CompletionToken } from '../../completion/complete.js';
+import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
-import { type FinishReason, NOTHING_MEASURED } from '../../generation/sequence.js';
+import { NOTHING_MEASURED } from '../../generation/sequence.js';
 import type { ModelSource } from '../../library/model.js';
 import { kvgenVersion, status, tensorflowThreads } from '../../native/status.js';
-import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
@@ -18,12 +17,10 @@ import type { TextEvent, Texts } from './write-texts.js';
 const ENVIRONMENT = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS', 'OMP_NUM_THREADS', 'TF_ENABLE_ONEDNN_OPTS'];
 
 /** One finished text as it is saved. */
-interface Answer {
-  readonly tokens: readonly CompletionToken[];
-  readonly finishReason: FinishReason;
-  readonly promptLogprobs: readonly TokenLogprob[] | null;
-  readonly seed: number;
-  readonly engine: string;
+interface Answer
+  extends Pick<Completion, 'tokens' | 'finishReason'>,
+    Pick<FinishedRun, 'promptLogprobs' | 'seed' | 'engine'> {
+  /** What the cache held in the end. */
   readonly positions: number;
   readonly bytes: number;
 }
