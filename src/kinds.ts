@@ -1,5 +1,5 @@
-// The kinds of values that settings have. Each kind reads a value from a text (the command line), from JSON (a line of a
-// batch) and from a value of JavaScript (a program that uses the library). Knows nothing of single settings.
+// The kinds of values that settings have. Each kind reads a value from a text (the command line), from JSON (a line of
+// a batch) and from a value of JavaScript (a program that uses the library). Knows nothing of single settings.
 
 import { inspect } from 'node:util';
 import { UsageError } from './errors.js';

@@ -1,5 +1,5 @@
-// The command line: finds the command, reads its options, prints errors. The only user of commander. The code of a command
-// is loaded when it is called, so that --help, --version and usage errors load no TensorFlow.
+// The command line: finds the command, reads its options, prints errors. The only user of commander. The code of a
+// command is loaded when it is called, so that --help, --version and usage errors load no TensorFlow.
 
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
@@ -25,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<void> {
   process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
 }
 
-/** An empty HOME would mean the current folder; a user without a home, as in a container, gets a path that is not there. */
+/** An empty HOME would mean the current folder. A user without a home gets a path that does not exist. */
 function settleHome(): void {
   if (process.env.HOME === '') {
     delete process.env.HOME;

@@ -1,5 +1,5 @@
-// The prompts that ran last, in memory. A prompt that begins like one of them takes its keys and values from there, so a
-// common beginning is computed once. The prompt cache on disk is asked whether it knows more. Knows nothing of text.
+// The prompts that ran last, in memory. A prompt that begins like one of them takes its keys and values from there, so
+// a common beginning is computed once. The prompt cache on disk is asked whether it knows more. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';

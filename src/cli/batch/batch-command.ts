@@ -1,5 +1,6 @@
-// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Reading stops while four times `--concurrency`
-// lines are not written yet, so that memory is bounded and a slow reader of the output slows the input down.
+// `kvgen batch`: many prompts in one run, a JSON object a line in and out. Reading stops while four times
+// `--concurrency` lines are not written yet, so that memory is bounded and a slow reader of the output slows the input
+// down.
 
 import { statSync } from 'node:fs';
 import type { Completion } from '../../completion/complete.js';
@@ -238,7 +239,7 @@ class BatchJob {
     }
     for (const { results, error, bytes } of this.#entries.end(entry)) {
       this.#run.terminal.progressDone();
-      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // in one call: other writes may come while it waits
+      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // in one call: other writes may follow
       this.#progress.line(bytes, error === null);
       this.#written();
     }

@@ -14,7 +14,7 @@ export interface Line {
   readonly end: number;
 }
 
-/** Opens a file of lines. A thread that waits for a named pipe could not be interrupted, so a pipe is read as a socket. */
+/** Opens a file of lines. A thread that waits for a named pipe could not be interrupted, so it is read as a socket. */
 export function openLines(path: string): Readable {
   const { O_RDONLY, O_NONBLOCK } = constants;
   return statSync(path).isFIFO()

@@ -1,5 +1,5 @@
-// `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures the
-// graph before the clock starts, and prints what was measured.
+// `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures
+// the graph before the clock starts, and prints what was measured.
 
 import { EXIT } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';

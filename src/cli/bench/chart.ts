@@ -18,7 +18,7 @@ export function depthChart(results: readonly Result[]): string | undefined {
   if (cached.length < 2) {
     return undefined;
   }
-  const lines = uncached.length < 2 ? [columns(cached)] : [columns(uncached), columns(cached)]; // the last one is drawn on top
+  const lines = uncached.length < 2 ? [columns(cached)] : [columns(uncached), columns(cached)]; // the last is drawn on top
   const onCached = new Set(lines.at(-1)?.map(String));
   const top = Math.max(...lines.flat().map(([, ms]) => ms));
   const chart = plot(lines, {

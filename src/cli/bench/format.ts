@@ -1,5 +1,5 @@
-// Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON are a contract with other
-// programs. Knows nothing of how results are measured.
+// Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON are a contract with
+// other programs. Knows nothing of how results are measured.
 
 import type { BenchArgs } from '../shell/command-settings.js';
 import { depthChart } from './chart.js';

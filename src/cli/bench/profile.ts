@@ -1,5 +1,5 @@
-// Where the time of a decode step goes: ids and positions into tensors (feed), the graph, logits out and the cache brought
-// forward (read), the sampler (sample), and the detokenizer (text). Knows nothing of how results are shown.
+// Where the time of a decode step goes: ids and positions into tensors (feed), the graph, logits out and the cache
+// brought forward (read), the sampler (sample), and the detokenizer (text). Knows nothing of how results are shown.
 
 import type { Engine } from '../../engine/engine.js';
 import type { KvCache } from '../../engine/kv-cache.js';

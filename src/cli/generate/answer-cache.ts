@@ -1,5 +1,5 @@
-// The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is part
-// of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
+// The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is
+// part of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
 
 import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';

@@ -1,5 +1,5 @@
-// `kvgen [generate]`: continues a prompt. Looks for a saved answer first where --answer-cache asks for it; else opens the
-// model, generates, and writes the text as it comes.
+// `kvgen [generate]`: continues a prompt. Looks for a saved answer first where --answer-cache asks for it; else opens
+// the model, generates, and writes the text as it comes.
 
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';

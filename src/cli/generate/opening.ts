@@ -1,4 +1,5 @@
-// What generate, batch, score and bench have in common before they run: what is saved for a model, and how it is loaded.
+// What generate, batch, score and bench have in common before they run: what is saved for a model, and how it is
+// loaded.
 
 import { KvgenError } from '../../errors.js';
 import type { OpenOptions } from '../../library/model.js';

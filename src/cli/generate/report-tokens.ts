@@ -1,5 +1,5 @@
-// Tokens with their log-probabilities as JSON: events of --jsonl, and lists in the report. The fields are a contract with
-// other programs.
+// Tokens with their log-probabilities as JSON: events of --jsonl, and lists in the report. The fields are a contract
+// with other programs.
 
 import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';

@@ -1,6 +1,6 @@
-// The texts of one prompt before and after they are made, for generate and for a line of a batch. Of several samples the
-// first runs the prompt, and the measurements of that belong to all. A single text is one sample. Knows nothing of how
-// texts are written.
+// The texts of one prompt before and after they are made, for generate and for a line of a batch. Of several samples
+// the first runs the prompt, and the measurements of that belong to all. A single text is one sample. Knows nothing of
+// how texts are written.
 
 import type { Completion } from '../../completion/complete.js';
 import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '../../completion/request.js';

@@ -1,6 +1,6 @@
-// Writes texts as they come, as plain text or as JSON, and then the report. Several texts are written one after the other:
-// what comes of a later one waits until those before it are done. Only the events of --jsonl are written at once.
-// Knows nothing of where the tokens come from, a model or a saved answer.
+// Writes texts as they come, as plain text or as JSON, and then the report. Several texts are written one after the
+// other: what comes of a later one waits until those before it are done. Only the events of --jsonl are written at
+// once. Knows nothing of where the tokens come from, a model or a saved answer.
 
 import type { Completion, CompletionToken } from '../../completion/complete.js';
 import type { CompletionEvent } from '../../completion/complete-many.js';
