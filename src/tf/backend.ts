@@ -42,9 +42,10 @@ interface EngineOptions {
 const require = createRequire(import.meta.url);
 
 /** Makes the model of each architecture, by its `model_type`. */
-const MODELS: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> = {
-  gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
-};
+const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> =
+  {
+    gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
+  };
 
 /**
  * Makes TF.js compute on the chosen backend. The first call decides the threads of the whole process.
@@ -96,7 +97,7 @@ export async function openEngine(
 
 /** The model owns `tensors` from here on. */
 function makeModel(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
-  const make = MODELS[config.modelType];
+  const make = FORWARD_PASSES[config.modelType];
   if (make === undefined) {
     throw new KvgenError(`the TensorFlow.js engine has no forward pass for model_type ${config.modelType}`);
   }
