@@ -1,6 +1,6 @@
 // The settings: GENERATE has a row for each. Options, --help, completions, the keys of a batch's lines, the library's
-// options and all their types are made from the rows. A new setting is a row and the line that uses it. Knows nothing
-// of commander, tensors or streams.
+// options and all their types are made from the rows. A new setting is a row and the line that uses it. Also what the
+// environment says of the caches, and which settings cannot go together. Knows nothing of commander, tensors or streams.
 
 import { inspect } from 'node:util';
 import { UsageError } from './errors.js';

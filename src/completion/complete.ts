@@ -92,6 +92,7 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
     return this.#released(this.#stream.end());
   }
 
+  /** Text that was held back to the end may complete a stop string, which the loop over ids cannot know. */
   completion({ finishReason, stats }: Ending): Completion {
     const text = this.#tokens.map((token) => token.text).join('');
     return { finishReason: this.#stream.stopped ? 'stop' : finishReason, stats, text, tokens: this.#tokens };

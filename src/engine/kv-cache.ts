@@ -10,7 +10,10 @@ export interface KvCache {
   readonly lengths: readonly number[];
   /** Bytes of all keys and values. */
   readonly byteSize: number;
-  /** How many positions its owner expects it to hold in the end, so that an engine can prepare for them. */
+  /**
+   * How many positions its owner expects it to hold in the end. An engine sees one pass at a time: by this it knows
+   * from the first decode step on whether a capture pays.
+   */
   expected: number;
   /**
    * Removes all tokens from position `length` of the longest sequence on.

@@ -1,6 +1,6 @@
-// Says whether a native engine is in place, which one, where, and how many threads it has. This is all that a start of the
-// program asks of native/. The answers come from a few small files: nothing on disk is changed, and TensorFlow is not
-// loaded. Knows nothing of how an engine is installed.
+// What a start of the program asks of native/: where kvgen and its engine are, whether a native one is in place, and how
+// many threads it has, which it sets in the environment. The answers come from a few small files: nothing on disk is
+// changed, and TensorFlow is not loaded. Knows nothing of how an engine is installed.
 
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -38,6 +38,11 @@ function engineIn(folder: string): NativeStatus | undefined {
   // Without a record, tfjs-node's own install script or a person put the engine there.
   const isThere = existsSync(join(folder, BINDING)) && nativeFiles(folder).length > 1;
   return isThere ? { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false } : undefined;
+}
+
+/** The backend that `auto` stands for. */
+export function autoBackend(): 'node' | 'wasm' {
+  return status().engine === 'native' ? 'node' : 'wasm';
 }
 
 const ORIGIN: Readonly<Record<Source, string>> = {

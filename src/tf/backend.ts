@@ -9,8 +9,8 @@ import type { Engine } from '../engine/engine.js';
 import { errorMessage, KvgenError, UsageError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
-import { settleThreads, status, type ThreadChoice } from '../native/status.js';
-import type { BackendName } from '../settings.js';
+import { autoBackend, settleThreads, status, type ThreadChoice } from '../native/status.js';
+import type { BackendName, GenerateArgs } from '../settings.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { gpt2Model } from './gpt2.js';
 import { tf } from './tf.js';
@@ -34,7 +34,7 @@ interface BackendOptions extends ThreadChoice {
 
 interface EngineOptions {
   /** auto: as a graph where the backend can capture one and it pays; eager: op by op; graph: always as a graph. */
-  readonly engine: 'auto' | 'eager' | 'graph';
+  readonly engine: GenerateArgs['engine'];
   /** Called with the reason when an engine stays eager. */
   readonly onNote: (line: string) => void;
 }
@@ -55,13 +55,13 @@ const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: Rea
 export async function loadBackend(options: BackendOptions): Promise<Backend> {
   const { choice, threads } = options;
   tf.enableProdMode(); // otherwise the cpu backend recommends tfjs-node on stderr
-  if (choice === 'node' || (choice === 'auto' && status().engine === 'native')) {
+  const name = choice === 'auto' ? autoBackend() : choice;
+  if (name === 'node') {
     return loadNode(options);
   }
   if (threads !== undefined && threads !== 1) {
     throw new UsageError(`--threads ${threads}: only the node backend has threads`);
   }
-  const name = choice === 'auto' ? 'wasm' : choice;
   await loadPlain(name);
   const note = 'the native engine is not installed, WebAssembly is slower; `kvgen setup` installs it';
   return { name, threads: 1, ...(choice === 'auto' ? { note } : {}) };
@@ -142,7 +142,7 @@ function restoreUtil(): void {
   target.isArray = Array.isArray;
 }
 
-async function loadPlain(name: 'wasm' | 'cpu'): Promise<void> {
+async function loadPlain(name: Exclude<BackendName, 'node'>): Promise<void> {
   await (name === 'wasm' ? import('@tensorflow/tfjs-backend-wasm') : import('@tensorflow/tfjs-backend-cpu'));
   if (!(await tf.setBackend(name))) {
     throw new KvgenError(`the ${name} backend does not start on this machine`);

@@ -1,4 +1,4 @@
-// The KV cache of the TF.js engine, the only thing that keeps tensors from one pass to the next. Makes the inputs of a
+// The KV cache of the TF.js engine: besides the weights, the only tensors that are kept from one pass to the next. Makes the inputs of a
 // pass, too: positions come from the lengths of the cache, never from a counter. Knows nothing of weights.
 // TF.js cannot write into a tensor, so to append is to copy. To copy little, each layer has two segments: new positions
 // are appended to a short tail, and the tail is appended to the long body only when it is full.

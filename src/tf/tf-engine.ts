@@ -19,7 +19,9 @@ export class TfEngine implements Engine {
   readonly config: ModelConfig;
   readonly parameters: number;
   readonly #model: TfModel;
-  readonly #recordings: Recordings | null;
+  readonly #options: GraphOptions | null;
+  /** null: until a capture pays there are none. */
+  #recordings: Recordings | null = null;
   /** Ids of prefill so far, since several short prompts repay a capture as one long prompt does. */
   readonly #prefilled: Record<Form, number> = { sequence: 0, every: 0, step: 0 };
   #steps = 0;
@@ -32,7 +34,7 @@ export class TfEngine implements Engine {
     this.config = config;
     this.parameters = model.parameters.reduce((sum, tensor) => sum + tensor.size, 0);
     this.#model = model;
-    this.#recordings = options === null ? null : new Recordings(config, model, options);
+    this.#options = options;
   }
 
   get name(): string {
@@ -77,6 +79,9 @@ export class TfEngine implements Engine {
   #recordingFor(pass: Pass, cache: TensorCache): Recording | undefined {
     const forms = formsOf(pass, cache);
     const pays = this.#pays(forms[0], pass, cache);
+    if (this.#options !== null && (pays || this.#options.always)) {
+      this.#recordings ??= new Recordings(this.config, this.#model, this.#options);
+    }
     return this.#recordings?.find(forms, pays);
   }
 

@@ -5,7 +5,7 @@ import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import { NOTHING_MEASURED } from '../../generation/sequence.js';
 import type { ModelSource } from '../../library/model.js';
-import { kvgenVersion, status, tensorflowThreads } from '../../native/status.js';
+import { autoBackend, kvgenVersion, status, tensorflowThreads } from '../../native/status.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
@@ -135,7 +135,7 @@ async function* replay(runs: readonly FinishedRun[]): AsyncGenerator<TextEvent, 
 
 /** What a run would be computed on, found out without loading TensorFlow. */
 function machineFor({ backend, engine, threads, cache }: GenerateArgs, modelBytes: number): Machine {
-  const name = backend === 'auto' ? (status().engine === 'native' ? 'node' : 'wasm') : backend;
+  const name = backend === 'auto' ? autoBackend() : backend;
   const graph = cache && engine !== 'eager';
   return { backend: name, threads: name === 'node' ? tensorflowThreads({ threads, modelBytes, graph }) : 1 };
 }
