@@ -4,11 +4,12 @@
 import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
 import { EXIT, KvgenError } from '../../errors.js';
 import { prefillPrompt } from '../../generation/prefill.js';
+import type { PromptCacheReport } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
-import { Sequence, type SequenceOptions } from '../../generation/sequence.js';
+import { Sequence, type SequenceOptions, type SequenceStats } from '../../generation/sequence.js';
 import { folderSource, openModel } from '../../library/model.js';
 import { checkCacheEnvironment, promptConflicts, throwFirst } from '../../settings.js';
-import { loadTokenizer } from '../../text/tokenizer.js';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
 import { onOpening, savedFor } from '../generate/opening.js';
 import { missLine } from '../generate/report-cache.js';
@@ -146,10 +147,17 @@ async function prefill(
     signal.throwIfAborted();
     throw new KvgenError('stopped');
   }
-  const { stats } = sequence;
-  const promptCache = prompts?.report ?? null;
-  const missed = missLine({ promptCache, tokenizer, prompt: { ids: promptIds }, completion: { stats } });
-  const reused = `prompt ${promptIds.length} tokens (${stats.reusedTokens} reused)`;
+  return { cache, logits, line: reusedLine(tokenizer, promptIds, sequence.stats, prompts?.report ?? null) };
+}
+
+function reusedLine(
+  tokenizer: Tokenizer,
+  ids: readonly number[],
+  stats: SequenceStats,
+  promptCache: PromptCacheReport | null,
+): string {
+  const missed = missLine({ promptCache, tokenizer, prompt: { ids }, completion: { stats } });
+  const reused = `prompt ${ids.length} tokens (${stats.reusedTokens} reused)`;
   const line = `${reused} · prefill ${(stats.promptMs ?? 0).toFixed(0)} ms`;
-  return { cache, logits, line: missed === undefined ? line : `${line}\n${missed}` };
+  return missed === undefined ? line : `${line}\n${missed}`;
 }
