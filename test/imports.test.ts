@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url));
 
-/** The rooms of DESIGN, first to last: a file imports from its own and from those before it, except what it must not see. */
+/** The rooms of docs/architecture.md, first to last: a file imports from its own and from those before it, except what it must not see. */
 const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   { name: 'errors', files: /^errors\.ts$/ },
   { name: 'settings', files: /^(kinds|settings)\.ts$/ },
