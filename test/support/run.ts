@@ -6,8 +6,11 @@ import { generate } from '../../src/generation/generate.js';
 import { lastOf } from '../../src/generation/prefill.js';
 import type { FinishReason, SequenceOptions, SequenceStats } from '../../src/generation/sequence.js';
 import { makeSampler, type Sampler, type SamplingOptions } from '../../src/sampling/sampler.js';
+import { settingsOf, takenBy } from '../../src/settings.js';
 
+/** No filter and no penalty; a setting that is added later has its default. */
 export const PLAIN: SamplingOptions = {
+  ...settingsOf(takenBy('library'), {}),
   temperature: 1,
   topK: 0,
   topP: 1,
