@@ -74,13 +74,13 @@ export class Recordings {
   }
 
   /**
-   * The recording of the first of these forms that has one. Where none has, the first form is captured if that pays.
+   * The recording of the first of these forms that has one. Where none has, the first form is captured.
    * @param forms best first
+   * @param mayCapture false: only what is recorded already
    */
-  find(forms: readonly Form[], pays: boolean): Recording | undefined {
+  find(forms: readonly Form[], mayCapture: boolean): Recording | undefined {
     const [best] = forms;
-    const mayCapture = (pays || this.#options.always) && !this.#failed;
-    if (best !== undefined && mayCapture && !forms.some((form) => this.#captured.has(form))) {
+    if (best !== undefined && mayCapture && !this.#failed && !forms.some((form) => this.#captured.has(form))) {
       this.#capture(best);
     }
     for (const form of forms) {

@@ -79,10 +79,11 @@ export class TfEngine implements Engine {
   #recordingFor(pass: Pass, cache: TensorCache): Recording | undefined {
     const forms = formsOf(pass, cache);
     const pays = this.#pays(forms[0], pass, cache);
-    if (this.#options !== null && (pays || this.#options.always)) {
+    const mayCapture = this.#options !== null && (pays || this.#options.always);
+    if (mayCapture) {
       this.#recordings ??= new Recordings(this.config, this.#model, this.#options);
     }
-    return this.#recordings?.find(forms, pays);
+    return this.#recordings?.find(forms, mayCapture);
   }
 
   /** Does a capture pay, by the passes so far and the decode steps that the cache expects? Counts this pass as well. */
