@@ -43,6 +43,11 @@ export async function* complete(
   return text.completion(ids.returned as Ending);
 }
 
+/** The text that tokens have released together. */
+export function joinedText(tokens: readonly Pick<CompletionToken, 'text'>[]): string {
+  return tokens.map(({ text }) => text).join('');
+}
+
 /** A generator for `for await`, which drops the value that a generator returns; here it is kept. */
 export class RememberedReturn<T, R> {
   returned: R | undefined;
@@ -94,7 +99,7 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
 
   /** Text that was held back to the end may complete a stop string, which the loop over ids cannot know. */
   completion({ finishReason, stats }: Ending): Completion {
-    const text = this.#tokens.map((token) => token.text).join('');
+    const text = joinedText(this.#tokens);
     return { finishReason: this.#stream.stopped ? 'stop' : finishReason, stats, text, tokens: this.#tokens };
   }
 

@@ -167,9 +167,14 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
     opened.value.dispose();
     throw tokenizer.reason;
   }
-  const { name: backendName, threads: backendThreads } = backend;
-  const made = { engine: opened.value, tokenizer: tokenizer.value, backend: backendName, threads: backendThreads };
-  return new Model({ name, dir, ...made });
+  return new Model({
+    name,
+    dir,
+    engine: opened.value,
+    tokenizer: tokenizer.value,
+    backend: backend.name,
+    threads: backend.threads,
+  });
 }
 
 /** null: the folder has none. */

@@ -5,12 +5,12 @@
 import { statSync } from 'node:fs';
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
-import { idsWithoutToken, preparePrompt } from '../../completion/request.js';
+import { idsWithoutToken } from '../../completion/request.js';
 import { EXIT, errorMessage, KvgenError } from '../../errors.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import { checkCacheEnvironment, checkGenerateArgs, GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
-import { checkStops, onOpening, savedFor } from '../generate/opening.js';
+import { checkStops, fittedPrompt, onOpening, savedFor } from '../generate/opening.js';
 import { reportFields } from '../generate/report.js';
 import { type Sample, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
@@ -204,11 +204,8 @@ class BatchJob {
       throw new KvgenError(`prompt: ${model.dir} has no tokenizer; give prompt_ids`);
     }
     checkStops(args, model.tokenizer, model.dir);
-    const prepared = preparePrompt(prompt ?? args.promptIds ?? '', args, model, {
-      logitBias: '--logit-bias',
-      advice: 'shorten it, or --truncate-prompt head',
-      onNote: (line) => terminal.note(`${JSON.stringify(id)}: ${line}`),
-    });
+    const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
+    const prepared = fittedPrompt(prompt, args, model, onNote);
     const prompts = saved?.prompts(model.engine, prepared.text) ?? null;
     const wishes = { logprobs: args.logprobs, signal: stopped };
     return new Samples({ args, prompt: prepared, model, banned: this.#banned, prompts, wishes });

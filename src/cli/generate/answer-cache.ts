@@ -1,7 +1,7 @@
 // The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is
 // part of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
 
-import type { Completion } from '../../completion/complete.js';
+import { type Completion, joinedText } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import { NOTHING_MEASURED } from '../../generation/sequence.js';
 import type { ModelSource } from '../../library/model.js';
@@ -105,7 +105,7 @@ export class AskedAnswers {
       cachePositions: positions,
       cacheBytes: bytes,
     };
-    const text = tokens.map((token) => token.text).join('');
+    const text = joinedText(tokens);
     return {
       model: source.name,
       machine: this.#machine,

@@ -3,7 +3,7 @@
 
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
-import { idsWithoutToken, type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
+import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { EXIT } from '../../errors.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { CacheVerifier, VerifyReport } from '../../generation/verify.js';
@@ -20,7 +20,7 @@ import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import type { AskedAnswers } from './answer-cache.js';
-import { checkStops, onOpening, savedFor } from './opening.js';
+import { checkStops, fittedPrompt, onOpening, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
@@ -71,20 +71,24 @@ interface Known {
 
 async function askAnswers(asked: Asked): Promise<Known> {
   const { args, source, saved, terminal } = asked;
-  const tokenizer = await openTokenizer(source.dir, args);
-  const prompt = fitted(asked, { dir: source.dir, config: source.shape.config, tokenizer });
-  const { AskedAnswers } = await import('./answer-cache.js');
   const onNote = (line: string) => terminal.note(line);
+  const tokenizer = await openTokenizer(source.dir, args);
+  const prompt = fittedPrompt(asked.text, args, { dir: source.dir, config: source.shape.config, tokenizer }, onNote);
+  const { AskedAnswers } = await import('./answer-cache.js');
   return { prompt, tokenizer, answers: AskedAnswers.ask({ args, source, saved, prompt, tokenizer, onNote }) };
 }
 
 async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
-  const { args, source, saved, terminal, signal } = asked;
+  const { args, source, text, saved, terminal, signal } = asked;
   const tokenizer = async () => (known === null ? openTokenizer(source.dir, args) : known.tokenizer);
   const model = await openModel(source, { ...onOpening(args, terminal, signal), tokenizer });
   try {
     await saved?.checkUnchanged();
-    const runs = await writeRuns(asked, model, known?.prompt ?? fitted(asked, model));
+    const runs = await writeRuns(
+      asked,
+      model,
+      known?.prompt ?? fittedPrompt(text, args, model, (line) => terminal.note(line)),
+    );
     known?.answers?.keep(runs);
     return runs.some(({ verify }) => verify?.ok === false) ? EXIT.failure : EXIT.ok;
   } finally {
@@ -138,15 +142,6 @@ async function* eventsOfOne(
     yield { request, tokens: [token] };
   }
   yield { request, end: tokens.returned as Completion };
-}
-
-/** The prompt's ids, checked against the context. @throws KvgenError when they do not fit */
-function fitted({ args, text, terminal }: Asked, model: TextModel): Prompt {
-  return preparePrompt(text ?? args.promptIds ?? '', args, model, {
-    logitBias: '--logit-bias',
-    advice: 'shorten it, or --truncate-prompt head',
-    onNote: (line) => terminal.note(line),
-  });
 }
 
 /** null: the folder has none, and --prompt-ids needs none. */

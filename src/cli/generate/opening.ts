@@ -1,6 +1,7 @@
-// What generate, batch, score and bench have in common before they run: what is saved for a model, and how it is
-// loaded.
+// What generate, batch, score and bench have in common before they run: what is saved for a model, how it is loaded, and
+// the prompt that it is given.
 
+import { type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
 import type { OpenOptions } from '../../library/model.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
@@ -34,6 +35,21 @@ export function onOpening(
     onBackendNote: (line) => terminal.note(line),
     onNote: (line) => (verbose ? terminal.note(line) : undefined),
   };
+}
+
+/**
+ * A prompt of the command line, or of a line of a batch, checked against the context.
+ * @param text undefined: the prompt came as ids
+ * @throws KvgenError when it does not fit
+ */
+export function fittedPrompt(
+  text: string | undefined,
+  args: GenerateArgs,
+  model: TextModel,
+  onNote: (line: string) => void,
+): Prompt {
+  const advice = 'shorten it, or --truncate-prompt head';
+  return preparePrompt(text ?? args.promptIds ?? '', args, model, { logitBias: '--logit-bias', advice, onNote });
 }
 
 /** @throws KvgenError for stop strings where there is no tokenizer to make text */

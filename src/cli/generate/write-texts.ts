@@ -2,7 +2,7 @@
 // other: what comes of a later one waits until those before it are done. Only the events of --jsonl are written at
 // once. Knows nothing of where the tokens come from, a model or a saved answer.
 
-import type { Completion, CompletionToken } from '../../completion/complete.js';
+import { type Completion, type CompletionToken, joinedText } from '../../completion/complete.js';
 import type { CompletionEvent } from '../../completion/complete-many.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import type { GenerateArgs } from '../../settings.js';
@@ -102,7 +102,7 @@ class TextWriter implements Writer {
   }
 
   async tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void> {
-    const text = tokens.map((token) => token.text).join('');
+    const text = joinedText(tokens);
     if (this.#output.args.stream && run === this.#runs[this.#turn]) {
       await this.#output.terminal.write(text);
     } else {
