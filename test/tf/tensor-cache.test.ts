@@ -53,6 +53,16 @@ function forkOf(cache: TensorCache): TensorCache {
 
 const fresh = (ids: readonly number[]) => forward(model.engine, ids, null);
 
+/** Cut to `length` of the ids that it holds, the cache goes on as a fresh run does. */
+function expectTruncationGoesOn(cache: TensorCache, ids: readonly number[], length: number): void {
+  cache.truncate(length);
+  expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
+  const next = [20, 21, 22];
+  expectParity(forward(model.engine, next, cache), fresh([...ids.slice(0, length), ...next]));
+  expectParity(forward(model.engine, [23], cache), fresh([...ids.slice(0, length), ...next, 23]));
+  expect(cache.length).toBe(length + 4);
+}
+
 /** The segments of each layer. */
 const pastOf = (cache: TensorCache) => (cache.layers ?? []).map((past) => [past].flat());
 
@@ -163,12 +173,7 @@ describe('over many tokens', () => {
       for (const part of [MANY.slice(0, 100), MANY.slice(100, 180), MANY.slice(180, 290)]) {
         forward(model.engine, part, cache);
       }
-      cache.truncate(length);
-      expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
-      const next = [20, 21, 22];
-      expectParity(forward(model.engine, next, cache), fresh([...MANY.slice(0, length), ...next]));
-      expectParity(forward(model.engine, [23], cache), fresh([...MANY.slice(0, length), ...next, 23]));
-      expect(cache.length).toBe(length + 4);
+      expectTruncationGoesOn(cache, MANY, length);
     },
   );
 
@@ -219,13 +224,7 @@ describe('positions', () => {
 
 describe('truncate', () => {
   it.each([1, 5, 9])('to %i and going on equals a fresh run', (length) => {
-    const cache = cacheOf(IDS);
-    cache.truncate(length);
-    expect([cache.length, cache.byteSize]).toEqual([length, length * BYTES_PER_POSITION]);
-    const next = [20, 21, 22];
-    expectParity(forward(model.engine, next, cache), fresh([...IDS.slice(0, length), ...next]));
-    expectParity(forward(model.engine, [23], cache), fresh([...IDS.slice(0, length), ...next, 23]));
-    expect(cache.length).toBe(length + 4);
+    expectTruncationGoesOn(cacheOf(IDS), IDS, length);
   });
 
   it('to 0 leaves an empty cache that works', () => {
