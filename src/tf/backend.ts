@@ -11,6 +11,7 @@ import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
 import { autoBackend, settleThreads, status, type ThreadChoice } from '../native/status.js';
 import type { BackendName, GenerateArgs } from '../settings.js';
+import { alignedFloat32 } from '../weights/safetensors.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { gpt2Model } from './gpt2.js';
 import { tf } from './tf.js';
@@ -82,8 +83,8 @@ export async function openEngine(
   }
   const tensors = new Map<string, Tensor>();
   try {
-    for await (const { name, shape, values } of weights) {
-      tensors.set(name, tf.tensor(values, [...shape], 'float32'));
+    for await (const tensor of weights) {
+      tensors.set(tensor.name, await upload(tensor));
     }
     const model = makeModel(config, tensors);
     return engine === 'eager' || tfjsNodeDir === undefined
@@ -93,6 +94,12 @@ export async function openEngine(
     tf.dispose([...tensors.values()]);
     throw error;
   }
+}
+
+async function upload(tensor: NamedTensor): Promise<Tensor> {
+  const values = alignedFloat32(tensor.shape.reduce((product, n) => product * n, 1));
+  await tensor.read(values, 0);
+  return tf.tensor(values, [...tensor.shape], 'float32');
 }
 
 /** The model owns `tensors` from here on. */

@@ -48,13 +48,14 @@ export function parseConfig(json: unknown, where: string, known = ARCHITECTURES)
 }
 
 export interface ReadOptions {
-  /** Called before each tensor is read. */
+  /** Called before each tensor. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Reads the weights, one tensor at a time, so that there is never a second copy of the model in memory.
+ * Gives the weights one tensor at a time, to be read before the next is asked for: so there is never a second copy of the
+ * model in memory.
  * @throws KvgenError that names the file and the tensor, what was expected and what was found
  */
 export async function* readTensors(
@@ -68,7 +69,7 @@ export async function* readTensors(
     for (const [i, { name, shape, file, entry }] of tensors.entries()) {
       onProgress?.(i, tensors.length);
       signal?.throwIfAborted();
-      yield { name, shape, values: await file.read(entry) };
+      yield { name, shape, read: (into, first) => file.read(entry, into, first) };
     }
   } finally {
     await Promise.all(files.map((file) => file.close()));

@@ -52,9 +52,9 @@ export function* randomTensors(name: string, shape: ModelShape, seed: number): G
   let start = 0;
   for (const tensor of tensorsOf(shape)) {
     const mean = /ln_\w+\.weight$/.test(tensor.name) ? 1 : 0;
-    const values = repeated(block, start, size(tensor));
-    start = (start + values.length) % BLOCK;
-    yield { ...tensor, values: mean === 0 ? values : values.map((x) => mean + x) };
+    const from = start;
+    yield { ...tensor, read: async (into, first) => fill(into, block, from + first, mean) };
+    start = (start + size(tensor)) % BLOCK;
   }
 }
 
@@ -66,11 +66,12 @@ function size({ shape }: ExpectedTensor): number {
   return shape.reduce((product, n) => product * n, 1);
 }
 
-function repeated(block: Float32Array, start: number, length: number): Float32Array<ArrayBuffer> {
-  const values = new Float32Array(length);
-  values.set(block.subarray(start, start + length));
-  for (let filled = block.length - start; filled < length; filled += block.length) {
-    values.set(block.subarray(0, length - filled), filled);
+/** Repeats the block from its number `from` on, each number plus `mean`. */
+function fill(into: Float32Array, block: Float32Array, from: number, mean: number): void {
+  let start = from % BLOCK;
+  for (let filled = 0; filled < into.length; start = 0) {
+    const part = block.subarray(start, start + into.length - filled);
+    into.set(mean === 0 ? part : part.map((x) => mean + x), filled);
+    filled += part.length;
   }
-  return values;
 }

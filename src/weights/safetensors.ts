@@ -39,28 +39,27 @@ export class SafetensorsFile implements WeightFile {
     }
   }
 
-  async read(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>> {
+  async read(entry: TensorEntry, into: Float32Array, first: number): Promise<void> {
     const size = BYTES_PER_VALUE[entry.dtype];
     if (size === undefined) {
       const known = Object.keys(BYTES_PER_VALUE).join(', ');
       throw new KvgenError(`${this.path}: ${entry.name}: expected dtype ${known}, found ${entry.dtype}`);
     }
     if (size === 4) {
-      const values = alignedFloat32(entry.byteLength / 4);
-      await this.#fill(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), entry);
-      return values;
+      await this.#fill(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), entry, size * first);
+      return;
     }
-    const halves = new Uint16Array(entry.byteLength / 2);
-    await this.#fill(new Uint8Array(halves.buffer), entry);
-    return entry.dtype === 'F16' ? widenFloat16(halves) : widenBfloat16(halves);
+    const halves = new Uint16Array(into.length);
+    await this.#fill(new Uint8Array(halves.buffer), entry, size * first);
+    (entry.dtype === 'F16' ? widenFloat16 : widenBfloat16)(halves, into);
   }
 
   async close(): Promise<void> {
     await this.#handle.close();
   }
 
-  async #fill(bytes: Uint8Array, entry: TensorEntry): Promise<void> {
-    await readExactly(this.#handle, bytes, entry.offset, `${this.path}: ${entry.name}`);
+  async #fill(bytes: Uint8Array, entry: TensorEntry, from: number): Promise<void> {
+    await readExactly(this.#handle, bytes, entry.offset + from, `${this.path}: ${entry.name}`);
   }
 }
 
@@ -161,25 +160,21 @@ function isCounts(value: unknown): value is number[] {
 }
 
 /** A bfloat16 is the upper half of a float32. */
-function widenBfloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  const values = alignedFloat32(halves.length);
-  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+function widenBfloat16(halves: Uint16Array, into: Float32Array): void {
+  const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
   for (let i = 0; i < halves.length; i++) {
     bits[i] = (halves[i] as number) << 16;
   }
-  return values;
 }
 
 let float16Table: Float32Array | undefined;
 
 /** Looks each value up in a table of all 65,536 of them, which is faster than to compute it. */
-function widenFloat16(halves: Uint16Array): Float32Array<ArrayBuffer> {
+function widenFloat16(halves: Uint16Array, into: Float32Array): void {
   float16Table ??= new Float32Array(1 << 16).map((_, bits) => float16(bits));
-  const values = alignedFloat32(halves.length);
   for (let i = 0; i < halves.length; i++) {
-    values[i] = float16Table[halves[i] as number] as number;
+    into[i] = float16Table[halves[i] as number] as number;
   }
-  return values;
 }
 
 /** IEEE 754 binary16: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */

@@ -13,8 +13,11 @@ export interface TensorEntry {
 export interface WeightFile {
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
-  /** Reads one tensor as float32 into an array of its own. @throws KvgenError for a dtype that is not a float */
-  read(entry: TensorEntry): Promise<Float32Array<ArrayBuffer>>;
+  /**
+   * Fills `into` with values of one tensor as float32, from value number `first` on.
+   * @throws KvgenError for a dtype that is not a float
+   */
+  read(entry: TensorEntry, into: Float32Array, first: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -23,5 +26,6 @@ export interface NamedTensor {
   /** The name that the architecture gives it. */
   readonly name: string;
   readonly shape: readonly number[];
-  readonly values: Float32Array<ArrayBuffer>;
+  /** Fills `into` with values as float32, from value number `first` on: so a large tensor can be read in parts. */
+  read(into: Float32Array, first: number): Promise<void>;
 }

@@ -11,12 +11,19 @@ import { tempDirs } from '../support/temp-dir.js';
 
 const tempDir = tempDirs();
 
+async function valuesOf(file: SafetensorsFile, name: string): Promise<number[]> {
+  const entry = file.entries.get(name) as TensorEntry;
+  const values = new Float32Array(entry.shape.reduce((product, n) => product * n, 1));
+  await file.read(entry, values, 0);
+  return [...values];
+}
+
 async function readBack(tensor: StoredTensor): Promise<number[]> {
   const path = join(tempDir(), 'one.safetensors');
   writeSafetensors(path, new Map([['x', tensor]]));
   const file = await SafetensorsFile.open(path);
   try {
-    return [...(await file.read(file.entries.get('x') as TensorEntry))];
+    return await valuesOf(file, 'x');
   } finally {
     await file.close();
   }
@@ -86,6 +93,21 @@ describe('values', () => {
   });
 });
 
+describe('a part of a tensor', () => {
+  it.each(['F32', 'F16', 'BF16'] as const)('of %s begins at any of its values', async (dtype) => {
+    const path = join(tempDir(), 'part.safetensors');
+    const bytes = { F32: [0, 0, 128, 63], F16: [0, 60], BF16: [128, 63] }[dtype]; // 1, little-endian
+    const zeros = bytes.map(() => 0);
+    const stored = new Uint8Array([zeros, zeros, bytes, zeros, bytes].flat());
+    writeSafetensors(path, new Map([['x', { dtype, shape: [5], bytes: stored }]]));
+    const file = await SafetensorsFile.open(path);
+    const into = new Float32Array(2);
+    await file.read(file.entries.get('x') as TensorEntry, into, 2);
+    expect([...into]).toEqual([1, 0]);
+    await file.close();
+  });
+});
+
 describe('entries', () => {
   it('may stand in any order, with metadata and empty tensors', async () => {
     const file = await openWith({
@@ -96,19 +118,19 @@ describe('entries', () => {
     });
     expect([...file.entries.keys()].sort()).toEqual(['a', 'b', 'none']);
     expect(file.entries.get('b')).toMatchObject({ dtype: 'F32', shape: [2], byteLength: 8 });
-    expect((await file.read(file.entries.get('none') as TensorEntry)).length).toBe(0);
+    expect(await valuesOf(file, 'none')).toEqual([]);
     await file.close();
   });
 
   it('of a scalar have one value', async () => {
     const file = await openWith({ x: entry([], [0, 4]) }, 4);
-    expect([...(await file.read(file.entries.get('x') as TensorEntry))]).toEqual([0]);
+    expect(await valuesOf(file, 'x')).toEqual([0]);
     await file.close();
   });
 
   it.each(['I64', 'I32', 'U8', 'BOOL', 'F64', 'F8_E4M3'])('of dtype %s are not read as floats', async (dtype) => {
     const file = await openWith({ x: entry([2], [0, 16], dtype) });
-    const reading = () => file.read(file.entries.get('x') as TensorEntry);
+    const reading = () => valuesOf(file, 'x');
     await expectFailure(reading, file.path, 'x:', 'F32, F16, BF16', `found ${dtype}`);
     await file.close();
   });
@@ -206,7 +228,7 @@ describe('a file', () => {
     writeSafetensors(path, new Map([['x', float32([4], [1, 2, 3, 4])]]));
     const file = await SafetensorsFile.open(path);
     truncateSync(path, statSync(path).size - 6);
-    const reading = () => file.read(file.entries.get('x') as TensorEntry);
+    const reading = () => valuesOf(file, 'x');
     await expectFailure(reading, path, 'x: expected 16 bytes, found 10');
     await file.close();
   });
