@@ -31,6 +31,12 @@ export const GPT2: Architecture = {
   tensors: (config, stored) => tensors(config as Gpt2Config, stored), // `parse` made the config
 };
 
+/** What attention scores are multiplied by. */
+export function scoreScale(config: Gpt2Config, layer: number): number {
+  const byHead = config.scaleAttnWeights ? 1 / Math.sqrt(config.headDim) : 1;
+  return config.scaleAttnByInverseLayerIdx ? byHead / (layer + 1) : byHead;
+}
+
 function parse(read: ConfigReader): Gpt2Config {
   refuseUnsupported(read);
   const nEmbd = read.count('n_embd', 768, 'hidden_size');

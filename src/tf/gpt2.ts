@@ -7,7 +7,7 @@
 // of the past. The types of what goes in and comes out are in tf-model.ts.
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
-import type { Activation, Gpt2Config } from '../model/gpt2-config.js';
+import { type Activation, type Gpt2Config, scoreScale } from '../model/gpt2-config.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
 
@@ -133,11 +133,6 @@ function mergeHeads(x: Tensor4D, C: number): Tensor2D {
 
 function append(past: Tensor4D | undefined, added: Tensor4D): Tensor4D {
   return past === undefined || past.size === 0 ? added : tf.concat([past, added], 2); // [B, nHead, S, headDim]
-}
-
-function scoreScale(config: Gpt2Config, layer: number): number {
-  const byHead = config.scaleAttnWeights ? 1 / Math.sqrt(config.headDim) : 1;
-  return config.scaleAttnByInverseLayerIdx ? byHead / (layer + 1) : byHead;
 }
 
 function linear(x: Tensor2D, { weight, bias }: Linear): Tensor2D {
