@@ -45,7 +45,8 @@ function fingerprint(compiler) {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  for (const path of [...sources, join(root, 'tsconfig.json'), join(compiler, 'package.json')]) {
+  const compilers = [compiler, join(root, 'node_modules', 'assemblyscript')].map((path) => join(path, 'package.json'));
+  for (const path of [...sources, join(root, 'tsconfig.json'), ...compilers]) {
     hash
       .update(`${path.slice(root.length)}\0`)
       .update(readFileSync(path))
@@ -71,10 +72,24 @@ function compile(compiler, wanted) {
     if (error !== undefined || status !== 0) {
       throw new Error(`tsc failed (${error?.message ?? `exit ${status}`})`);
     }
+    compileKernels(join(out, 'new'));
     writeFileSync(join(out, 'new', stamp), wanted);
     replace(join(out, 'new'), join(out, 'old'), wanted);
   } finally {
     rmSync(out, { recursive: true, force: true });
+  }
+}
+
+/** The kernels are AssemblyScript, which becomes WebAssembly. Their memory is shared, and the engine's: they import it. */
+function compileKernels(target) {
+  const kernels = join(root, 'src', 'simd', 'kernels', 'index.ts');
+  const features = ['--enable', 'simd', '--enable', 'threads', '--runtime', 'stub', '--noAssert', '-O3'];
+  const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
+  const compiler = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
+  const args = [compiler, kernels, '--outFile', join(target, 'simd', 'kernels.wasm'), ...features, ...memory];
+  const { status, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] });
+  if (error !== undefined || status !== 0) {
+    throw new Error(`asc failed (${error?.message ?? `exit ${status}`})`);
   }
 }
 

@@ -1,0 +1,22 @@
+// The first page of the linear memory: where threads meet, and where the main thread writes what they are to do.
+
+import { MAX_TOKENS } from './gpt2-plan.js';
+import type { Pointer } from './kernels.js';
+
+/** The words of kernels/barrier.ts. */
+export const BARRIER: Pointer = 64;
+/** The fourth of them: 1 when a thread has failed. */
+export const FAILED: Pointer = BARRIER + 12;
+/** Goes up with each job. */
+export const ROUND: Pointer = 128;
+/** The words of the newest job. */
+export const JOB: Pointer = 192;
+export const JOB_WORDS = 16;
+/** Of a pass: for each of its tokens one word; see Tokens. */
+export const IDS: Pointer = 1024;
+export const POSITIONS: Pointer = IDS + 4 * MAX_TOKENS;
+export const TABLES: Pointer = POSITIONS + 4 * MAX_TOKENS;
+export const WANTED: Pointer = TABLES + 4 * MAX_TOKENS;
+/** What the thread that failed says: its length in bytes, then UTF-8. */
+export const MESSAGE: Pointer = WANTED + 4 * MAX_TOKENS;
+export const MESSAGE_BYTES = 500;

@@ -1,0 +1,100 @@
+// What all threads do together. A job is a few words, which the main thread writes into the first page of the memory and
+// every thread reads. Knows nothing of how threads are started or woken.
+
+import { IDS, POSITIONS, TABLES } from './control.js';
+import type { Pointer } from './kernels.js';
+import type { Matrix } from './matrix.js';
+import { PASSES } from './passes.js';
+import type { SimdArchitecture, SimdModel } from './simd-model.js';
+import { meet, share, type Thread } from './thread.js';
+
+const STOP = 0;
+const FORWARD = 1;
+const LAY = 2;
+
+export type Job = readonly number[];
+
+/** The end of a thread. */
+export const stopJob: Job = [STOP];
+
+/** A pass over T tokens, N of them wanted. */
+export function forwardJob(T: number, N: number, { at, scales, rows, columns }: Matrix): Job {
+  return [FORWARD, T, N, at, scales, rows, columns];
+}
+
+/** Brings lines of float32 into the order of a matrix, from row `firstRow` on. */
+export function layJob(source: Pointer, lines: 'rows' | 'columns', count: number, matrix: Matrix, firstRow = 0): Job {
+  const { columns, scales } = matrix;
+  const at = matrix.at + firstRow * columns * (scales === 0 ? 4 : 1);
+  const rowScales = scales === 0 ? 0 : scales + 4 * firstRow;
+  return [LAY, source, lines === 'rows' ? 1 : 0, count, columns, at, rowScales];
+}
+
+/**
+ * Does this thread's part of the job.
+ * @param words where the job is
+ * @param wanted [N] of a pass
+ * @returns false: the thread is to end
+ * @throws Error when another thread has failed, or a kernel traps
+ */
+export function doJob(model: SimdModel, thread: Thread, words: Uint32Array, wanted: Uint32Array): boolean {
+  switch (words[0]) {
+    case FORWARD:
+      runPass(model, thread, words, wanted);
+      return true;
+    case LAY:
+      layMatrix(thread, words);
+      return true;
+    default:
+      return false;
+  }
+}
+
+function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: Uint32Array): void {
+  const [, T, N, at, scales, rows, columns] = words as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const { forward } = PASSES[model.config.modelType] as SimdArchitecture;
+  forward(model, thread, {
+    T,
+    ids: IDS,
+    positions: POSITIONS,
+    tables: TABLES,
+    wanted: Array.from(wanted.subarray(0, N)),
+    lm_head: { at, scales, rows, columns },
+  });
+}
+
+/** Each thread takes some of the rows that the matrix gets. */
+function layMatrix(thread: Thread, words: Uint32Array): void {
+  const [, source, isRows, count, K, at, scales] = words as unknown as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const { kernels } = thread;
+  const [from, to] = share(thread, count, 4);
+  if (isRows === 1) {
+    const part = source + 4 * from * K;
+    if (scales === 0) {
+      kernels.layRowsFloat32(part, to - from, K, at + 4 * from * K);
+    } else {
+      kernels.layRowsInt8(part, to - from, K, at + from * K, scales + 4 * from);
+    }
+  } else if (scales === 0) {
+    kernels.layColumnsFloat32(source, count, K, from, to, at);
+  } else {
+    kernels.layColumnsInt8(source, count, K, from, to, at, scales);
+  }
+  meet(thread);
+}

@@ -1,0 +1,206 @@
+// Causal attention of one head over the blocks of each token's own sequence: softmax(q·kᵀ · scale) · v.
+// Source: Vaswani et al. 2017; keys and values in blocks: Kwon et al. 2023 (PagedAttention).
+//
+// A block holds P positions of one sequence, for all layers: for each layer [nHead][P][headDim] of keys, then of values, each
+// float32. A sequence has a table of the addresses of its blocks.
+//
+// Bit for bit: a score depends on its query and its key alone; the exponentials are added in four lanes by position
+// modulo 4, and the values in the order of the positions. So it is all the same where a chunk begins.
+
+import { bytes4, exp4, maxOf, sumOf, sumsOf4 } from './lanes';
+
+/**
+ * Writes the new keys and values of one head into the blocks.
+ * @param source [T][stride] float32, where the key of the first token begins
+ * @param toValue bytes from a token's key to its value
+ * @param tables [T] addresses of tables
+ * @param positions [T] int32
+ * @param keys bytes from the beginning of a block to this head's keys
+ * @param values bytes to its values
+ * @param P positions in a block
+ */
+export function storeKeysAndValues(
+  source: usize,
+  toValue: usize,
+  stride: i32,
+  T: i32,
+  tables: usize,
+  positions: usize,
+  keys: usize,
+  values: usize,
+  P: i32,
+  headDim: i32,
+): void {
+  for (let t = 0; t < T; t++, source += bytes4(stride)) {
+    const position = load<i32>(positions + bytes4(t));
+    const block = load<usize>(load<usize>(tables + bytes4(t)) + bytes4(position / P)) + bytes4((position % P) * headDim);
+    for (let i: usize = 0; i < bytes4(headDim); i += 16) {
+      v128.store(block + keys + i, v128.load(source + i));
+      v128.store(block + values + i, v128.load(source + toValue + i));
+    }
+  }
+}
+
+/**
+ * @param queries [T][stride] float32, where this head's query of the first token begins
+ * @param headDim a multiple of 4
+ * @param P a multiple of 4
+ * @param scores room for as many float32 as the longest sequence has positions, and three more
+ * @param mixed [T][mixedStride] float32, where this head's result of the first token begins
+ */
+export function attend(
+  queries: usize,
+  stride: i32,
+  T: i32,
+  tables: usize,
+  positions: usize,
+  keys: usize,
+  values: usize,
+  P: i32,
+  headDim: i32,
+  scale: f32,
+  scores: usize,
+  mixed: usize,
+  mixedStride: i32,
+): void {
+  for (let t = 0; t < T; t++, queries += bytes4(stride), mixed += bytes4(mixedStride)) {
+    const table = load<usize>(tables + bytes4(t));
+    const length = load<i32>(positions + bytes4(t)) + 1;
+    scoreKeys(queries, table, keys, length, P, headDim, scale, scores);
+    const total = exponentials(scores, length);
+    let d = 0;
+    for (; d + 32 <= headDim; d += 32) {
+      mix32(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
+    }
+    for (; d < headDim; d += 4) {
+      mix4(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
+    }
+  }
+}
+
+/** scores[j] = q · k[j] · scale, four keys at a time; the last ones of a block may be of no position. */
+@inline
+function scoreKeys(
+  query: usize,
+  table: usize,
+  keys: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scale: f32,
+  scores: usize,
+): void {
+  const size = bytes4(headDim);
+  const scale4 = f32x4.splat(scale);
+  for (let start = 0; start < length; start += P, table += 4) {
+    let key = load<usize>(table) + keys;
+    const end = min(length, start + P);
+    for (let j = start; j < end; j += 4, key += size << 2) {
+      let a = f32x4.splat(0);
+      let b = a;
+      let c = a;
+      let d = a;
+      const second = key + size;
+      const third = second + size;
+      const fourth = third + size;
+      for (let i: usize = 0; i < size; i += 16) {
+        const q = v128.load(query + i);
+        a = f32x4.add(a, f32x4.mul(q, v128.load(key + i)));
+        b = f32x4.add(b, f32x4.mul(q, v128.load(second + i)));
+        c = f32x4.add(c, f32x4.mul(q, v128.load(third + i)));
+        d = f32x4.add(d, f32x4.mul(q, v128.load(fourth + i)));
+      }
+      v128.store(scores + bytes4(j), f32x4.mul(sumsOf4(a, b, c, d), scale4));
+    }
+  }
+}
+
+/** Turns scores into exp(score − largest), zeros behind the last; returns their sum. */
+@inline
+function exponentials(scores: usize, length: i32): f32 {
+  const end = scores + bytes4((length + 3) & ~3);
+  for (let tail = scores + bytes4(length); tail < end; tail += 4) {
+    store<f32>(tail, -Infinity);
+  }
+  let most = f32x4.splat(-Infinity);
+  for (let i = scores; i < end; i += 16) {
+    most = f32x4.max(most, v128.load(i));
+  }
+  const largest = f32x4.splat(maxOf(most));
+  let sum = f32x4.splat(0);
+  for (let i = scores; i < end; i += 16) {
+    const e = exp4(f32x4.sub(v128.load(i), largest));
+    v128.store(i, e);
+    sum = f32x4.add(sum, e);
+  }
+  return sumOf(sum);
+}
+
+/** Eight vectors of the mixed values: Σ_j e[j] · v[j] / total. */
+@inline
+function mix32(
+  table: usize,
+  values: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scores: usize,
+  total: f32,
+  mixed: usize,
+): void {
+  let a = f32x4.splat(0);
+  let b = a;
+  let c = a;
+  let d = a;
+  let e = a;
+  let f = a;
+  let g = a;
+  let h = a;
+  for (let start = 0; start < length; start += P, table += 4) {
+    let value = load<usize>(table) + values;
+    const end = scores + bytes4(min(length, start + P));
+    for (let j = scores + bytes4(start); j < end; j += 4, value += bytes4(headDim)) {
+      const weight = v128.load32_splat(j);
+      a = f32x4.add(a, f32x4.mul(weight, v128.load(value)));
+      b = f32x4.add(b, f32x4.mul(weight, v128.load(value, 16)));
+      c = f32x4.add(c, f32x4.mul(weight, v128.load(value, 32)));
+      d = f32x4.add(d, f32x4.mul(weight, v128.load(value, 48)));
+      e = f32x4.add(e, f32x4.mul(weight, v128.load(value, 64)));
+      f = f32x4.add(f, f32x4.mul(weight, v128.load(value, 80)));
+      g = f32x4.add(g, f32x4.mul(weight, v128.load(value, 96)));
+      h = f32x4.add(h, f32x4.mul(weight, v128.load(value, 112)));
+    }
+  }
+  const inverse = f32x4.splat(1 / total);
+  v128.store(mixed, f32x4.mul(a, inverse));
+  v128.store(mixed, f32x4.mul(b, inverse), 16);
+  v128.store(mixed, f32x4.mul(c, inverse), 32);
+  v128.store(mixed, f32x4.mul(d, inverse), 48);
+  v128.store(mixed, f32x4.mul(e, inverse), 64);
+  v128.store(mixed, f32x4.mul(f, inverse), 80);
+  v128.store(mixed, f32x4.mul(g, inverse), 96);
+  v128.store(mixed, f32x4.mul(h, inverse), 112);
+}
+
+/** One vector of the mixed values, for heads that are not a multiple of 32 wide. */
+@inline
+function mix4(
+  table: usize,
+  values: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scores: usize,
+  total: f32,
+  mixed: usize,
+): void {
+  let sum = f32x4.splat(0);
+  for (let start = 0; start < length; start += P, table += 4) {
+    let value = load<usize>(table) + values;
+    const end = scores + bytes4(min(length, start + P));
+    for (let j = scores + bytes4(start); j < end; j += 4, value += bytes4(headDim)) {
+      sum = f32x4.add(sum, f32x4.mul(v128.load32_splat(j), v128.load(value)));
+    }
+  }
+  v128.store(mixed, f32x4.mul(sum, f32x4.splat(1 / total)));
+}

@@ -1,0 +1,60 @@
+// Layer normalization: y = (x − mean) / √(variance + ε) · weight + bias, for each of T vectors.
+// Source: Ba, Kiros and Hinton 2016.
+
+import { bytes4, sumOf } from './lanes';
+
+/**
+ * @param x [T][stride] float32, zeros behind the first C of each vector
+ * @param C how many numbers a vector has
+ * @param stride C filled up to a multiple of 16
+ * @param weight [stride] float32, zeros behind the first C
+ * @param bias [stride] float32, zeros behind the first C
+ * @param y [T][stride] float32
+ */
+export function layerNorm(
+  x: usize,
+  C: i32,
+  stride: i32,
+  T: i32,
+  weight: usize,
+  bias: usize,
+  epsilon: f32,
+  y: usize,
+): void {
+  for (let t = 0; t < T; t++, x += bytes4(stride), y += bytes4(stride)) {
+    const mean = meanOf(x, stride, C);
+    const deviation = sqrt<f32>(varianceOf(x, C, mean) + epsilon);
+    const mean4 = f32x4.splat(mean);
+    const inverse = f32x4.splat(1 / deviation);
+    for (let i: usize = 0; i < bytes4(stride); i += 16) {
+      const normed = f32x4.mul(f32x4.sub(v128.load(x + i), mean4), inverse);
+      v128.store(y + i, f32x4.add(f32x4.mul(normed, v128.load(weight + i)), v128.load(bias + i)));
+    }
+  }
+}
+
+@inline
+function meanOf(x: usize, stride: i32, C: i32): f32 {
+  let sum = f32x4.splat(0);
+  for (let i: usize = 0; i < bytes4(stride); i += 16) {
+    sum = f32x4.add(sum, v128.load(x + i)); // the zeros at the end add nothing
+  }
+  return sumOf(sum) / <f32>C;
+}
+
+@inline
+function varianceOf(x: usize, C: i32, mean: f32): f32 {
+  const mean4 = f32x4.splat(mean);
+  let sum = f32x4.splat(0);
+  const whole = bytes4(C & ~3);
+  for (let i: usize = 0; i < whole; i += 16) {
+    const centred = f32x4.sub(v128.load(x + i), mean4);
+    sum = f32x4.add(sum, f32x4.mul(centred, centred));
+  }
+  let total = sumOf(sum);
+  for (let i = whole; i < bytes4(C); i += 4) {
+    const centred = load<f32>(x + i) - mean;
+    total += centred * centred;
+  }
+  return total / <f32>C;
+}

@@ -1,0 +1,110 @@
+// Brings the weights of a model into linear memory, one tensor at a time: each is read into a stage of bounded size, and from
+// there all threads lay it out. There is never a second copy of the model.
+
+import type { NamedTensor } from '../weights/weight-file.js';
+import { layJob } from './jobs.js';
+import type { Pointer } from './kernels.js';
+import type { LinearMemory } from './linear-memory.js';
+import type { Place, Spread } from './simd-model.js';
+import type { Team } from './team.js';
+
+/** Rows of a large matrix are read in parts of about so many bytes. */
+const PART_BYTES = 8e6;
+
+type MatrixPlace = Extract<Place, { kind: 'matrix' }>;
+type VectorPlace = Extract<Place, { kind: 'vector' }>;
+
+/** Reads tensors into their places. */
+export class Loader {
+  readonly #memory: LinearMemory;
+  readonly #team: Team;
+
+  constructor(memory: LinearMemory, team: Team) {
+    this.#memory = memory;
+    this.#team = team;
+  }
+
+  async load(tensor: NamedTensor, place: Place): Promise<void> {
+    if (place.kind === 'vector') {
+      await this.#loadVector(tensor, place);
+    } else if (place.lines === 'rows') {
+      await this.#loadRows(tensor, place);
+    } else {
+      await this.#loadColumns(tensor, place);
+    }
+  }
+
+  async #loadVector(tensor: NamedTensor, { at, spread }: VectorPlace): Promise<void> {
+    const values = new Float32Array(tensor.shape.reduce((product, n) => product * n, 1));
+    await tensor.read(values, 0);
+    const target = this.#memory.floats(at, (values.length / spread.group) * spread.padded);
+    spreadInto(target, 0, values, spread);
+  }
+
+  /** Rows do not depend on each other, so that a few at a time will do. */
+  async #loadRows(tensor: NamedTensor, { matrix, spreadLine }: MatrixPlace): Promise<void> {
+    const [stored = 0] = tensor.shape;
+    const part = Math.max(4, Math.floor(PART_BYTES / (16 * matrix.columns)) * 4);
+    for (let first = 0; first < matrix.rows; first += part) {
+      const lines = Math.min(part, matrix.rows - first);
+      const count = Math.min(lines, Math.max(0, stored - first));
+      const plain = { group: count, padded: lines };
+      const stage = await this.#stage(tensor, first, count, plain, spreadLine, lines, matrix.columns);
+      this.#team.run(layJob(stage, 'rows', lines, matrix, first));
+      this.#memory.release(stage);
+    }
+  }
+
+  /** The scale of a row is known when all its numbers are, so that all columns are read first. */
+  async #loadColumns(tensor: NamedTensor, { matrix, spreadLines, spreadLine }: MatrixPlace): Promise<void> {
+    const [stored = 0] = tensor.shape;
+    const stage = await this.#stage(tensor, 0, stored, spreadLines, spreadLine, matrix.columns, matrix.rows);
+    this.#team.run(layJob(stage, 'columns', matrix.rows, matrix));
+    this.#memory.release(stage);
+  }
+
+  /**
+   * Reads `count` lines into a stage of `lines` lines of `width` numbers, zeros where nothing is stored.
+   * @returns the stage [lines][width], to be released
+   */
+  async #stage(
+    tensor: NamedTensor,
+    first: number,
+    count: number,
+    spreadLines: Spread,
+    spreadLine: Spread,
+    lines: number,
+    width: number,
+  ): Promise<Pointer> {
+    const at = this.#memory.reserve(4 * lines * width);
+    const stage = this.#memory.floats(at, lines * width);
+    const [, stored = 0] = tensor.shape;
+    if (stored === width && (spreadLines.group === spreadLines.padded || spreadLines.group === count)) {
+      await tensor.read(stage.subarray(0, count * width), first);
+      stage.fill(0, count * width);
+      return at;
+    }
+    const values = new Float32Array(count * stored);
+    await tensor.read(values, first);
+    stage.fill(0);
+    for (let line = 0; line < count; line++) {
+      spreadInto(
+        stage,
+        width * spreadIndex(line, spreadLines),
+        values.subarray(line * stored, (line + 1) * stored),
+        spreadLine,
+      );
+    }
+    return at;
+  }
+}
+
+function spreadIndex(i: number, { group, padded }: Spread): number {
+  return Math.floor(i / group) * padded + (i % group);
+}
+
+function spreadInto(target: Float32Array, at: number, values: Float32Array, { group, padded }: Spread): void {
+  for (let from = 0; from < values.length; from += group) {
+    target.set(values.subarray(from, from + group), at + (from / group) * padded);
+  }
+}

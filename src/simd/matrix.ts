@@ -1,0 +1,91 @@
+// A matrix in linear memory, and products with it. The numbers lie as kernels/products.ts describes, rows and columns filled
+// up with zeros to multiples of 16, so that no kernel meets an odd size.
+
+import type { Kernels, Pointer } from './kernels.js';
+import type { MemoryPlan } from './linear-memory.js';
+
+/** What weights are kept as: as they are, or as 8-bit integers with one scale for each output row. */
+export type WeightKind = 'float32' | 'int8';
+
+export interface Matrix {
+  readonly at: Pointer;
+  /** One for each row; 0: the numbers are float32. */
+  readonly scales: Pointer;
+  /** Outputs, a multiple of 16. */
+  readonly rows: number;
+  /** Inputs, a multiple of 16. */
+  readonly columns: number;
+}
+
+export function filledUp(n: number): number {
+  return Math.ceil(n / 16) * 16;
+}
+
+/** @param rows outputs @param columns inputs */
+export function planMatrix(plan: Pick<MemoryPlan, 'reserve'>, kind: WeightKind, rows: number, columns: number): Matrix {
+  const [N, K] = [filledUp(rows), filledUp(columns)];
+  const at = plan.reserve(kind === 'int8' ? N * K : 4 * N * K);
+  return { at, scales: kind === 'int8' ? plan.reserve(4 * N) : 0, rows: N, columns: K };
+}
+
+/** Where one thread keeps what it makes for itself. */
+export interface Scratch {
+  /** float32 [T][columns] */
+  readonly normed: Pointer;
+  /** int16 [T][columns] */
+  readonly integers: Pointer;
+  /** float32 [T] */
+  readonly scales: Pointer;
+  /** int16 [4][columns] */
+  readonly wide: Pointer;
+  /** float32, one for each position of the longest sequence */
+  readonly scores: Pointer;
+}
+
+/**
+ * The largest integer of an activation: 13 bits with the sign, or as many as no sum overflows with. Each of the four lanes
+ * of a sum adds K/4 products of at most 127 · maxActivation, and must stay below 2^31: up to K = 16,512 that holds for 4095.
+ */
+export function maxActivation(K: number): number {
+  return Math.min(4095, Math.floor((2 ** 31 - 1) / (127 * (K / 4))));
+}
+
+/** T vectors in the form that a matrix is multiplied with. */
+export type Prepared = Pointer;
+
+/** Brings T vectors [T][columns] into that form: float32 as they are, for int8 as integers with a scale each. */
+export function prepare(kernels: Kernels, { scales, columns }: Matrix, x: Pointer, T: number, own: Scratch): Prepared {
+  if (scales === 0) {
+    return x;
+  }
+  kernels.quantizeActivations(x, columns, T, maxActivation(columns), own.integers, own.scales);
+  return own.integers;
+}
+
+/** Where the results of a product go: rows `from` … `to` of each of T vectors. */
+export interface Target {
+  readonly y: Pointer;
+  /** Numbers from one vector to the next. */
+  readonly stride: number;
+  readonly from: number;
+  readonly to: number;
+  /** y += the product, else y = the product. */
+  readonly add: boolean;
+}
+
+/** @param bias one for each row; 0: none */
+export function multiply(
+  kernels: Kernels,
+  { at, scales, columns }: Matrix,
+  bias: Pointer,
+  x: Prepared,
+  T: number,
+  { y, stride, from, to, add }: Target,
+  own: Scratch,
+): void {
+  if (scales === 0) {
+    kernels.productFloat32(at, bias, x, y, stride, from, to, columns, T, add);
+  } else {
+    kernels.productInt8(at, scales, bias, x, own.scales, y, stride, from, to, columns, T, add, own.wide);
+  }
+}
