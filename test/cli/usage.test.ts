@@ -44,7 +44,7 @@ const RANGES: Row[] = [
   [['-m', '', 'x'], '--model must not be empty'],
   [
     ['--backend', 'gpu', 'x'],
-    "'--backend <name>' argument 'gpu' is invalid. Allowed choices are auto, node, wasm, cpu",
+    "'--backend <name>' argument 'gpu' is invalid. Allowed choices are auto, node, simd, cpu",
   ],
   [['--on-full', 'wrap', 'x'], "argument 'wrap' is invalid. Allowed choices are stop, reprefill"],
   [['--truncate-prompt', 'middle', 'x'], "argument 'middle' is invalid. Allowed choices are head, tail"],

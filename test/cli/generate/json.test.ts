@@ -30,7 +30,7 @@ describe('--json of a cached run', () => {
 
   it('says what ran', () => {
     expect(json).toMatchObject({ model: 'stories', prompt: PROMPT, finish_reason: 'length', seed: 7 });
-    expect(['node', 'wasm']).toContain(json.backend);
+    expect(['node', 'simd']).toContain(json.backend);
     expect(['eager', 'graph']).toContain(json.engine);
     expect(json.threads).toBeGreaterThanOrEqual(1);
     expect(stderr).toContain(' · seed 7\n'); // --verbose goes with it, on stderr
@@ -73,7 +73,7 @@ describe('--json of a cached run', () => {
 });
 
 describe('on each backend', () => {
-  it.each(['node', 'wasm', 'cpu'])('%s gives the same ids', async (backend) => {
+  it.each(['node', 'cpu'])('%s gives the same ids', async (backend) => {
     const { json } = await kvgenJson(['--backend', backend, '--temp', '0', '-n', '4', PROMPT]);
     expect(json).toMatchObject({ backend, ids: [12, 417, 290, 259], text: ', there was a' });
     expect(json.threads === 1 || backend === 'node').toBe(true);
