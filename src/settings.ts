@@ -3,6 +3,7 @@
 // environment says of the caches, and which settings cannot go together. Knows nothing of commander, tensors or streams.
 
 import { inspect } from 'node:util';
+import { BACKENDS, ENGINES, WEIGHTS } from './backends.js';
 import { UsageError } from './errors.js';
 import {
   anyText,
@@ -56,9 +57,6 @@ export type Rows = Readonly<
     | Setting<ReadonlyMap<number, number>>
   >
 >;
-
-const BACKENDS = ['auto', 'node', 'wasm', 'cpu'] as const;
-export type BackendName = Exclude<(typeof BACKENDS)[number], 'auto'>;
 
 // Who takes a setting that is the same for a whole run, can differ between prompts, or decides the text.
 const RUN = ['batch'] as const;
@@ -187,16 +185,29 @@ export const GENERATE = {
     words: 'compare the logits with those of an uncached pass, step by step',
     fallback: false,
   },
-  backend: { kind: oneOf(BACKENDS), words: 'where the tensors live', fallback: 'auto', for: RUN },
+  backend: {
+    kind: oneOf(BACKENDS),
+    words:
+      'TensorFlow (node), WebAssembly (simd) or plain JavaScript (cpu); auto: node where it is installed, else simd',
+    fallback: 'auto',
+    env: 'KVGEN_BACKEND',
+    for: RUN,
+  },
   engine: {
-    kind: oneOf(['auto', 'eager', 'graph']),
-    words: 'run op by op (eager), or as one captured TensorFlow graph; auto: graph where it pays',
+    kind: oneOf(ENGINES),
+    words: 'node alone: run op by op (eager), or as one captured TensorFlow graph; auto: graph where it pays',
     fallback: 'auto',
     for: RUN,
   },
   threads: {
     kind: integer({ min: 1, max: 1024 }),
-    words: 'threads of the node backend (default: chosen by kvgen)',
+    words: 'threads of the node and simd backends (default: chosen by kvgen)',
+    for: RUN,
+  },
+  weights: {
+    kind: oneOf(WEIGHTS),
+    words: 'what the weights are computed with; int8 is for simd, which auto then stands for (default: float32)',
+    env: 'KVGEN_WEIGHTS',
     for: RUN,
   },
   echo: { kind: flag, words: 'print the prompt first', fallback: false, for: PROMPT },

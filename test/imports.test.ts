@@ -10,21 +10,26 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 /** The rooms of docs/architecture.md, first to last: a file imports from its own and from those before it, except what it must not see. */
 const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   { name: 'errors', files: /^errors\.ts$/ },
-  { name: 'settings', files: /^(kinds|settings)\.ts$/ },
-  { name: 'native', files: /^native\//, neverSees: /^(kinds|settings)\.ts$/ },
-  { name: 'text', files: /^text\//, neverSees: /^(native\/|settings\.ts|kinds\.ts)/ },
-  { name: 'sampling', files: /^sampling\//, neverSees: /^(native|text)\/|^(settings|kinds)\.ts$/ },
-  { name: 'model', files: /^model\//, neverSees: /^(native|text|sampling)\/|^(settings|kinds)\.ts$/ },
-  { name: 'weights', files: /^weights\//, neverSees: /^(native|text)\/|^(settings|kinds)\.ts$/ },
-  { name: 'engine', files: /^engine\//, neverSees: /^(native|text|sampling)\/|^(settings|kinds)\.ts$/ },
+  { name: 'settings', files: /^(kinds|backends|settings)\.ts$/ },
+  { name: 'native', files: /^native\//, neverSees: /^(kinds|backends|settings)\.ts$/ },
+  { name: 'text', files: /^text\//, neverSees: /^native\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'sampling', files: /^sampling\//, neverSees: /^(native|text)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'model', files: /^model\//, neverSees: /^(native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'weights', files: /^weights\//, neverSees: /^(native|text)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'engine', files: /^engine\//, neverSees: /^(native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
   { name: 'tf', files: /^tf\//, neverSees: /^text\// },
+  { name: 'simd', files: /^simd\//, neverSees: /^(tf|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
   {
     name: 'store',
     files: /^store\//,
-    neverSees: /^(tf|text|sampling|model|weights)\/|^engine\/(engine|kv-cache)\.ts$/,
+    neverSees: /^(tf|simd|text|sampling|model|weights)\/|^engine\/(engine|kv-cache)\.ts$/,
   },
-  { name: 'generation', files: /^generation\//, neverSees: /^(tf|text|weights|native)\/|^(settings|kinds)\.ts$/ },
-  { name: 'completion', files: /^completion\//, neverSees: /^(tf|store|native|weights)\// },
+  {
+    name: 'generation',
+    files: /^generation\//,
+    neverSees: /^(tf|simd|text|weights|native)\/|^(kinds|backends|settings)\.ts$/,
+  },
+  { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
   { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
 ];
@@ -46,7 +51,7 @@ interface Import {
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .map((file) => file.replaceAll('\\', '/'))
-  .filter((file) => file.endsWith('.ts'))
+  .filter((file) => file.endsWith('.ts') && !file.startsWith('simd/kernels/')) // those are AssemblyScript
   .sort();
 
 /** The code without its comments, so that prose imports nothing. */
@@ -94,7 +99,7 @@ describe('the walk itself', () => {
     expect(imports).toContainEqual({ file: 'cli/commands.ts', target: 'cli/generate/generate-command.ts' }); // dynamic
     expect(imports).toContainEqual({ file: 'completion/complete.ts', target: 'engine/engine.ts' }); // a type
     expect(imports).toContainEqual({ file: 'index.ts', target: 'library/model.ts' });
-    expect(imports).toContainEqual({ file: 'tf/backend.ts', target: '@tensorflow/tfjs-backend-wasm' });
+    expect(imports).toContainEqual({ file: 'tf/backend.ts', target: '@tensorflow/tfjs-backend-cpu' });
     expect(imports).toContainEqual({ file: 'tf/tf.ts', target: '@tensorflow/tfjs-core' }); // required
     expect(imports.filter(({ target }) => target.endsWith('.ts') && !files.includes(target))).toEqual([]);
   });
@@ -123,6 +128,11 @@ describe('rooms', () => {
       'cli/doctor-command.ts → tf/backend.ts',
       'library/model.ts → tf/backend.ts',
     ]);
+  });
+
+  it('the library alone opens the WebAssembly engine', () => {
+    const users = imports.filter(({ file, target }) => target.startsWith('simd/') && !file.startsWith('simd/'));
+    expect(users.map(arrow)).toEqual(['library/machine.ts → simd/open.ts', 'library/model.ts → simd/open.ts']);
   });
 
   it('no file is in a circle', () => {
@@ -227,6 +237,15 @@ describe('start-up', () => {
       const seen = loadedWith(entry);
       expect([...seen]).toContain(entry === 'cli/main.ts' ? 'commander' : 'store/list.ts');
       expect([...seen].filter((target) => /^@tensorflow\//.test(target))).toEqual([]);
+    },
+  );
+
+  it.each(['library/model.ts', 'simd/open.ts', 'cli/doctor-command.ts', 'cli/bench/bench-command.ts'])(
+    '%s leaves TensorFlow out until a backend needs it',
+    (entry) => {
+      const seen = [...loadedWith(entry)];
+      expect(seen).toContain('errors.ts');
+      expect(seen.filter((target) => /^(@tensorflow|tf)\//.test(target))).toEqual([]);
     },
   );
 

@@ -213,7 +213,7 @@ beforeAll(async () => {
     engine = new BigramEngine(shape.config, values);
   }
   const tokenizer = await loadTokenizer(dir);
-  model = new Model({ engine, name: 'toy', dir, tokenizer, backend: 'none', threads: 1 });
+  model = new Model({ engine, name: 'toy', dir, tokenizer, backend: 'cpu', threads: 1, weights: 'float32' });
 });
 
 afterEach(() => {
@@ -261,7 +261,7 @@ describe('a folder of another architecture', () => {
     const shape = await loadShape(dir, [BIGRAM]);
     expect(shape.architecture).toBe(BIGRAM);
     expect(shape.config).toEqual({ ...engine.config, vocabSize: 6, nPositions: 400, eosTokenIds: [0] });
-    expect([model.parameters, model.name, model.backend]).toEqual([36, 'toy', 'none']);
+    expect([model.parameters, model.name, model.backend]).toEqual([36, 'toy', 'cpu']);
   });
 
   it('is refused by its name where nobody knows it, and so is another where only it is known', async () => {

@@ -42,7 +42,7 @@ Commands (kvgen <command> --help):
 
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
-Environment: KVGEN_MODEL, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+Environment: KVGEN_MODEL, KVGEN_BACKEND, KVGEN_WEIGHTS, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
     load: async () => (await import('./generate/generate-command.js')).generateCommand,
   },
   {

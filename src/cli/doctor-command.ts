@@ -3,13 +3,13 @@
 import type { Engine } from '../engine/engine.js';
 import { EXIT, errorMessage } from '../errors.js';
 import { generate } from '../generation/generate.js';
-import { folderSource, openModel } from '../library/model.js';
+import { type Machine, machineFor } from '../library/machine.js';
+import { folderSource, type ModelSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
 import { argmax } from '../sampling/sampler.js';
-import { loadBackend, tensorflowVersion } from '../tf/backend.js';
-import { findModel, listModels, weightBytes } from '../weights/find.js';
+import { findModel, listModels } from '../weights/find.js';
 import type { Invocation } from './shell/command.js';
-import { DOCTOR } from './shell/command-settings.js';
+import { DOCTOR, type DoctorArgs } from './shell/command-settings.js';
 import { printable } from './shell/terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];
@@ -22,10 +22,10 @@ interface Check {
 }
 
 export async function doctorCommand({ settings, terminal }: Invocation): Promise<number> {
-  const { model, color } = settings(DOCTOR);
-  await terminal.configure({ color, quiet: false, verbose: false });
+  const args = settings(DOCTOR);
+  await terminal.configure({ color: args.color, quiet: false, verbose: false });
   let failed = false;
-  for (const { name, run } of checks(model)) {
+  for (const { name, run } of checks(args)) {
     try {
       await terminal.print(`${terminal.chalk.green('ok')}    ${name}: ${printable(await run())}`);
     } catch (error) {
@@ -36,21 +36,22 @@ export async function doctorCommand({ settings, terminal }: Invocation): Promise
   return failed ? EXIT.failure : EXIT.ok;
 }
 
-function checks(model: string): Check[] {
-  let engine: 'eager' | 'graph' = 'eager';
+function checks(args: DoctorArgs): Check[] {
+  let machine: Machine | undefined;
+  let tensorflow: string | undefined;
   return [
     { name: 'node', run: async () => `${process.version} on ${process.platform} ${process.arch}` },
     { name: 'engine', run: async () => describeEngine(status()) },
     {
       name: 'backend',
       run: async () => {
-        const modelBytes = weightBytes(findModel(model).dir);
-        const backend = await loadBackend({ choice: 'auto', modelBytes, graph: true });
-        engine = backend.name === 'node' ? 'graph' : 'eager';
-        return `${backend.name}, ${backend.threads} thread${backend.threads === 1 ? '' : 's'}${backend.note === undefined ? '' : ` (${backend.note})`}`;
+        const source = await folderSource(findModel(args.model));
+        machine = await machineFor(source, args);
+        tensorflow = await loadTensorflow(machine, source, args);
+        return machineWords(machine);
       },
     },
-    { name: 'tensorflow', run: async () => tensorflowVersion() ?? 'not used by this backend' },
+    { name: 'tensorflow', run: async () => tensorflow ?? 'not used by this backend' },
     {
       name: 'models',
       run: async () =>
@@ -58,13 +59,33 @@ function checks(model: string): Check[] {
           .map(({ name, dir }) => `${name} (${dir})`)
           .join(', '),
     },
-    { name: 'self-test', run: () => selfTest(model, engine) },
+    { name: 'self-test', run: () => selfTest(args, machine) },
   ];
 }
 
+/** The version of TensorFlow's native library; undefined on a backend that has none. */
+async function loadTensorflow(
+  { backend }: Machine,
+  { bytes }: ModelSource,
+  { threads }: DoctorArgs,
+): Promise<string | undefined> {
+  if (backend !== 'node') {
+    return undefined;
+  }
+  const { loadBackend, tensorflowVersion } = await import('../tf/backend.js');
+  await loadBackend(backend, { threads, modelBytes: bytes, graph: true });
+  return tensorflowVersion();
+}
+
+function machineWords({ backend, threads, weights }: Machine): string {
+  const words = `${backend}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return weights === 'float32' ? words : `${words}, ${weights} weights`;
+}
+
 /** Cached and uncached greedy decoding must give the same ten ids. */
-async function selfTest(name: string, engine: 'eager' | 'graph'): Promise<string> {
-  const model = await openModel(await folderSource(findModel(name)), { engine });
+async function selfTest(args: DoctorArgs, machine: Machine | undefined): Promise<string> {
+  const engine = machine?.backend === 'node' ? 'graph' : 'auto';
+  const model = await openModel(await folderSource(findModel(args.model)), { ...args, engine });
   try {
     const cached = await greedy(model.engine, true);
     const uncached = await greedy(model.engine, false);
@@ -73,7 +94,7 @@ async function selfTest(name: string, engine: 'eager' | 'graph'): Promise<string
         `cached gives ${cached.ids}, uncached ${uncached.ids}; run \`kvgen setup\`, else please report it`,
       );
     }
-    return `${name}: ${TEST_TOKENS} tokens, cached equals uncached, first token after ${cached.firstTokenMs?.toFixed(0)} ms`;
+    return `${model.name}: ${TEST_TOKENS} tokens, cached equals uncached, first token after ${cached.firstTokenMs?.toFixed(0)} ms`;
   } finally {
     model.dispose();
   }

@@ -3,6 +3,7 @@
 
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
+import { asOption, type Spelling, settleWishes } from '../backends.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { kvgenVersion } from '../native/status.js';
 import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
@@ -61,9 +62,18 @@ async function dispatch(row: CommandRow, argv: readonly string[], terminal: Term
   }
   const literal = argv.at(-2) === '--';
   checkWords(row, words, literal);
+  const values = optionValues(row, command);
   const run = await row.load();
-  const settings: Invocation['settings'] = (table) => settingsOf(table, command.opts());
+  const settings: Invocation['settings'] = (table) => settingsOf(table, values);
   return run({ words, literal, settings, terminal, signal, usage: () => command.helpInformation() });
+}
+
+/** What was given, as far as it goes together. */
+function optionValues({ settings }: CommandRow, command: Command): object {
+  const isFromEnvironment = (name: string) => command.getOptionValueSource(name) === 'env';
+  const spell: Spelling = (name, value) =>
+    isFromEnvironment(name) ? `${settings[name]?.env}=${value}` : asOption(name, value);
+  return settleWishes(command.opts(), isFromEnvironment, spell);
 }
 
 function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
@@ -113,7 +123,10 @@ function toOption({ flags, long, words, negates, setting }: TypedOption): Option
     option.choices(choices);
   }
   if (fromText !== undefined) {
-    option.argParser((text, previous) => fromText(text, long, previous));
+    option.argParser((text, previous) => {
+      const isFromEnvironment = env !== undefined && process.env[env] === text;
+      return fromText(text, isFromEnvironment ? env : long, previous);
+    });
   }
   return env === undefined || process.env[env] === '' ? option : option.env(env);
 }

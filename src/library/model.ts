@@ -1,12 +1,12 @@
 // A loaded model, which is an engine with its tokenizer, and how it is opened: its sizes are read, a backend is chosen,
-// the weights are loaded. TensorFlow is imported only then. `loadModel` is the library's way to it. Knows nothing of
-// prompts, saved files or streams.
+// the weights are loaded. Only the engine of that backend is imported, and only then. `loadModel` is the library's way to
+// it. Knows nothing of prompts, saved files or streams.
 
+import { type BackendName, checkWish, type WeightsName } from '../backends.js';
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError } from '../errors.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
-import type { ModelShape } from '../model/architectures.js';
 import type { ModelConfig } from '../model/config.js';
 import { GENERATE, type GenerateArgs } from '../settings.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
@@ -14,28 +14,32 @@ import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
 import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
+import { type Machine, type MachineWish, type ModelFacts, machineFor, wantsGraph } from './machine.js';
 
 export class Model implements TextModel {
   readonly name: string;
   /** Its folder. */
   readonly dir: string;
-  /** What TF.js computes on. */
-  readonly backend: string;
+  /** What it is computed on. */
+  readonly backend: BackendName;
   /** How many threads compute at the same time. */
   readonly threads: number;
+  /** What its weights are computed with. */
+  readonly weights: WeightsName;
   /** @internal */
   readonly tokenizer: Tokenizer | null;
   readonly #engine: Engine;
   #disposed = false;
 
   /** @internal */
-  constructor(parts: Pick<Model, 'engine' | 'name' | 'dir' | 'tokenizer' | 'backend' | 'threads'>) {
+  constructor(parts: Pick<Model, 'engine' | 'name' | 'dir' | 'tokenizer' | keyof Machine>) {
     this.#engine = parts.engine;
     this.name = parts.name;
     this.dir = parts.dir;
     this.tokenizer = parts.tokenizer;
     this.backend = parts.backend;
     this.threads = parts.threads;
+    this.weights = parts.weights;
   }
 
   /** @throws KvgenError once the model is disposed */
@@ -84,8 +88,12 @@ export class Model implements TextModel {
 }
 
 export interface LoadModelOptions {
-  /** `auto` (default): the native engine where it is installed, else WebAssembly. */
+  /** `auto` (default): `node`, the native engine, where it is installed, else `simd`, which is WebAssembly. */
   backend?: GenerateArgs['backend'];
+  /** What the weights are computed with. Default: `float32`; `int8` is for `simd`, which `auto` then stands for. */
+  weights?: WeightsName;
+  /** Threads of `node` or `simd`. Default: chosen by kvgen. */
+  threads?: number;
 }
 
 /**
@@ -98,27 +106,28 @@ export interface LoadModelOptions {
  * const logits = model.logits([431, 12], { cache: true }); // Float32Array [vocabSize]
  * model.dispose();
  */
-export async function loadModel(model = 'stories', { backend = 'auto' }: LoadModelOptions = {}): Promise<Model> {
-  GENERATE.backend.kind.fromValue(backend, 'backend');
-  return openModel(await folderSource(findModel(model)), { backend });
+export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
+  const { backend, weights, threads } = options;
+  for (const name of ['backend', 'weights', 'threads'] as const) {
+    if (options[name] !== undefined) {
+      GENERATE[name].kind.fromValue(options[name], name);
+    }
+  }
+  checkWish(options, (name, value) => `${name} ${value}`);
+  return openModel(await folderSource(findModel(model)), { backend, weights, threads });
 }
 
 /** A model before its weights are loaded. */
-export interface ModelSource {
+export interface ModelSource extends ModelFacts {
   readonly name: string;
   readonly dir: string;
-  readonly shape: ModelShape;
-  /** Size of the stored weights. */
-  readonly bytes: number;
   tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
 }
 
-export interface OpenOptions extends Partial<Pick<GenerateArgs, 'backend' | 'engine' | 'threads'>> {
+export interface OpenOptions extends MachineWish {
   readonly signal?: AbortSignal | undefined;
   /** Called with each step of loading. */
   readonly onProgress?: (line: string) => void;
-  /** Called when the backend is not the one that `auto` would prefer. */
-  readonly onBackendNote?: (line: string) => void;
   /** Called with the reason why an engine stays eager. */
   readonly onNote?: (line: string) => void;
   /** Default: the folder's, where it has one. */
@@ -128,53 +137,67 @@ export interface OpenOptions extends Partial<Pick<GenerateArgs, 'backend' | 'eng
 /** @throws KvgenError where the folder's config cannot be read */
 export async function folderSource({ name, dir }: FoundModel): Promise<ModelSource> {
   const shape = await loadShape(dir);
-  return { name, dir, shape, bytes: weightBytes(dir), tensors: (options) => readTensors(dir, shape, options) };
+  const tensors = (options: ReadOptions) => readTensors(dir, shape, options);
+  return { name, dir, shape, bytes: weightBytes(dir), stored: 'float32', tensors };
 }
 
 /** A model of random weights; undefined: the name means no such model. @throws UsageError for impossible sizes */
 export function randomSource(name: string, seed: number): ModelSource | undefined {
   const shape = randomShape(name);
-  return shape === undefined
-    ? undefined
-    : { name, dir: name, shape, bytes: randomBytes(shape), tensors: () => randomTensors(name, shape, seed) };
+  if (shape === undefined) {
+    return undefined;
+  }
+  const tensors = () => randomTensors(name, shape, seed);
+  return { name, dir: name, shape, bytes: randomBytes(shape), stored: 'float32', tensors };
 }
 
 /**
- * Loads a backend, and the weights onto it.
+ * Loads an engine, and the weights onto it.
  * @returns the caller's to dispose
  * @throws KvgenError with one line that says what is wrong, and where
  */
 export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
-  const { name, dir, shape, bytes } = source;
-  const { backend: choice = 'auto', engine = 'auto', threads, signal, onProgress, onNote = () => {} } = options;
-  onProgress?.('loading TensorFlow');
-  const { loadBackend, openEngine } = await import('../tf/backend.js');
-  const backend = await loadBackend({ choice, threads, modelBytes: bytes, graph: engine !== 'eager' });
-  if (backend.note !== undefined) {
-    options.onBackendNote?.(backend.note);
-  }
-  const onTensor = (done: number, total: number) => onProgress?.(`loading ${name} ${done}/${total}`);
-  const opening = openEngine(shape.config, source.tensors({ signal, onProgress: onTensor }), backend, {
-    engine,
-    onNote,
-  });
+  const { name, dir } = source;
   const { tokenizer: open = () => folderTokenizer(dir) } = options;
+  const machine = await machineFor(source, options);
+  const { backend } = machine;
+  const opening = backend === 'simd' ? openSimd(source, machine, options) : openTf(source, backend, options);
   const [opened, tokenizer] = await Promise.allSettled([opening, open()]);
   if (opened.status === 'rejected') {
     throw opened.reason;
   }
   if (tokenizer.status === 'rejected') {
-    opened.value.dispose();
+    opened.value.engine.dispose();
     throw tokenizer.reason;
   }
-  return new Model({
-    name,
-    dir,
-    engine: opened.value,
-    tokenizer: tokenizer.value,
-    backend: backend.name,
-    threads: backend.threads,
+  return new Model({ name, dir, ...machine, ...opened.value, tokenizer: tokenizer.value });
+}
+
+/** An engine, with the threads that it has in the end. */
+type Opened = Pick<Model, 'engine' | 'threads'>;
+
+async function openSimd(source: ModelSource, { threads, weights }: Machine, options: OpenOptions): Promise<Opened> {
+  const { openSimd } = await import('../simd/open.js');
+  const engine = await openSimd(source.shape.config, tensorsOf(source, options), { threads, weights });
+  return { engine, threads };
+}
+
+async function openTf(source: ModelSource, backend: 'node' | 'cpu', options: OpenOptions): Promise<Opened> {
+  const { engine: choice = 'auto', threads, onProgress, onNote = () => {} } = options;
+  const graph = wantsGraph(options);
+  onProgress?.('loading TensorFlow');
+  const { loadBackend, openEngine } = await import('../tf/backend.js');
+  const loaded = await loadBackend(backend, { threads, modelBytes: source.bytes, graph });
+  const engine = await openEngine(source.shape.config, tensorsOf(source, options), loaded, {
+    engine: graph ? choice : 'eager',
+    onNote,
   });
+  return { engine, threads: loaded.threads };
+}
+
+function tensorsOf(source: ModelSource, { signal, onProgress }: OpenOptions) {
+  const onTensor = (done: number, total: number) => onProgress?.(`loading ${source.name} ${done}/${total}`);
+  return source.tensors({ signal, onProgress: onTensor });
 }
 
 /** null: the folder has none. */

@@ -1,6 +1,6 @@
 // Puts a native engine in place: the one that is there, else one from the cache, else tfjs-node's own download, else
 // TensorFlow's wheel and a binding built for it. Each step that fails says why in one line. TensorFlow is loaded in child
-// processes only. Knows nothing of WebAssembly, on which kvgen runs when nothing here works.
+// processes only. Knows nothing of the WebAssembly engine, on which kvgen runs when nothing here works.
 
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';

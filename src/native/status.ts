@@ -41,8 +41,8 @@ function engineIn(folder: string): NativeStatus | undefined {
 }
 
 /** The backend that `auto` stands for. */
-export function autoBackend(): 'node' | 'wasm' {
-  return status().engine === 'native' ? 'node' : 'wasm';
+export function autoBackend(): 'node' | 'simd' {
+  return status().engine === 'native' ? 'node' : 'simd';
 }
 
 const ORIGIN: Readonly<Record<Source, string>> = {
@@ -55,7 +55,7 @@ export function describeEngine(status: Status): string {
   if (status.engine === 'native') {
     return `native engine in place: TensorFlow ${status.tensorflow ?? '(not loaded yet)'} (${ORIGIN[status.source]})`;
   }
-  return 'no native engine: kvgen runs on WebAssembly, with the same text, several times slower for large models; "kvgen setup" tries again';
+  return 'no native engine: kvgen runs on its own WebAssembly engine; "kvgen setup" tries again';
 }
 
 export const BINDING = `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`;

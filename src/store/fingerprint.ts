@@ -48,6 +48,14 @@ export async function fingerprint(
   return { fingerprint: computed, state };
 }
 
+/**
+ * The fingerprint of what is computed from a model. Engines that round differently share no keys and values.
+ * @param computation names the engine; undefined: one whose results were kept before there was another
+ */
+export function fingerprintOf(files: string, computation: string | undefined): string {
+  return computation === undefined ? files : createHash('sha256').update(`${files} ${computation}`).digest('hex');
+}
+
 /** A hash of what the file system says about a model's files. It changes whenever one of them does. */
 export async function fileState(dir: string): Promise<{ state: string; changedMs: number }> {
   const hash = createHash('sha256').update(FORMAT);

@@ -1,16 +1,17 @@
-// Loads TF.js and chooses its backend: the native one where it is installed, else WebAssembly. Uploads a model's
-// weights to it and returns them as an engine. The threads are settled first, because TensorFlow reads them only once,
-// when its library loads. Knows nothing of text, nor of where weights come from.
+// Loads TF.js on one of its backends: the native one, or plain JavaScript. Uploads a model's weights to it and returns
+// them as an engine. The threads are settled first, because TensorFlow reads them only once, when its library loads.
+// Knows nothing of text, nor of where weights come from.
 
 import { createRequire } from 'node:module';
 import util from 'node:util';
 import type { Tensor } from '@tensorflow/tfjs-core';
+import type { BackendName } from '../backends.js';
 import type { Engine } from '../engine/engine.js';
-import { errorMessage, KvgenError, UsageError } from '../errors.js';
+import { errorMessage, KvgenError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
-import { autoBackend, settleThreads, status, type ThreadChoice } from '../native/status.js';
-import type { BackendName, GenerateArgs } from '../settings.js';
+import { settleThreads, status, type ThreadChoice } from '../native/status.js';
+import type { GenerateArgs } from '../settings.js';
 import { alignedFloat32 } from '../weights/safetensors.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { gpt2Model } from './gpt2.js';
@@ -18,19 +19,15 @@ import { tf } from './tf.js';
 import { TfEngine } from './tf-engine.js';
 import type { TfModel } from './tf-model.js';
 
+/** The backends of TF.js. */
+export type TfBackendName = Exclude<BackendName, 'simd'>;
+
 export interface Backend {
-  readonly name: BackendName;
+  readonly name: TfBackendName;
   /** The threads that work at the same time, as the environment set them when TensorFlow's library was loaded. */
   readonly threads: number;
   /** The folder of tfjs-node; undefined on the other backends. */
   readonly tfjsNodeDir?: string;
-  /** Says why this is not the native backend, where `auto` would have preferred that one. */
-  readonly note?: string;
-}
-
-interface BackendOptions extends ThreadChoice {
-  /** `auto`: node where the native engine is installed, else wasm. */
-  readonly choice: BackendName | 'auto';
 }
 
 interface EngineOptions {
@@ -49,23 +46,12 @@ const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: Rea
   };
 
 /**
- * Makes TF.js compute on the chosen backend. The first call decides the threads of the whole process.
+ * Makes TF.js compute on a backend. The first call decides the threads of the whole process.
  * @throws KvgenError when the backend does not load
- * @throws UsageError for several threads on a backend that has one
  */
-export async function loadBackend(options: BackendOptions): Promise<Backend> {
-  const { choice, threads } = options;
+export async function loadBackend(name: TfBackendName, threads: ThreadChoice): Promise<Backend> {
   tf.enableProdMode(); // otherwise the cpu backend recommends tfjs-node on stderr
-  const name = choice === 'auto' ? autoBackend() : choice;
-  if (name === 'node') {
-    return loadNode(options);
-  }
-  if (threads !== undefined && threads !== 1) {
-    throw new UsageError(`--threads ${threads}: only the node backend has threads`);
-  }
-  await loadPlain(name);
-  const note = 'the native engine is not installed, WebAssembly is slower; `kvgen setup` installs it';
-  return { name, threads: 1, ...(choice === 'auto' ? { note } : {}) };
+  return name === 'node' ? loadNode(threads) : loadPlain();
 }
 
 /**
@@ -121,12 +107,12 @@ export function tensorflowVersion(): string | undefined {
   return binding?.TF_Version;
 }
 
-function loadNode(options: BackendOptions): Backend {
+function loadNode(choice: ThreadChoice): Backend {
   const native = status();
   if (native.engine === 'none') {
-    throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend wasm');
+    throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend simd');
   }
-  const threads = settleThreads(options);
+  const threads = settleThreads(choice);
   restoreUtil();
   const { argv } = process;
   try {
@@ -134,7 +120,7 @@ function loadNode(options: BackendOptions): Backend {
     require(native.folder);
   } catch (error) {
     throw new KvgenError(
-      `the native engine does not load (${errorMessage(error)}); run \`kvgen setup\`, or use --backend wasm`,
+      `the native engine does not load (${errorMessage(error)}); run \`kvgen setup\`, or use --backend simd`,
     );
   } finally {
     process.argv = argv;
@@ -149,9 +135,10 @@ function restoreUtil(): void {
   target.isArray = Array.isArray;
 }
 
-async function loadPlain(name: Exclude<BackendName, 'node'>): Promise<void> {
-  await (name === 'wasm' ? import('@tensorflow/tfjs-backend-wasm') : import('@tensorflow/tfjs-backend-cpu'));
-  if (!(await tf.setBackend(name))) {
-    throw new KvgenError(`the ${name} backend does not start on this machine`);
+async function loadPlain(): Promise<Backend> {
+  await import('@tensorflow/tfjs-backend-cpu');
+  if (!(await tf.setBackend('cpu'))) {
+    throw new KvgenError('the cpu backend does not start on this machine');
   }
+  return { name: 'cpu', threads: 1 };
 }

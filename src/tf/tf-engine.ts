@@ -1,5 +1,5 @@
 // The TF.js engine: runs the forward pass op by op, or as one recorded graph where recording pays. Without a cache, and
-// on the wasm and cpu backends, it is always op by op: that is the reference. Knows nothing of text or sampling.
+// on the cpu backend, it is always op by op: that is the reference. Knows nothing of text or sampling.
 
 import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
@@ -109,7 +109,7 @@ function formsOf({ ids, wanted }: Pass, cache: TensorCache): Form[] {
   return isStep ? [...alone, 'step'] : alone;
 }
 
-/** The past without empty segments, which the wasm backend does not accept. The last one, which grows, stays. */
+/** The past without empty segments, which would only cost operations. The last one, which grows, stays. */
 function past(cache: TensorCache | null): readonly Past[] | null {
   return (
     cache?.layers?.map((segments) => segments.filter(({ k }, i) => k.size > 0 || i === segments.length - 1)) ?? null

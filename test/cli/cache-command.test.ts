@@ -138,7 +138,7 @@ describe('--answer-cache', () => {
       ['--stop', 'q', PROMPT],
       ['--no-cache', PROMPT],
       ['--logit-bias', '3=1', PROMPT],
-      ['--backend', 'wasm', PROMPT],
+      ['--backend', 'node', PROMPT],
       [PROMPT.slice(1)],
     ];
     const again = await Promise.all(others.map((other) => kvgenJson([...common, ...other])));

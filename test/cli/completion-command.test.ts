@@ -69,7 +69,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
   });
 
   it('offers the values of an option', () => {
-    expect(complete('--backend', '')).toEqual(['auto', 'node', 'wasm', 'cpu']);
+    expect(complete('--backend', '')).toEqual(['auto', 'node', 'simd', 'cpu']);
     expect(complete('-n', '3', '--color', 'a')).toEqual(['auto', 'always']);
     expect(complete('--truncate-prompt', '')).toEqual(['head', 'tail']);
     expect(complete('-f', 'pro')).toEqual(['prompt.txt']);
@@ -103,7 +103,7 @@ describe('zsh', () => {
     for (const flag of longFlags) {
       expect(script).toContain(`'*${flag}[`);
     }
-    expect(script).toContain(':value:(auto node wasm cpu)');
+    expect(script).toContain(':value:(auto node simd cpu)');
     expect(script).toContain(':(bash zsh)');
   });
 

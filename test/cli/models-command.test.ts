@@ -161,6 +161,8 @@ describe('kvgen doctor', () => {
       expect(stdout).toMatch(new RegExp(`^ok {4}${name}: .+$`, 'm'));
     }
     expect(stdout).toContain('cached equals uncached');
+    const plain = await kvgen(['doctor', '--backend', 'cpu']);
+    expect(plain.stdout).toContain('ok    backend: cpu, 1 thread\nok    tensorflow: not used by this backend\n');
     const failing = await kvgen(['doctor', '-m', 'no-such-model'], { env: { HOME: home } });
     expect(failing.code).toBe(1);
     expect(failing.stdout).toMatch(/^FAIL {2}self-test: model 'no-such-model' not found in .*$/m);

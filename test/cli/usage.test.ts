@@ -44,8 +44,9 @@ const RANGES: Row[] = [
   [['-m', '', 'x'], '--model must not be empty'],
   [
     ['--backend', 'gpu', 'x'],
-    "'--backend <name>' argument 'gpu' is invalid. Allowed choices are auto, node, wasm, cpu",
+    "'--backend <name>' argument 'gpu' is invalid. Allowed choices are auto, node, simd, cpu",
   ],
+  [['--weights', 'int4', 'x'], "'--weights <name>' argument 'int4' is invalid. Allowed choices are float32, int8"],
   [['--on-full', 'wrap', 'x'], "argument 'wrap' is invalid. Allowed choices are stop, reprefill"],
   [['--truncate-prompt', 'middle', 'x'], "argument 'middle' is invalid. Allowed choices are head, tail"],
   [['--color', 'maybe', 'x'], "argument 'maybe' is invalid. Allowed choices are auto, always, never"],
@@ -64,6 +65,10 @@ const CONFLICTS: Row[] = [
   [['--no-cache', '--prompt-cache', 'x'], '--no-cache cannot go with --prompt-cache'],
   [['--no-cache', '--verify-cache', 'x'], '--no-cache cannot go with --verify-cache'],
   [['tokenize', '-f', 'file', 'x'], '--file cannot go with a text'],
+  [['--backend', 'simd', '--engine', 'graph', 'x'], '--engine graph cannot go with --backend simd'],
+  [['score', '--backend', 'node', '--weights', 'int8', '--choices', 'a', 'x'], '--weights int8 cannot go with'],
+  [['batch', '--weights', 'int8', '--engine', 'eager', 'x'], '--engine eager cannot go with --weights int8'],
+  [['doctor', '--backend', 'cpu', '--threads', '2'], '--threads 2 cannot go with --backend cpu'],
 ];
 
 const UNKNOWN: Row[] = [
@@ -140,6 +145,20 @@ describe('the environment', () => {
     const both = await kvgen(['-m', BYTES, ...args], { env: { KVGEN_MODEL: 'no-such-model' } });
     expect(both).toMatchObject({ code: 0, stdout: 'hi\n' });
     expect(await kvgen(['tokenize', 'hi'], { env: { KVGEN_MODEL: '' } })).toMatchObject({ code: 0, stderr: '' });
+  });
+
+  it('KVGEN_BACKEND and KVGEN_WEIGHTS alike; what they say gives way to an option', async () => {
+    const run = (env: Record<string, string>, ...more: string[]) => kvgen([...more, '-n', '0', 'hi'], { env });
+    const [backend, weights] = [{ KVGEN_BACKEND: 'gpu' }, { KVGEN_WEIGHTS: 'int4' }];
+    expect(await run(backend)).toMatchObject({ code: 2, stderr: expect.stringContaining("from env 'KVGEN_BACKEND'") });
+    expect(await run(weights)).toMatchObject({ code: 2, stderr: expect.stringContaining("from env 'KVGEN_WEIGHTS'") });
+    const both = await run({ KVGEN_WEIGHTS: 'int8', KVGEN_BACKEND: 'cpu' });
+    expect(both).toMatchObject({ code: 2, stderr: 'kvgen: KVGEN_WEIGHTS=int8 cannot go with KVGEN_BACKEND=cpu\n' });
+    const json = async (env: Record<string, string>, ...more: string[]) =>
+      JSON.parse((await run(env, '-m', BYTES, '--json', ...more)).stdout);
+    expect(await json({ KVGEN_BACKEND: 'cpu' })).toMatchObject({ backend: 'cpu', threads: 1, weights: 'float32' });
+    expect(await json({ KVGEN_WEIGHTS: 'int8' }, '--backend', 'cpu')).toMatchObject({ weights: 'float32' });
+    expect(await json({ KVGEN_BACKEND: 'simd' }, '--engine', 'eager')).toMatchObject({ backend: 'node' });
   });
 
   it.each<[string, SpawnOptions]>([

@@ -37,6 +37,18 @@ describe('loadModel', () => {
     other.dispose();
   });
 
+  it('says what is wrong with its options, and what the model is computed on', async () => {
+    const dir = goldenDir('gelu');
+    const wrong = (options: object) => loadModel(dir, options);
+    await expectFailure(() => wrong({ backend: 'gpu' }), "backend must be 'auto', 'node', 'simd' or 'cpu', got 'gpu'");
+    await expectFailure(() => wrong({ weights: 'int4' }), "weights must be 'float32' or 'int8', got 'int4'");
+    await expectFailure(() => wrong({ threads: 0 }), 'threads must be a whole number in 1 … 1024, got 0');
+    await expectFailure(() => wrong({ backend: 'node', weights: 'int8' }), 'weights int8 cannot go with backend node');
+    const model = await loadModel(dir, { backend: 'node', weights: 'float32' });
+    expect(model).toMatchObject({ backend: 'node', weights: 'float32', threads: expect.any(Number) });
+    model.dispose();
+  });
+
   it('says what is wrong with ids, folders and names', async () => {
     const model = await loadModel(goldenDir('gelu'));
     await expectFailure(() => model.logits([96], { cache: true }), 'token id 96', '95');

@@ -63,7 +63,9 @@ describe('the three steps', () => {
     expect(lines.at(-1)).toBe("kvgen: native engine in place: TensorFlow 9.9.9 (TensorFlow's wheel)");
     fake.env.PATH = '/nonexistent';
     expect(await setup(io, fake.options(fake.checkout('other'), { cache: null }))).toBe(1);
-    expect(lines.at(-1)).toMatch(/^kvgen: no native engine: kvgen runs on WebAssembly, .*"kvgen setup" tries again$/);
+    expect(lines.at(-1)).toMatch(
+      /^kvgen: no native engine: kvgen runs on its own WebAssembly engine; "kvgen setup" tries again$/,
+    );
   });
 
   it('does nothing, and starts nothing, when all is in place', async () => {

@@ -4,7 +4,7 @@ import { appendFileSync, cpSync, readdirSync, readFileSync, utimesSync, writeFil
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { crc32, packaged } from '../../src/store/crc32.js';
-import { fileState, fingerprint } from '../../src/store/fingerprint.js';
+import { fileState, fingerprint, fingerprintOf } from '../../src/store/fingerprint.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const newDir = tempDirs();
@@ -106,6 +106,15 @@ describe('remembered', () => {
     writeFileSync(path, '');
     expect(await of(dir, folder)).toEqual(right);
   });
+});
+
+it('what is computed has one of its own for each engine, and that of the files where there was no other engine', () => {
+  const files = 'a'.repeat(64);
+  expect(fingerprintOf(files, undefined)).toBe(files);
+  expect(fingerprintOf(files, 'simd-int8')).toMatch(/^[0-9a-f]{64}$/);
+  expect(fingerprintOf(files, 'simd-int8')).toBe(fingerprintOf(files, 'simd-int8'));
+  const all = [undefined, 'simd-float32', 'simd-int8'].map((computation) => fingerprintOf(files, computation));
+  expect(new Set(all).size).toBe(3);
 });
 
 it('fileState changes when a file comes or goes', async () => {

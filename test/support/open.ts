@@ -2,14 +2,13 @@
 
 import type { Model } from '../../src/library/model.js';
 import { folderSource, type OpenOptions, openModel } from '../../src/library/model.js';
-import type { BackendName } from '../../src/settings.js';
-import { type Backend, loadBackend } from '../../src/tf/backend.js';
+import { type Backend, loadBackend, type TfBackendName } from '../../src/tf/backend.js';
 
 let backend: Backend;
 
 /** Once a test file: TF.js has one backend a process. */
-export async function useBackend(choice: BackendName): Promise<Backend> {
-  backend = await loadBackend({ choice, modelBytes: 0, graph: false });
+export async function useBackend(name: TfBackendName): Promise<Backend> {
+  backend = await loadBackend(name, { modelBytes: 0, graph: false });
   return backend;
 }
 

@@ -3,13 +3,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/library/model.js';
 import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
-import type { BackendName } from '../../src/settings.js';
+import type { TfBackendName } from '../../src/tf/backend.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
 import { forward, greedy, run } from './run.js';
 
 /** Compares every number of these golden folders, cached and uncached, with what Hugging Face computed. */
-export function testParity(backend: BackendName, names: readonly string[], engine: 'eager' | 'graph' = 'eager'): void {
+export function testParity(
+  backend: TfBackendName,
+  names: readonly string[],
+  engine: 'eager' | 'graph' = 'eager',
+): void {
   beforeAll(async () => {
     expect((await useBackend(backend)).name).toBe(backend);
   });

@@ -186,8 +186,8 @@ describe('the choice', () => {
 
   it('graph needs the node backend', async () => {
     await expectFailure(
-      () => openGraph({ name: 'wasm', threads: 1 }, (line) => expect.unreachable(line)),
-      '--engine graph needs the node backend, found wasm',
+      () => openGraph({ name: 'cpu', threads: 1 }, (line) => expect.unreachable(line)),
+      '--engine graph needs the node backend, found cpu',
     );
   });
 

@@ -206,7 +206,7 @@ class BatchJob {
     checkStops(args, model.tokenizer, model.dir);
     const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
     const prepared = fittedPrompt(prompt, args, model, onNote);
-    const prompts = saved?.prompts(model.engine, prepared.text) ?? null;
+    const prompts = saved?.prompts(model, prepared.text) ?? null;
     const wishes = { logprobs: args.logprobs, signal: stopped };
     return new Samples({ args, prompt: prepared, model, banned: this.#banned, prompts, wishes });
   }

@@ -1,6 +1,7 @@
 // `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures
 // the graph before the clock starts, and prints what was measured.
 
+import type { BackendName } from '../../backends.js';
 import { EXIT } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';
 import { folderSource, type Model, openModel, randomSource } from '../../library/model.js';
@@ -8,7 +9,6 @@ import { kvgenVersion } from '../../native/status.js';
 import { makeSampler } from '../../sampling/sampler.js';
 import { GENERATE, settingsOf, throwFirst } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
-import { tensorflowVersion, tfjsVersion } from '../../tf/backend.js';
 import { findModel } from '../../weights/find.js';
 import { onOpening } from '../generate/opening.js';
 import type { Invocation } from '../shell/command.js';
@@ -44,7 +44,7 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
 async function run(bench: BenchRun, model: Model): Promise<void> {
   const { args, terminal, signal, points } = bench;
   capture(bench, model);
-  const about = subject(model);
+  const about = await subject(model);
   const options: MeasureOptions = {
     ...args,
     profile: args.profile ? profileWork(bench, model) : undefined,
@@ -80,15 +80,18 @@ function capture({ terminal }: BenchRun, { engine }: Model): void {
   }
 }
 
-function subject({ name, parameters, backend, engine, threads }: Model): Subject {
+async function subject({ name, parameters, backend, engine, threads, weights }: Model): Promise<Subject> {
+  const versions = { kvgen: kvgenVersion(), node: process.versions.node, ...(await tensorflowVersions(backend)) };
+  return { model: name, parameters, backend, engine: engine.name, threads, weights, versions };
+}
+
+async function tensorflowVersions(backend: BackendName): Promise<object> {
+  if (backend === 'simd') {
+    return {};
+  }
+  const { tensorflowVersion, tfjsVersion } = await import('../../tf/backend.js');
   const tensorflow = tensorflowVersion();
-  const versions = {
-    kvgen: kvgenVersion(),
-    node: process.versions.node,
-    tfjs: tfjsVersion(),
-    ...(tensorflow === undefined ? {} : { tensorflow }),
-  };
-  return { model: name, parameters, backend, engine: engine.name, threads, versions };
+  return { tfjs: tfjsVersion(), ...(tensorflow === undefined ? {} : { tensorflow }) };
 }
 
 /** What generation does after the forward pass, with default settings. */

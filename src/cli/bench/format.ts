@@ -13,6 +13,7 @@ export interface Subject {
   readonly backend: string;
   readonly engine: string;
   readonly threads: number;
+  readonly weights: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 

@@ -4,12 +4,13 @@
 import { type Completion, joinedText } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import { NOTHING_MEASURED } from '../../generation/sequence.js';
+import type { Machine } from '../../library/machine.js';
 import type { ModelSource } from '../../library/model.js';
-import { autoBackend, kvgenVersion, status, tensorflowThreads } from '../../native/status.js';
+import { kvgenVersion, status } from '../../native/status.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import type { FinishedRun, Machine } from './samples.js';
+import type { FinishedRun } from './samples.js';
 import { firstWords, type Saved } from './saved.js';
 import type { TextEvent, Texts } from './write-texts.js';
 
@@ -29,6 +30,8 @@ interface Answer
 interface AnswerRequest {
   readonly args: GenerateArgs;
   readonly source: ModelSource;
+  /** What a run would be computed on. */
+  readonly machine: Machine;
   readonly saved: Saved | null;
   readonly prompt: Prompt;
   readonly tokenizer: Tokenizer | null;
@@ -40,25 +43,22 @@ export class AskedAnswers {
   readonly #request: AnswerRequest;
   readonly #store: AnswerStore;
   readonly #question: string;
-  readonly #machine: Machine;
 
-  private constructor(request: AnswerRequest, store: AnswerStore, machine: Machine, question: string) {
+  private constructor(request: AnswerRequest, store: AnswerStore, question: string) {
     this.#request = request;
     this.#store = store;
-    this.#machine = machine;
     this.#question = question;
   }
 
   /** @returns null where there can be no saved answer; a note says why */
   static ask(request: AnswerRequest): AskedAnswers | null {
-    const { args, source, saved, prompt, onNote } = request;
-    const machine = machineFor(args, source.bytes);
+    const { args, machine, saved, prompt, onNote } = request;
     const problem = whyNot(args, machine);
     if (saved?.answers == null || problem !== null) {
       onNote(`--answer-cache does not apply: ${problem}`);
       return null;
     }
-    return new AskedAnswers(request, saved.answers, machine, question(args, machine, saved.fingerprint, prompt.ids));
+    return new AskedAnswers(request, saved.answers, question(args, machine, saved.fingerprint, prompt.ids));
   }
 
   /** The saved texts as if they had just been computed; null: there are none. */
@@ -96,7 +96,7 @@ export class AskedAnswers {
   }
 
   #finished(answer: Answer, i: number): FinishedRun {
-    const { args, source, prompt, tokenizer } = this.#request;
+    const { args, source, machine, prompt, tokenizer } = this.#request;
     const { tokens, finishReason, engine, promptLogprobs, positions, bytes } = answer;
     const stats = {
       ...NOTHING_MEASURED,
@@ -108,7 +108,7 @@ export class AskedAnswers {
     const text = joinedText(tokens);
     return {
       model: source.name,
-      machine: this.#machine,
+      machine,
       args,
       prompt,
       tokenizer,
@@ -131,13 +131,6 @@ async function* replay(runs: readonly FinishedRun[]): AsyncGenerator<TextEvent, 
     yield { request: { run }, tokens, stats };
     yield { request: { run }, end: run.completion };
   }
-}
-
-/** What a run would be computed on, found out without loading TensorFlow. */
-function machineFor({ backend, engine, threads, cache }: GenerateArgs, modelBytes: number): Machine {
-  const name = backend === 'auto' ? autoBackend() : backend;
-  const graph = cache && engine !== 'eager';
-  return { backend: name, threads: name === 'node' ? tensorflowThreads({ threads, modelBytes, graph }) : 1 };
 }
 
 /** The version of the TensorFlow that kvgen installed; undefined: only loading it would tell. */
@@ -173,7 +166,8 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     color,
     ...rest
   } = args;
-  const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, logitBias, ...options } = rest;
+  const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, weights, logitBias, ...options } =
+    rest;
   const asked = {
     fingerprint,
     promptIds,
@@ -181,11 +175,16 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
     seed: args.temperature > 0 ? seed : null,
     logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],
-    machine: { name: machine.backend, threads: machine.threads },
+    machine: { name: machine.backend, threads: machine.threads, weights: unlessDefault(machine) },
     environment: ENVIRONMENT.map((name) => process.env[name] ?? null),
     versions: [kvgenVersion(), machine.backend === 'node' ? installedTensorflow() : null],
   };
   return JSON.stringify(asked, (_, value) => (value instanceof Map ? [...value] : value));
+}
+
+/** undefined, which JSON leaves out, where they are computed as they always were before there was a choice. */
+function unlessDefault({ weights }: Machine): string | undefined {
+  return weights === 'float32' ? undefined : weights;
 }
 
 function toAnswer({ completion, promptLogprobs, seed, engine }: FinishedRun): Answer {

@@ -7,6 +7,7 @@ import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { EXIT } from '../../errors.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { CacheVerifier, VerifyReport } from '../../generation/verify.js';
+import { machineFor } from '../../library/machine.js';
 import { folderSource, type Model, type ModelSource, openModel } from '../../library/model.js';
 import {
   checkCacheEnvironment,
@@ -74,8 +75,9 @@ async function askAnswers(asked: Asked): Promise<Known> {
   const onNote = (line: string) => terminal.note(line);
   const tokenizer = await openTokenizer(source.dir, args);
   const prompt = fittedPrompt(asked.text, args, { dir: source.dir, config: source.shape.config, tokenizer }, onNote);
+  const machine = await machineFor(source, args);
   const { AskedAnswers } = await import('./answer-cache.js');
-  return { prompt, tokenizer, answers: AskedAnswers.ask({ args, source, saved, prompt, tokenizer, onNote }) };
+  return { prompt, tokenizer, answers: AskedAnswers.ask({ args, source, machine, saved, prompt, tokenizer, onNote }) };
 }
 
 async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
@@ -167,8 +169,8 @@ async function compare(verifier: CacheVerifier, { terminal, signal }: Asked): Pr
 }
 
 /** null: not asked for, or of no use here. */
-function savedPrompts({ args, saved, terminal }: Asked, { engine }: Model, { text }: Prompt): SavedPrompts | null {
-  const prompts = saved?.prompts(engine, text) ?? null;
+function savedPrompts({ args, saved, terminal }: Asked, model: Model, { text }: Prompt): SavedPrompts | null {
+  const prompts = saved?.prompts(model, text) ?? null;
   if (prompts !== null && args.echo && args.logprobs !== undefined) {
     terminal.note("--prompt-cache does not apply: the prompt's log-probabilities need all of it");
     return null;

@@ -3,6 +3,7 @@
 
 import { type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
+import type { MachineWish } from '../../library/machine.js';
 import type { OpenOptions } from '../../library/model.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
@@ -21,18 +22,19 @@ export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Ter
 
 /** How a model is opened for these settings, and where its progress and notes are shown. */
 export function onOpening(
-  args: Pick<GenerateArgs, 'backend' | 'engine' | 'threads' | 'cache' | 'verbose'>,
+  args: MachineWish & Pick<GenerateArgs, 'verbose'>,
   terminal: Terminal,
   signal: AbortSignal,
 ): OpenOptions {
-  const { backend, engine, threads, cache, verbose } = args;
+  const { backend, engine, threads, weights, cache, verbose } = args;
   return {
     backend,
-    engine: cache ? engine : 'eager',
-    ...(threads === undefined ? {} : { threads }),
+    engine,
+    threads,
+    weights,
+    cache,
     signal,
     onProgress: (line) => terminal.progress(line),
-    onBackendNote: (line) => terminal.note(line),
     onNote: (line) => (verbose ? terminal.note(line) : undefined),
   };
 }

@@ -48,6 +48,7 @@ export function reportFields(run: FinishedRun): object {
     backend: machine.backend,
     engine: run.engine,
     threads: machine.threads,
+    weights: machine.weights,
     prompt: prompt.text,
     text: completion.text,
     finish_reason: completion.finishReason,

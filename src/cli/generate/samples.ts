@@ -7,21 +7,17 @@ import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '.
 import type { PromptCacheReport, SavedPrompts } from '../../generation/saved-prompts.js';
 import { NOTHING_MEASURED, type SequenceStats } from '../../generation/sequence.js';
 import type { VerifyReport } from '../../generation/verify.js';
+import type { Machine } from '../../library/machine.js';
 import type { Model } from '../../library/model.js';
 import { type TokenLogprob, tokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 
-/** What a text is computed on. */
-export interface Machine {
-  readonly backend: string;
-  readonly threads: number;
-}
-
 /** A text before it is made. */
 export interface TextRun {
   readonly model: string;
+  /** What it is computed on. */
   readonly machine: Machine;
   readonly args: GenerateArgs;
   readonly prompt: Prompt;
@@ -72,9 +68,9 @@ export class Samples {
 
   constructor(request: SamplesRequest) {
     const { args, prompt, model } = request;
-    const { name, backend, threads, tokenizer } = model;
+    const { name, backend, threads, weights, tokenizer } = model;
     const seed = args.seed ?? randomSeed();
-    const common = { model: name, machine: { backend, threads }, args, prompt, tokenizer };
+    const common = { model: name, machine: { backend, threads, weights }, args, prompt, tokenizer };
     this.runs = Array.from({ length: args.samples ?? 1 }, (_, i) => ({
       ...common,
       seed: seed + i,
@@ -103,10 +99,11 @@ export class Samples {
   finish(run: TextRun, completion: Completion): FinishedRun {
     const { model, prompts } = this.#request;
     const { stats } = completion;
+    const { name } = model.engine;
     return {
       ...run,
       completion: run === this.runs[0] ? completion : { ...completion, stats: withPromptOf(this.#first, stats) },
-      engine: run.args.cache ? model.engine.name : 'eager',
+      engine: name === 'graph' && !run.args.cache ? 'eager' : name,
       answerCached: false,
       promptLogprobs: this.#promptLogprobs,
       promptCache: prompts?.report ?? null,

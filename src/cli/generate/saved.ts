@@ -1,11 +1,11 @@
 // Opens the saved prompts and answers of a model, whose fingerprint they belong to. Knows nothing of what is in them.
 
-import type { Engine } from '../../engine/engine.js';
 import { KvgenError } from '../../errors.js';
 import { SavedPrompts } from '../../generation/saved-prompts.js';
+import type { Model } from '../../library/model.js';
 import { readLimits, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import { AnswerStore } from '../../store/answers.js';
-import { fileState, fingerprint } from '../../store/fingerprint.js';
+import { fileState, fingerprint, fingerprintOf } from '../../store/fingerprint.js';
 import { openStore, type StoreKind, storeRoot } from '../../store/location.js';
 import { PromptStore } from '../../store/prompts.js';
 import type { FoundModel } from '../../weights/find.js';
@@ -15,11 +15,12 @@ import { printable, type Terminal } from '../shell/terminal.js';
 const WORDS = 60;
 
 export interface Saved {
+  /** Of the model's files. */
   readonly fingerprint: string;
   /** null: not asked for. */
   readonly answers: AnswerStore | null;
   /** The saved prompts, for a prompt of this text; null: not asked for. */
-  prompts(engine: Engine, text: string | undefined): SavedPrompts | null;
+  prompts(model: Model, text: string | undefined): SavedPrompts | null;
   /** @throws KvgenError when the model's files changed while they were being loaded */
   checkUnchanged(): Promise<void>;
 }
@@ -38,12 +39,15 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
   });
   const onNote = (line: string) => (args.verbose ? terminal.note(line) : undefined);
   const common = { write: args.writeCache, limits: readLimits(process.env), onNote };
-  const prompts = { ...common, fingerprint: hash, model: name, folder: promptFolder };
+  const storeFor = (model: Model) => {
+    const computed = fingerprintOf(hash, computation(model));
+    return new PromptStore({ ...common, fingerprint: computed, model: name, folder: promptFolder });
+  };
   return {
     fingerprint: hash,
     answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder }) : null,
-    prompts: (engine, text) =>
-      wanted.prompts ? new SavedPrompts(engine, new PromptStore(prompts), firstWords(text ?? '')) : null,
+    prompts: (model, text) =>
+      wanted.prompts ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? '')) : null,
     async checkUnchanged() {
       if ((await fileState(dir)).state !== state) {
         const what = 'changed while it was being loaded, so what is saved does not belong to it';
@@ -51,6 +55,11 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
       }
     },
   };
+}
+
+/** What rounds as no other engine does; undefined: TensorFlow.js, on any of its backends. */
+function computation({ backend, weights }: Model): string | undefined {
+  return backend === 'simd' ? `simd-${weights}` : undefined;
 }
 
 /** The beginning of a prompt, on one line. */

@@ -129,7 +129,7 @@ async function prefill(
   text: string | undefined,
 ) {
   const { engine, config } = model;
-  const prompts = saved?.prompts(engine, text) ?? null;
+  const prompts = saved?.prompts(model, text) ?? null;
   const options: SequenceOptions = {
     maxTokens: 0,
     nCtx,

@@ -6,11 +6,12 @@ import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../../
 import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
 const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache } = GENERATE;
-const { backend, engine, threads, json, verbose, quiet, color } = GENERATE;
+const { backend, engine, threads, weights, json, verbose, quiet, color } = GENERATE;
 
 export const TOKENIZE = { model, file } as const satisfies Rows;
 export const MODELS = { color } as const satisfies Rows;
-export const DOCTOR = { model, color } as const satisfies Rows;
+export const DOCTOR = { model, backend, threads, weights, color } as const satisfies Rows;
+export type DoctorArgs = SettingsOf<typeof DOCTOR>;
 
 /** The rows of GENERATE in it are defaults for lines that do not set them. */
 export const BATCH = {
@@ -46,6 +47,7 @@ export const SCORE = {
   backend,
   engine,
   threads,
+  weights,
   json: { ...json, words: 'print JSON instead of a table' },
   verbose,
   quiet,
@@ -87,6 +89,7 @@ export const BENCH = {
     words: 'op by op (eager), or one captured TensorFlow graph; auto: graph on the node backend',
   },
   threads,
+  weights,
   format: {
     kind: oneOf(['table', 'md', 'csv', 'json', 'jsonl']),
     words: 'form of the result; table has a chart below it',

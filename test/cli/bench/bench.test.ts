@@ -36,6 +36,7 @@ describe('--format json', () => {
       'backend',
       'engine',
       'threads',
+      'weights',
       'versions',
       'results',
       'peak_rss_bytes',
@@ -215,7 +216,7 @@ describe('what is refused', () => {
     [['--quiet', '--verbose'], 2, '--quiet cannot go with --verbose'],
     [['--no-cache'], 2, '--no-cache'],
     [['words'], 2, 'expected at most 0 arguments'],
-    [['--engine', 'graph'], 1, '--engine graph needs the node backend'],
+    [['--engine', 'graph'], 2, '--engine graph cannot go with --backend cpu'],
   ] as const)('%j', async (args, code, message) => {
     const extra = args.includes('graph' as never) ? ['--gen-tokens', '2'] : [];
     const ended = await bench([...args, ...extra]);

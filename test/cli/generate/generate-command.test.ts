@@ -18,7 +18,7 @@ describe('stdout is the text and one newline', () => {
 
   it.each([
     ['--no-cache', ['--no-cache']],
-    ['--backend wasm', ['--backend', 'wasm']],
+    ['--backend cpu', ['--backend', 'cpu']],
     ['--no-stream', ['--no-stream', '--quiet']],
     ['--color always', ['--color', 'always']],
   ])('the same with %s', async (_, more) => {

@@ -1,0 +1,63 @@
+// What a model is computed on: the backend, the form of the weights and the threads, settled from what was asked for and
+// what is installed. No engine is loaded for it. Knows nothing of how a model is opened.
+
+import { type BackendName, checkWish, type WeightsName, type Wish } from '../backends.js';
+import { KvgenError } from '../errors.js';
+import type { ModelShape } from '../model/architectures.js';
+import { autoBackend, tensorflowThreads } from '../native/status.js';
+
+export interface Machine {
+  readonly backend: BackendName;
+  /** How many threads compute at the same time. */
+  readonly threads: number;
+  readonly weights: WeightsName;
+}
+
+/** What is known of a model before its weights are loaded. */
+export interface ModelFacts {
+  readonly shape: ModelShape;
+  /** Size of the stored weights. */
+  readonly bytes: number;
+  /** How the weights are stored; it decides where nothing else is said. */
+  readonly stored: WeightsName;
+}
+
+export interface MachineWish extends Wish {
+  /** false: keys and values are not kept, so that no pass is worth capturing. */
+  readonly cache?: boolean | undefined;
+}
+
+/**
+ * @throws UsageError for what cannot go together, or more threads than there can be
+ * @throws KvgenError where the engine that was asked for is not installed
+ */
+export async function machineFor({ shape, bytes, stored }: ModelFacts, wish: MachineWish): Promise<Machine> {
+  const { threads } = wish;
+  const { backend, weights } = resolveBackend(wish, stored);
+  switch (backend) {
+    case 'node':
+      return { backend, threads: tensorflowThreads({ threads, modelBytes: bytes, graph: wantsGraph(wish) }), weights };
+    case 'simd': {
+      const { simdThreads } = await import('../simd/open.js');
+      return { backend, threads: simdThreads(shape.config, threads), weights };
+    }
+    case 'cpu':
+      return { backend, threads: 1, weights };
+  }
+}
+
+/** Only simd computes with int8 weights; where both were left open, weights that are stored so choose it. */
+export function resolveBackend(wish: Wish, stored: WeightsName): Pick<Machine, 'backend' | 'weights'> {
+  checkWish(wish);
+  const { backend: choice = 'auto', engine = 'auto', weights = engine === 'auto' ? stored : 'float32' } = wish;
+  const backend = choice !== 'auto' ? choice : weights === 'int8' ? 'simd' : autoBackend();
+  if (backend === 'simd' && engine !== 'auto') {
+    throw new KvgenError(`--engine ${engine} needs the node backend, found simd; run \`kvgen setup\``);
+  }
+  return { backend, weights: backend === 'simd' ? weights : 'float32' };
+}
+
+/** May passes be captured? */
+export function wantsGraph({ engine, cache = true }: MachineWish): boolean {
+  return cache && engine !== 'eager';
+}

@@ -1,0 +1,57 @@
+// What a model is computed on, from what was asked for, what is installed and how the weights are stored.
+
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { WeightsName, Wish } from '../../src/backends.js';
+import { resolveBackend, wantsGraph } from '../../src/library/machine.js';
+import * as native from '../../src/native/status.js';
+import { expectFailure } from '../support/errors.js';
+
+vi.mock('../../src/native/status.js', { spy: true });
+
+type Row = [wish: Wish, stored: WeightsName, backend: string, weights: string];
+
+const ANYWHERE: Row[] = [
+  [{ backend: 'node' }, 'float32', 'node', 'float32'],
+  [{ backend: 'node' }, 'int8', 'node', 'float32'],
+  [{ backend: 'cpu' }, 'int8', 'cpu', 'float32'],
+  [{ backend: 'simd' }, 'float32', 'simd', 'float32'],
+  [{ backend: 'simd' }, 'int8', 'simd', 'int8'],
+  [{ backend: 'simd', weights: 'int8' }, 'float32', 'simd', 'int8'],
+  [{ backend: 'simd', weights: 'float32' }, 'int8', 'simd', 'float32'],
+  [{ weights: 'int8' }, 'float32', 'simd', 'int8'],
+  [{}, 'int8', 'simd', 'int8'],
+];
+
+describe.each<['node' | 'simd', Row[]]>([
+  [
+    'node',
+    [
+      ...ANYWHERE,
+      [{}, 'float32', 'node', 'float32'],
+      [{ weights: 'float32' }, 'int8', 'node', 'float32'],
+      [{ engine: 'graph' }, 'int8', 'node', 'float32'],
+    ],
+  ],
+  ['simd', [...ANYWHERE, [{}, 'float32', 'simd', 'float32'], [{ weights: 'float32' }, 'int8', 'simd', 'float32']]],
+])('where auto is %s', (auto, rows) => {
+  beforeEach(() => {
+    vi.mocked(native.autoBackend).mockReturnValue(auto);
+  });
+
+  it.each(rows)('%j, stored as %s: %s, %s', (wish, stored, backend, weights) => {
+    expect(resolveBackend(wish, stored)).toEqual({ backend, weights });
+  });
+});
+
+it('an engine of TensorFlow is refused where there is none', async () => {
+  vi.mocked(native.autoBackend).mockReturnValue('simd');
+  for (const engine of ['eager', 'graph'] as const) {
+    const words = `--engine ${engine} needs the node backend, found simd; run \`kvgen setup\``;
+    await expectFailure(() => resolveBackend({ engine }, 'float32'), words);
+  }
+  await expectFailure(() => resolveBackend({ backend: 'cpu', weights: 'int8' }, 'float32'), '--weights int8');
+});
+
+it('passes are captured only with a cache, and not op by op', () => {
+  expect([{}, { engine: 'eager' as const }, { cache: false }].map(wantsGraph)).toEqual([true, false, false]);
+});
