@@ -62,9 +62,12 @@ export class SimdEngine implements Engine {
     const own = cache === null ? new BlockCache(this.#pool, this.config.headDim) : BlockCache.from(cache, this.#pool);
     try {
       const T = (pass.ids[0] as readonly number[]).length;
+      if (own.length + T > this.config.nPositions) {
+        throw new RangeError(`forward: expected at most ${this.config.nPositions} positions, found ${own.length + T}`);
+      }
       own.makeRoom(pass.ids.length, T);
       onPart?.('feed');
-      const logits = this.#run(pass, own, T);
+      const logits = this.#run(pass, own);
       onPart?.('graph');
       own.grow(T);
       onPart?.('read');
@@ -93,7 +96,7 @@ export class SimdEngine implements Engine {
   }
 
   /** Runs the tokens of a pass piece by piece, in order, so that each piece sees the keys of those before. */
-  #run({ ids, wanted }: Pass, cache: BlockCache, T: number): Float32Array[] {
+  #run({ ids, wanted }: Pass, cache: BlockCache): Float32Array[] {
     const tokens = ids.flatMap((sequence, b) => sequence.map((_, t): Token => ({ b, t })));
     const found = new Map<number, Float32Array>();
     for (let first = 0; first < tokens.length; first += MAX_TOKENS) {
@@ -112,7 +115,6 @@ export class SimdEngine implements Engine {
         found.set(index, isOnly ? logits : logits.slice()); // the next piece writes over them
       }
     }
-    void T;
     return wanted.map((index) => found.get(index) as Float32Array);
   }
 

@@ -1,21 +1,23 @@
-// The parity tests of one backend, which is the whole process's: so one test file for each.
+// The parity tests of one backend. TF.js has one for the whole process: so one test file for each.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BackendName } from '../../src/backends.js';
 import type { Model } from '../../src/library/model.js';
 import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
-import type { TfBackendName } from '../../src/tf/backend.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
 import { forward, greedy, run } from './run.js';
 
 /** Compares every number of these golden folders, cached and uncached, with what Hugging Face computed. */
 export function testParity(
-  backend: TfBackendName,
+  backend: BackendName,
   names: readonly string[],
-  engine: 'eager' | 'graph' = 'eager',
+  engine: 'eager' | 'graph' | 'simd' = 'eager',
 ): void {
   beforeAll(async () => {
-    expect((await useBackend(backend)).name).toBe(backend);
+    if (backend !== 'simd') {
+      expect((await useBackend(backend)).name).toBe(backend);
+    }
   });
   const caches = engine === 'graph' ? [true] : [true, false]; // without a cache it is the eager engine that runs
   describe.each(names)(`${backend}, ${engine}: %s`, (name) => {
@@ -23,7 +25,7 @@ export function testParity(
     let model: Model;
     beforeAll(async () => {
       const onNote = (line: string) => expect.unreachable(line);
-      model = await open(goldenDir(name), { engine, onNote });
+      model = await open(goldenDir(name), { backend, engine: engine === 'simd' ? 'auto' : engine, onNote });
       const scratch = model.engine.newCache();
       forward(model.engine, [0], scratch);
       scratch.dispose();

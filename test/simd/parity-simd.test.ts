@@ -1,0 +1,4 @@
+import { goldenNames } from '../support/golden.js';
+import { testParity } from '../support/parity.js';
+
+testParity('simd', goldenNames(), 'simd');
