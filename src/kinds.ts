@@ -47,6 +47,21 @@ export function oneOf<const T extends string>(choices: readonly T[]): Kind<T> {
   return { value: '<name>', choices, is, fromJson, fromValue: checked(expected, is) };
 }
 
+/** One or more of the choices, with commas between them. */
+export function someOf<const T extends string>(choices: readonly T[]): TextKind<readonly T[]> {
+  const one = oneOf(choices);
+  const is = (value: unknown): value is readonly T[] => isListOf(value, one.is) && value.length > 0;
+  const expected = `some of ${choices.join(', ')}, with commas between them`;
+  const kind = ofText(expected, is, (text, name) => {
+    const list: readonly string[] = text.split(',');
+    if (!is(list)) {
+      throw new UsageError(`${name} must be ${expected}, got ${quote(text)}`);
+    }
+    return list;
+  });
+  return { ...kind, value: '<list>', choices };
+}
+
 export function integer({ min, max = Number.MAX_SAFE_INTEGER }: { min: number; max?: number }): TextKind<number> {
   const range = `${min} … ${max === Number.MAX_SAFE_INTEGER ? '2^53−1' : max}`;
   return numeric('<n>', (text, name) => {

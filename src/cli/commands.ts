@@ -82,7 +82,12 @@ gives {"id": …, "error": …}, the others go on, and the exit code is 1. What 
     usage: '[options]',
     maxWords: 0,
     settings: BENCH,
-    examples: ['kvgen bench', 'kvgen bench -m random:124M --depth 32,900 --cached-only', 'kvgen bench --format json'],
+    examples: [
+      'kvgen bench',
+      'kvgen bench -m random:124M --depth 32,900 --cached-only',
+      'kvgen bench --backend node,simd --weights float32,int8',
+      'kvgen bench --format json',
+    ],
     notes: `
 pp128: prefill of a prompt of 128 tokens. tg32: 32 tokens decoded one by one behind a cache of the given depth;
 tg3 without the cache: 3 tokens, each after computing all tokens before it anew.`,

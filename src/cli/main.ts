@@ -116,7 +116,7 @@ function toOption({ flags, long, words, negates, setting }: TypedOption): Option
   const { choices, fromText } = setting.kind;
   const option = new Option(flags, words);
   if (fallback !== undefined && !negates) {
-    const isEmpty = Array.isArray(fallback) || fallback instanceof Map;
+    const isEmpty = fallback instanceof Map || (Array.isArray(fallback) && fallback.length === 0);
     option.default(fallback, isEmpty ? 'none' : String(fallback));
   }
   if (choices !== undefined) {

@@ -1,24 +1,31 @@
-// `kvgen bench`: measures how fast a model runs on this machine, with and without the cache. Opens the model, captures
-// the graph before the clock starts, and prints what was measured.
+// `kvgen bench`: measures how fast a model runs on this machine, with and without the cache, on one backend or on several
+// in turns. Opens the model, captures the graph before the clock starts, and prints what was measured.
 
-import type { BackendName } from '../../backends.js';
+import type { Wish } from '../../backends.js';
 import { EXIT } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';
-import { folderSource, type Model, openModel, randomSource } from '../../library/model.js';
+import {
+  folderSource,
+  type Model,
+  type ModelSource,
+  type OpenOptions,
+  openModel,
+  randomSource,
+} from '../../library/model.js';
 import { kvgenVersion } from '../../native/status.js';
 import { makeSampler } from '../../sampling/sampler.js';
 import { GENERATE, settingsOf, throwFirst } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
 import { findModel } from '../../weights/find.js';
-import { onOpening } from '../generate/opening.js';
 import type { Invocation } from '../shell/command.js';
 import { BENCH, type BenchArgs } from '../shell/command-settings.js';
-import { formatResults, jsonLine, type Subject } from './format.js';
-import { type MeasureOptions, measure, type Result } from './measure.js';
+import { combinations, machineName } from './combinations.js';
+import { type BenchMachine, type BenchRun, formatResults, jsonLine, type Subject } from './format.js';
+import { measure, type Result } from './measure.js';
 import { benchPoints, type Point } from './points.js';
 import type { ProfileWork } from './profile.js';
 
-interface BenchRun extends Invocation {
+interface Bench extends Invocation {
   readonly args: BenchArgs;
   readonly points: readonly Point[];
 }
@@ -30,43 +37,69 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
   await terminal.configure(args);
   const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
   const points = benchPoints(args, source.shape.config.nPositions); // before the weights are loaded: it may refuse
-  const everyNote = { ...args, cache: true, verbose: true }; // shows in any case why an engine stays eager
-  const opening = onOpening(everyNote, terminal, signal);
-  const model = await openModel(source, opening);
+  const wishes = await combinations(args, source, (line) => terminal.note(line));
+  const models = await openAll(source, wishes, {
+    signal,
+    onProgress: (line) => terminal.progress(line),
+    onNote: (line) => terminal.note(line), // shows in any case why an engine stays eager
+  });
   try {
-    await run({ ...invocation, args, points }, model);
+    await run({ ...invocation, args, points }, models);
   } finally {
-    model.dispose();
+    disposeAll(models);
   }
   return EXIT.ok;
 }
 
-async function run(bench: BenchRun, model: Model): Promise<void> {
+/** Opens the model once on each machine. */
+async function openAll(source: ModelSource, wishes: readonly Wish[], opening: OpenOptions): Promise<Model[]> {
+  const models: Model[] = [];
+  try {
+    for (const wish of wishes) {
+      models.push(await openModel(source, { ...opening, ...wish }));
+    }
+  } catch (error) {
+    disposeAll(models);
+    throw error;
+  }
+  return models;
+}
+
+function disposeAll(models: readonly Model[]): void {
+  for (const model of models) {
+    model.dispose();
+  }
+}
+
+async function run(bench: Bench, models: readonly Model[]): Promise<void> {
   const { args, terminal, signal, points } = bench;
-  capture(bench, model);
-  const about = await subject(model);
-  const options: MeasureOptions = {
-    ...args,
+  for (const model of models) {
+    capture(bench, model);
+  }
+  const about = await subject(models);
+  const results = models.map((): Result[] => []);
+  const options = { ...args, signal, onProgress: (line: string) => terminal.progress(line) };
+  const engines = models.map((model) => ({
+    engine: model.engine,
+    label: models.length > 1 ? machineName(model) : undefined,
     profile: args.profile ? profileWork(bench, model) : undefined,
-    signal,
-    onProgress: (line) => terminal.progress(line),
-  };
-  const results: Result[] = [];
-  for await (const result of measure(model.engine, points, options)) {
-    results.push(result);
+  }));
+  for await (const { place, result } of measure(engines, points, options)) {
+    results[place]?.push(result);
     if (args.format === 'jsonl') {
       terminal.progressDone();
-      await terminal.print(jsonLine(about, result));
+      await terminal.print(jsonLine(about, machineOf(models[place] as Model), result));
     }
   }
   terminal.progressDone();
   if (args.format !== 'jsonl') {
-    await terminal.print(formatResults(args.format, about, results));
+    const runs = models.map((model, i): BenchRun => ({ ...machineOf(model), results: results[i] ?? [] }));
+    await terminal.print(formatResults(args.format, about, runs));
   }
 }
 
 /** Makes the engine capture its graph, which it does at the first decode step of a sequence expected to be long. */
-function capture({ terminal }: BenchRun, { engine }: Model): void {
+function capture({ terminal }: Bench, { engine }: Model): void {
   terminal.progress('capturing the graph');
   const start = performance.now();
   const cache = engine.newCache();
@@ -80,22 +113,26 @@ function capture({ terminal }: BenchRun, { engine }: Model): void {
   }
 }
 
-async function subject({ name, parameters, backend, engine, threads, weights }: Model): Promise<Subject> {
-  const versions = { kvgen: kvgenVersion(), node: process.versions.node, ...(await tensorflowVersions(backend)) };
-  return { model: name, parameters, backend, engine: engine.name, threads, weights, versions };
+function machineOf({ backend, engine, threads, weights }: Model): BenchMachine {
+  return { backend, engine: engine.name, threads, weights };
 }
 
-async function tensorflowVersions(backend: BackendName): Promise<object> {
-  if (backend === 'simd') {
-    return {};
-  }
+async function subject(models: readonly Model[]): Promise<Subject> {
+  const [{ name, parameters }] = models as [Model];
+  const usesTensorflow = models.some(({ backend }) => backend !== 'simd');
+  const tensorflow = usesTensorflow ? await tensorflowVersions() : {};
+  const versions = { kvgen: kvgenVersion(), node: process.versions.node, ...tensorflow };
+  return { model: name, parameters, versions };
+}
+
+async function tensorflowVersions(): Promise<Record<string, string>> {
   const { tensorflowVersion, tfjsVersion } = await import('../../tf/backend.js');
   const tensorflow = tensorflowVersion();
   return { tfjs: tfjsVersion(), ...(tensorflow === undefined ? {} : { tensorflow }) };
 }
 
 /** What generation does after the forward pass, with default settings. */
-function profileWork({ args }: BenchRun, { tokenizer }: Model): ProfileWork {
+function profileWork({ args }: Bench, { tokenizer }: Model): ProfileWork {
   const sampler = makeSampler(settingsOf(GENERATE, {}), args.seed, []);
   const detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
   return {

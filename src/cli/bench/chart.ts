@@ -2,58 +2,56 @@
 // between points, so each column gets a point of its own, on the straight line between two results.
 
 import plot from 'simple-ascii-chart';
-import type { Result } from './measure.js';
 
-type ChartPoint = [depth: number, ms: number];
+export type ChartPoint = readonly [depth: number, ms: number];
+
+/** Each is drawn with its own symbol; the first lies on top. */
+export interface ChartLine {
+  readonly name: string;
+  readonly points: readonly ChartPoint[];
+}
 
 const WIDTH = 61;
 const HEIGHT = 14;
-const CACHED = '●';
-const UNCACHED = '○';
+const SYMBOLS = '●○◆◇';
 
 /** undefined: there are fewer than two depths, so there is no line to draw. */
-export function depthChart(results: readonly Result[]): string | undefined {
-  const cached = pointsOf(results, true);
-  const uncached = pointsOf(results, false);
-  if (cached.length < 2) {
+export function depthChart(all: readonly ChartLine[]): string | undefined {
+  const lines = all.filter(({ points }) => points.length > 1);
+  const [first] = lines;
+  if (first === undefined) {
     return undefined;
   }
-  const lines = uncached.length < 2 ? [columns(cached)] : [columns(uncached), columns(cached)]; // the last is drawn on top
-  const onCached = new Set(lines.at(-1)?.map(String));
-  const top = Math.max(...lines.flat().map(([, ms]) => ms));
-  const chart = plot(lines, {
+  const drawn = lines.map(({ points }) => columns(points));
+  const cells = drawn.map((points) => new Set(points.map(String)));
+  const top = Math.max(...drawn.flat().map(([, ms]) => ms));
+  const chart = plot(drawn.toReversed(), {
     width: WIDTH,
     height: HEIGHT,
     yRange: [0, top],
-    customXAxisTicks: cached.map(([depth]) => depth),
+    customXAxisTicks: first.points.map(([depth]) => depth),
     customYAxisTicks: [0, top / 4, top / 2, (3 * top) / 4, top],
     formatter: (value, { axis }) => (axis === 'y' ? Number(value.toPrecision(3)) : value),
     lineFormatter: ({ x, y, plotX, plotY }) => ({
       x: plotX,
       y: plotY,
-      symbol: onCached.has(String([x, y])) ? CACHED : UNCACHED,
+      symbol: SYMBOLS[cells.findIndex((points) => points.has(String([x, y])))] as string,
     }),
   });
-  const legend = `${CACHED} with the cache${lines.length > 1 ? `   ${UNCACHED} without` : ''}`;
+  const legend = lines.map(({ name }, i) => `${SYMBOLS[i]} ${name}`).join('   ');
   const drawing = chart.split('\n').map((line) => line.trimEnd());
   return `milliseconds per token over depth   ${legend}\n${drawing.filter((line) => line !== '').join('\n')}`;
 }
 
-function pointsOf(results: readonly Result[], cache: boolean): ChartPoint[] {
-  return results.flatMap((result) =>
-    result.phase === 'decode' && result.cache === cache ? [[result.depth, result.ms_per_token]] : [],
-  );
-}
-
 /** A point for each column of the chart. */
-function columns(points: readonly ChartPoint[]): ChartPoint[] {
+function columns(points: readonly ChartPoint[]): [number, number][] {
   const first = (points[0] as ChartPoint)[0];
   const last = (points.at(-1) as ChartPoint)[0];
   return Array.from({ length: WIDTH }, (_, i) => between(points, first + ((last - first) * i) / (WIDTH - 1)));
 }
 
 /** The point at depth `x`, on the line between its neighbours. */
-function between(points: readonly ChartPoint[], x: number): ChartPoint {
+function between(points: readonly ChartPoint[], x: number): [number, number] {
   const right = Math.max(
     1,
     points.findIndex(([depth]) => depth >= x),

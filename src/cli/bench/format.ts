@@ -1,8 +1,10 @@
 // Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON are a contract with
 // other programs. Knows nothing of how results are measured.
 
+import type { Machine } from '../../library/machine.js';
 import type { BenchArgs } from '../shell/command-settings.js';
-import { depthChart } from './chart.js';
+import { type ChartLine, depthChart } from './chart.js';
+import { machineName } from './combinations.js';
 import type { Result } from './measure.js';
 import { PARTS } from './profile.js';
 
@@ -10,91 +12,162 @@ import { PARTS } from './profile.js';
 export interface Subject {
   readonly model: string;
   readonly parameters: number;
-  readonly backend: string;
-  readonly engine: string;
-  readonly threads: number;
-  readonly weights: string;
   readonly versions: Readonly<Record<string, string>>;
+}
+
+/** What was measured on. */
+export interface BenchMachine extends Machine {
+  readonly engine: string;
+}
+
+/** All results of one machine. Those of several machines are of the same points. */
+export interface BenchRun extends BenchMachine {
+  readonly results: readonly Result[];
 }
 
 /** The whole output without its last newline; for jsonl see `jsonLine`. */
 export function formatResults(
   format: Exclude<BenchArgs['format'], 'jsonl'>,
   subject: Subject,
-  results: readonly Result[],
+  runs: readonly BenchRun[],
 ): string {
   switch (format) {
     case 'table':
-      return [headline(subject), table(results), gain(results), depthChart(results)]
-        .filter((part) => part !== undefined)
+      return [headline(subject, runs), table(runs), gains(runs), chart(runs)]
+        .filter((part) => part !== undefined && part !== '')
         .join('\n\n');
     case 'md':
-      return [headline(subject), markdown(results)].join('\n\n');
+      return [headline(subject, runs), markdown(runs)].join('\n\n');
     case 'csv':
-      return csv(results);
+      return csv(runs);
     case 'json':
-      return JSON.stringify({ ...subject, results, peak_rss_bytes: process.resourceUsage().maxRSS * 1024 });
+      return json(subject, runs);
   }
 }
 
 /** The line of one result, which can be read without the others. */
-export function jsonLine({ versions, ...subject }: Subject, result: Result): string {
-  return JSON.stringify({ ...subject, ...result });
+export function jsonLine({ model, parameters }: Subject, machine: BenchMachine, result: Result): string {
+  return JSON.stringify({ model, parameters, ...machineFields(machine), ...result });
 }
 
-function headline({ model, parameters, backend, engine, threads, versions }: Subject): string {
+function json({ model, parameters, versions }: Subject, runs: readonly BenchRun[]): string {
+  const peak = { peak_rss_bytes: process.resourceUsage().maxRSS * 1024 };
+  const [{ results, ...machine }] = runs as [BenchRun];
+  return JSON.stringify(
+    runs.length === 1
+      ? { model, parameters, ...machineFields(machine), versions, results, ...peak }
+      : { model, parameters, versions, runs: runs.map(runFields), ...peak },
+  );
+}
+
+function runFields({ results, ...machine }: BenchRun): object {
+  return { ...machineFields(machine), results };
+}
+
+function machineFields({ backend, engine, threads, weights }: BenchMachine): object {
+  return { backend, engine, threads, weights };
+}
+
+function headline({ model, parameters, versions }: Subject, runs: readonly BenchRun[]): string {
   const size = parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} M` : `${(parameters / 1e3).toFixed(1)} k`;
   const tensorflow = versions.tensorflow === undefined ? [] : [`TensorFlow ${versions.tensorflow}`];
-  const engineAndThreads = `${engine}, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return [model, `${size} parameters`, `${backend}, ${engineAndThreads}`, ...tensorflow].join(' · ');
+  return [model, `${size} parameters`, ...runs.map(machineWords), ...tensorflow].join(' · ');
+}
+
+function machineWords({ backend, engine, threads, weights }: BenchMachine): string {
+  const words = `${backend}, ${engine}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return weights === 'float32' ? words : `${words}, ${weights} weights`;
+}
+
+/** A result, and what it was measured on. */
+interface Row {
+  readonly run: BenchRun;
+  readonly result: Result;
 }
 
 interface Column {
   readonly name: string;
-  readonly cell: (result: Result) => string;
+  /** Words stand to the left of their column, numbers to the right. */
+  readonly isText?: true;
+  readonly cell: (row: Row) => string;
 }
 
-const COLUMNS: readonly Column[] = [
-  { name: 'test', cell: ({ name }) => name },
-  { name: 'cache', cell: ({ phase, cache }) => (phase === 'prefill' ? '' : cache ? 'yes' : 'no') },
-  { name: 'depth', cell: ({ depth }) => String(depth) },
-  { name: 'tok/s', cell: ({ tps_median }) => tps_median.toFixed(1) },
-  { name: 'mean ± sd', cell: ({ tps_mean, tps_sd }) => `${tps_mean.toFixed(1)} ± ${tps_sd.toFixed(1)}` },
-  { name: 'ms/token', cell: ({ ms_per_token }) => ms_per_token.toFixed(ms_per_token < 10 ? 3 : 1) },
+const POINT: readonly Column[] = [
+  { name: 'test', isText: true, cell: ({ result: { name } }) => name },
+  {
+    name: 'cache',
+    isText: true,
+    cell: ({ result: { phase, cache } }) => (phase === 'prefill' ? '' : cache ? 'yes' : 'no'),
+  },
+  { name: 'depth', cell: ({ result: { depth } }) => String(depth) },
 ];
 
-const PROFILE_COLUMNS: readonly Column[] = PARTS.map((part) => ({
+const MACHINE: readonly Column[] = [
+  { name: 'backend', isText: true, cell: ({ run: { backend } }) => backend },
+  { name: 'weights', isText: true, cell: ({ run: { weights } }) => weights },
+];
+
+const RATES: readonly Column[] = [
+  { name: 'tok/s', cell: ({ result: { tps_median } }) => tps_median.toFixed(1) },
+  {
+    name: 'mean ± sd',
+    cell: ({ result: { tps_mean, tps_sd } }) => `${tps_mean.toFixed(1)} ± ${tps_sd.toFixed(1)}`,
+  },
+  {
+    name: 'ms/token',
+    cell: ({ result: { ms_per_token: ms } }) => ms.toFixed(ms < 10 ? 3 : 1),
+  },
+];
+
+const PROFILE: readonly Column[] = PARTS.map((part) => ({
   name: `${part} ms`,
-  cell: ({ profile }) => profile?.[`${part}_ms`]?.toFixed(3) ?? '',
+  cell: ({ result: { profile } }) => profile?.[`${part}_ms`]?.toFixed(3) ?? '',
 }));
 
-/** The parts of a decode step have columns only where they were measured. */
-function columns(results: readonly Result[]): readonly Column[] {
-  return results.some(({ profile }) => profile !== undefined) ? [...COLUMNS, ...PROFILE_COLUMNS] : COLUMNS;
+/** Machines have columns only where there are several, the parts of a decode step only where they were measured. */
+function columns(runs: readonly BenchRun[]): readonly Column[] {
+  return [...POINT, ...(runs.length > 1 ? MACHINE : []), ...RATES, ...(isProfiled(runs) ? PROFILE : [])];
 }
 
-function cells(results: readonly Result[]): string[][] {
-  const shown = columns(results);
-  return [shown.map(({ name }) => name), ...results.map((result) => shown.map(({ cell }) => cell(result)))];
+function isProfiled(runs: readonly BenchRun[]): boolean {
+  return runs.some(({ results }) => results.some(({ profile }) => profile !== undefined));
 }
 
-/** Cells as wide as the widest of their column: the first two columns to the left, the numbers to the right. */
-function aligned(results: readonly Result[]): string[][] {
-  const rows = cells(results);
-  const widths = rows[0]?.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0))) ?? [];
-  return rows.map((row) => row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))));
+/** Point by point, so that the machines stand below each other. */
+function rowsOf(runs: readonly BenchRun[]): Row[] {
+  const points = runs[0]?.results ?? [];
+  return points.flatMap((_, i) => runs.map((run) => ({ run, result: run.results[i] as Result })));
 }
 
-function table(results: readonly Result[]): string {
-  return aligned(results)
+/** The head and all rows, with cells as wide as the widest of their column. */
+function aligned(shown: readonly Column[], rows: readonly Row[]): string[][] {
+  const cells = [shown.map(({ name }) => name), ...rows.map((row) => shown.map(({ cell }) => cell(row)))];
+  const widths = shown.map((_, i) => Math.max(...cells.map((row) => row[i]?.length ?? 0)));
+  return cells.map((row) =>
+    row.map((cell, i) => (shown[i]?.isText ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))),
+  );
+}
+
+function table(runs: readonly BenchRun[]): string {
+  return aligned(columns(runs), rowsOf(runs))
     .map((row) => row.join('  ').trimEnd())
     .join('\n');
 }
 
-function markdown(results: readonly Result[]): string {
-  const [head, ...rows] = aligned(results);
-  const rule = head?.map((cell, i) => (i < 2 ? '-'.repeat(cell.length) : `${'-'.repeat(cell.length - 1)}:`));
+function markdown(runs: readonly BenchRun[]): string {
+  const shown = columns(runs);
+  const [head, ...rows] = aligned(shown, rowsOf(runs));
+  const rule = head?.map((cell, i) => (shown[i]?.isText ? '-'.repeat(cell.length) : `${'-'.repeat(cell.length - 1)}:`));
   return [head, rule, ...rows].map((row) => `| ${row?.join(' | ')} |`).join('\n');
+}
+
+/** What the cache is worth on each machine; empty where it was not measured both ways. */
+function gains(runs: readonly BenchRun[]): string {
+  return runs
+    .map((run) => [machineName(run), gain(run.results)] as const)
+    .filter(([, words]) => words !== undefined)
+    .map(([name, words]) => `${runs.length > 1 ? `${name}: with` : 'With'} ${words}`)
+    .join('\n');
 }
 
 /** What the cache is worth at the greatest depth; undefined where it was not measured both ways. */
@@ -107,12 +180,28 @@ function gain(results: readonly Result[]): string | undefined {
     return undefined;
   }
   const times = uncached.ms_per_token / cached.ms_per_token;
-  return `With the cache a token at depth ${uncached.depth} comes ${times.toFixed(1)} times as fast as without.`;
+  return `the cache a token at depth ${uncached.depth} comes ${times.toFixed(1)} times as fast as without.`;
 }
 
-function csv(results: readonly Result[]): string {
-  const profiled = results.some(({ profile }) => profile !== undefined);
-  const rows = results.map(({ profile, ...result }) => ({
+/** One machine with and without the cache, or several with it. */
+function chart(runs: readonly BenchRun[]): string | undefined {
+  const [{ results }] = runs as [BenchRun];
+  return depthChart(
+    runs.length > 1
+      ? runs.map((run) => lineOf(machineName(run), run.results, true))
+      : [lineOf('with the cache', results, true), lineOf('without', results, false)],
+  );
+}
+
+function lineOf(name: string, results: readonly Result[], cache: boolean): ChartLine {
+  const decoded = results.filter((result) => result.phase === 'decode' && result.cache === cache);
+  return { name, points: decoded.map(({ depth, ms_per_token }) => [depth, ms_per_token]) };
+}
+
+function csv(runs: readonly BenchRun[]): string {
+  const profiled = isProfiled(runs);
+  const rows = rowsOf(runs).map(({ run, result: { profile, ...result } }) => ({
+    ...(runs.length > 1 ? machineFields(run) : {}),
     ...result,
     ...(profiled ? Object.fromEntries(PARTS.map((part) => [`${part}_ms`, profile?.[`${part}_ms`] ?? ''])) : {}),
   }));

@@ -1,5 +1,5 @@
-// Runs one point after the other on an engine and takes the times. The ids are fixed, and nothing is sampled or
-// tokenized: only the forward pass is measured, until its logits are read. Knows nothing of how results are shown.
+// Runs one point after the other on one engine or several and takes the times. The ids are fixed, and nothing is sampled
+// or tokenized: only the forward pass is measured, until its logits are read. Knows nothing of how results are shown.
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../../engine/engine.js';
@@ -14,8 +14,6 @@ export interface MeasureOptions {
   readonly repeat: number;
   readonly warmup: number;
   readonly seed: number;
-  /** What a decode step does after the forward pass; undefined: no profile is taken. */
-  readonly profile?: ProfileWork | undefined;
   readonly signal: AbortSignal;
   readonly onProgress: (line: string) => void;
 }
@@ -25,53 +23,87 @@ export interface Result extends Point, Rates {
   readonly profile?: Profile;
 }
 
+/** An engine to measure. */
+export interface Measured {
+  readonly engine: Engine;
+  /** Tells it from the others; undefined: there are none. */
+  readonly label?: string | undefined;
+  /** What a decode step does after the forward pass; undefined: no profile is taken. */
+  readonly profile?: ProfileWork | undefined;
+}
+
 /**
  * Measures the points, cached ones in the order of their depth.
- * @yields each result when it is measured
+ * @yields each result when it is measured, with the place of its engine
  */
 export async function* measure(
-  engine: Engine,
+  engines: readonly Measured[],
   points: readonly Point[],
   options: MeasureOptions,
-): AsyncGenerator<Result, void> {
-  const bench = new Measurement(engine, options);
+): AsyncGenerator<{ readonly place: number; readonly result: Result }, void> {
+  const benches = engines.map((measured) => new Measurement(measured, options));
   try {
     for (const point of points) {
-      yield await bench.measure(point);
+      await takeTurns(benches, point, options);
+      for (const [place, bench] of benches.entries()) {
+        yield { place, result: await bench.result(point) };
+      }
     }
   } finally {
-    bench.dispose();
+    for (const bench of benches) {
+      bench.dispose();
+    }
+  }
+}
+
+/** Each engine once a round, so that what else the machine does meets all of them alike. */
+async function takeTurns(
+  benches: readonly Measurement[],
+  point: Point,
+  { repeat, warmup }: MeasureOptions,
+): Promise<void> {
+  for (let round = -warmup; round < repeat; round++) {
+    for (const bench of benches) {
+      await bench.round(point, round);
+    }
   }
 }
 
 class Measurement {
   readonly #engine: Engine;
+  readonly #measured: Measured;
   readonly #options: MeasureOptions;
   /** One id for each position of the context. */
   readonly #ids: readonly number[];
   /** Holds the ids up to the depth of the newest point; it is forked for each measurement. */
   readonly #base: KvCache;
+  /** Milliseconds of the newest point, a number for each round. */
+  #times: number[] = [];
 
-  constructor(engine: Engine, options: MeasureOptions) {
+  constructor(measured: Measured, options: MeasureOptions) {
+    const { engine } = measured;
     const { nPositions, vocabSize } = engine.config;
     this.#engine = engine;
+    this.#measured = measured;
     this.#options = options;
     this.#ids = Array.from({ length: nPositions }, (_, i) => Math.floor(uniform(options.seed, i) * vocabSize));
     this.#base = engine.newCache();
   }
 
-  async measure(point: Point): Promise<Result> {
-    const { repeat, warmup, profile, onProgress } = this.#options;
-    const label = `${point.name} at depth ${point.depth}${point.cache ? '' : ' without the cache'}`;
-    const times: number[] = [];
-    for (let i = -warmup; i < repeat; i++) {
-      onProgress(`${label}: ${i < 0 ? 'warm-up' : `${i + 1}/${repeat}`}`);
-      const ms = await this.#run(point);
-      if (i >= 0) {
-        times.push(ms);
-      }
-    }
-    const result = { ...point, repeat, ...rates(point.tokens, times) };
+  /** @param round from 0; those before are warm-up */
+  async round(point: Point, round: number): Promise<void> {
+    const { repeat, onProgress } = this.#options;
+    const { label } = this.#measured;
+    const words = `${point.name} at depth ${point.depth}${point.cache ? '' : ' without the cache'}`;
+    const progress = round < 0 ? 'warm-up' : `${round + 1}/${repeat}`;
+    onProgress(`${words}: ${progress}${label === undefined ? '' : `, ${label}`}`);
+    const ms = await this.#run(point);
+    this.#times = round > 0 ? [...this.#times, ms] : [ms];
+  }
+
+  async result(point: Point): Promise<Result> {
+    const { profile } = this.#measured;
+    const result = { ...point, repeat: this.#options.repeat, ...rates(point.tokens, this.#times) };
     return profile !== undefined && point.phase === 'decode' && point.cache
       ? { ...result, profile: await this.#profile(point, profile) }
       : result;

@@ -1,8 +1,9 @@
 // The settings of the other commands: rows of GENERATE that they share, and rows of their own. They are kept apart from
 // the commands' code, which --help does not load.
 
+import { BACKENDS, WEIGHTS } from '../../backends.js';
 import { UsageError } from '../../errors.js';
-import { flag, integer, oneOf, path, quote, text, texts, tokenIds } from '../../kinds.js';
+import { flag, integer, oneOf, path, quote, someOf, text, texts, tokenIds } from '../../kinds.js';
 import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
 const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache } = GENERATE;
@@ -83,13 +84,22 @@ export const BENCH = {
   cachedOnly: { kind: flag, words: 'do not measure decoding without the cache', fallback: false },
   profile: { kind: flag, words: 'measure the parts of a decode step too', fallback: false },
   seed: { ...seed, words: 'seed of the token ids and of random weights', fallback: 0 },
-  backend,
+  backend: {
+    ...backend,
+    kind: someOf(BACKENDS),
+    words: 'as in generate; several are measured in turns and compared',
+    fallback: ['auto'],
+  },
   engine: {
     ...engine,
-    words: 'op by op (eager), or one captured TensorFlow graph; auto: graph on the node backend',
+    words: 'node alone: op by op (eager), or one captured TensorFlow graph; auto: graph',
   },
   threads,
-  weights,
+  weights: {
+    ...weights,
+    kind: someOf(WEIGHTS),
+    words: 'as in generate; several are compared, each on the backends that have it (default: float32)',
+  },
   format: {
     kind: oneOf(['table', 'md', 'csv', 'json', 'jsonl']),
     words: 'form of the result; table has a chart below it',

@@ -41,7 +41,7 @@ describe('--format json', () => {
       'results',
       'peak_rss_bytes',
     ]);
-    expect(report).toMatchObject({ backend: 'cpu', engine: 'eager', threads: 1 });
+    expect(report).toMatchObject({ backend: 'cpu', engine: 'eager', threads: 1, weights: 'float32' });
     const { vocab_size: V, n_positions: P, n_embd: C, n_layer: L } = TINY;
     expect(report.parameters).toBe(V * C + P * C + L * (12 * C * C + 13 * C) + 2 * C);
     expect(report.versions).toMatchObject({ kvgen: expect.any(String), node: process.versions.node, tfjs: '4.22.0' });
@@ -154,7 +154,13 @@ describe('the other forms', () => {
       .map((line) => JSON.parse(line));
     expect(lines).toHaveLength(8);
     for (const line of lines) {
-      expect(line).toMatchObject({ backend: 'cpu', engine: 'eager', threads: 1, parameters: expect.any(Number) });
+      expect(line).toMatchObject({
+        backend: 'cpu',
+        engine: 'eager',
+        threads: 1,
+        weights: 'float32',
+        parameters: expect.any(Number),
+      });
       expect(line.tps_median).toBeGreaterThan(0);
     }
   });
@@ -216,6 +222,10 @@ describe('what is refused', () => {
     [['--quiet', '--verbose'], 2, '--quiet cannot go with --verbose'],
     [['--no-cache'], 2, '--no-cache'],
     [['words'], 2, 'expected at most 0 arguments'],
+    [['--backend', 'node,gpu'], 2, '--backend must be some of auto, node, simd, cpu, with commas between them'],
+    [['--weights', ''], 2, '--weights must be some of float32, int8, with commas between them, got ""'],
+    [['--backend', 'node,cpu', '--weights', 'int8'], 2, '--weights int8 cannot go with --backend node'],
+    [['--backend', 'node,cpu', '--gen-tokens', '2'], 2, '--backend: node and cpu are both TensorFlow.js'],
     [['--engine', 'graph'], 2, '--engine graph cannot go with --backend cpu'],
   ] as const)('%j', async (args, code, message) => {
     const extra = args.includes('graph' as never) ? ['--gen-tokens', '2'] : [];
@@ -223,6 +233,17 @@ describe('what is refused', () => {
     expect(ended).toMatchObject({ code, stdout: '' });
     expect(ended.stderr).toMatch(/^kvgen: .*\n$/);
     expect(ended.stderr).toContain(message);
+  });
+
+  it('a list in the environment, by the name of its variable', async () => {
+    const wrong = await kvgen(['bench', '-m', dir], { env: { KVGEN_BACKEND: 'node,gpu' } });
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/^kvgen: KVGEN_BACKEND must be some of /) });
+  });
+
+  it('of several pairs only those that cannot be: they are left out with a note', async () => {
+    const ended = await bench(['--gen-tokens', '2', '--cached-only', '--format', 'json', '--weights', 'float32,int8']);
+    expect(ended).toMatchObject({ code: 0, stderr: 'kvgen: left out: --weights int8 cannot go with --backend cpu\n' });
+    expect(JSON.parse(ended.stdout)).toMatchObject({ backend: 'cpu', weights: 'float32' });
   });
 
   it('a folder that is none', async () => {

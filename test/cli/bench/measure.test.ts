@@ -1,7 +1,7 @@
 // That what is timed is what the point says: so many ids, behind so many others, on a cache of its own.
 
 import { expect, it } from 'vitest';
-import { type MeasureOptions, measure, type Result } from '../../../src/cli/bench/measure.js';
+import { type Measured, type MeasureOptions, measure, type Result } from '../../../src/cli/bench/measure.js';
 import { benchPoints } from '../../../src/cli/bench/points.js';
 import { MockEngine } from '../../support/mock-engine.js';
 
@@ -17,9 +17,13 @@ function mockEngine(): MockEngine {
   return new MockEngine(() => [0], { vocabSize: 1000, nPositions: 600 });
 }
 
-async function run(engine: MockEngine, args: Parameters<typeof benchPoints>[0], options: Partial<MeasureOptions> = {}) {
+async function run(
+  engine: MockEngine,
+  args: Parameters<typeof benchPoints>[0],
+  { profile, ...options }: Partial<MeasureOptions & Measured> = {},
+) {
   const results: Result[] = [];
-  for await (const result of measure(engine, benchPoints(args, 600), { ...OPTIONS, ...options })) {
+  for await (const { result } of measure([{ engine, profile }], benchPoints(args, 600), { ...OPTIONS, ...options })) {
     results.push(result);
   }
   return results;
@@ -44,6 +48,36 @@ it('decode: the depth once, then token by token behind it each time; deeper ones
       .fill([`1+${depth}`, `1+${depth + 1}`])
       .flat();
   expect(passes(engine)).toEqual([...twice(0), '3+0', ...twice(3), '256+3', '41+259', ...twice(300)]);
+});
+
+it('several engines: in turns, round by round, each behind a cache of its own', async () => {
+  const turns: string[] = [];
+  const engines = ['one', 'other'].map((label) => {
+    const next = (ids: readonly number[]) => {
+      turns.push(`${label} ${ids.length}`);
+      return [0];
+    };
+    return { engine: new MockEngine(next, { vocabSize: 1000, nPositions: 600 }), label };
+  });
+  const lines: string[] = [];
+  const options = { ...OPTIONS, onProgress: (line: string) => lines.push(line) };
+  const places: string[] = [];
+  const points = benchPoints({ promptTokens: [4], genTokens: 1, depth: [7], cachedOnly: true }, 600);
+  for await (const { place, result } of measure(engines, points, options)) {
+    places.push(`${place} ${result.name} ${result.repeat}`);
+  }
+  expect(places).toEqual(['0 pp4 2', '1 pp4 2', '0 tg1 2', '1 tg1 2']);
+  const rounds = Array(3).fill(['one 4', 'other 4']).flat();
+  expect(turns).toEqual([
+    ...rounds,
+    ...['one 7', 'one 8', 'other 7', 'other 8'], // each reaches the depth once
+    ...Array(2).fill(['one 8', 'other 8']).flat(),
+  ]);
+  expect(lines.slice(0, 3)).toEqual([
+    'pp4 at depth 0: warm-up, one',
+    'pp4 at depth 0: warm-up, other',
+    'pp4 at depth 0: 1/2, one',
+  ]);
 });
 
 it('without the cache: all ids anew for each token, with nothing before them', async () => {
