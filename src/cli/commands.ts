@@ -151,7 +151,7 @@ Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MA
     usage: '[options]',
     maxWords: 0,
     settings: DOCTOR,
-    examples: ['kvgen doctor'],
+    examples: ['kvgen doctor', 'kvgen doctor --bits'],
     notes: '',
     load: async () => (await import('./doctor-command.js')).doctorCommand,
   },

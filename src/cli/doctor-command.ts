@@ -24,6 +24,11 @@ interface Check {
 export async function doctorCommand({ settings, terminal }: Invocation): Promise<number> {
   const args = settings(DOCTOR);
   await terminal.configure({ color: args.color, quiet: false, verbose: false });
+  if (args.bits) {
+    const { printBits } = await import('./doctor-bits.js');
+    await printBits(terminal, args);
+    return EXIT.ok;
+  }
   let failed = false;
   for (const { name, run } of checks(args)) {
     try {

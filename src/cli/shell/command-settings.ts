@@ -11,7 +11,18 @@ const { backend, engine, threads, weights, json, verbose, quiet, color } = GENER
 
 export const TOKENIZE = { model, file } as const satisfies Rows;
 export const MODELS = { color } as const satisfies Rows;
-export const DOCTOR = { model, backend, threads, weights, color } as const satisfies Rows;
+export const DOCTOR = {
+  model,
+  backend,
+  threads,
+  weights,
+  bits: {
+    kind: flag,
+    words: 'print hashes of what simd computes from the model, to compare machines (docs/determinism.md)',
+    fallback: false,
+  },
+  color,
+} as const satisfies Rows;
 export type DoctorArgs = SettingsOf<typeof DOCTOR>;
 
 /** The rows of GENERATE in it are defaults for lines that do not set them. */
