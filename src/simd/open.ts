@@ -54,8 +54,10 @@ export async function openSimd(
   const { memory, model } = planModel(passes, config, options.weights, threads);
   const team = new Team(await compileKernels(), memory, model, threads);
   try {
-    await team.ready();
-    const { head, parameters } = await loadWeights(new Loader(memory, team), weights, memory, model, passes);
+    const [{ head, parameters }] = await Promise.all([
+      loadWeights(new Loader(memory, team), weights, memory, model, passes),
+      team.ready(),
+    ]);
     return new SimdEngine(model, head, parameters, team, new BlockPool(model.blocks, memory));
   } catch (error) {
     team.stop();

@@ -18,18 +18,19 @@ const WORKER = new URL('../../dist/simd/worker.js', import.meta.url);
 export class Team {
   readonly #memory: LinearMemory;
   readonly #model: SimdModel;
-  readonly #thread: Thread;
+  /** The main thread, and how many work with it: none until they have started. */
+  #thread: Thread;
   readonly #workers: readonly Worker[];
   readonly #ready: Promise<unknown>;
   readonly #job: Uint32Array;
   readonly #wanted: Uint32Array;
   #round = 0;
 
-  /** Starts `count` − 1 workers; `ready` says when they are there. */
+  /** Starts `count` − 1 workers. Until `ready`, the main thread does every job alone. */
   constructor(module: WebAssembly.Module, memory: LinearMemory, model: SimdModel, count: number) {
     this.#memory = memory;
     this.#model = model;
-    this.#thread = { kernels: instantiate(module, memory.memory), index: 0, count, barrier: BARRIER };
+    this.#thread = { kernels: instantiate(module, memory.memory), index: 0, count: 1, barrier: BARRIER };
     this.#job = memory.words(JOB, JOB_WORDS);
     this.#wanted = memory.words(WANTED, MAX_TOKENS);
     this.#workers = Array.from({ length: count - 1 }, (_, i) => {
@@ -40,13 +41,10 @@ export class Team {
     this.#ready.catch(() => {}); // whoever waits for it is told
   }
 
-  get count(): number {
-    return this.#thread.count;
-  }
-
-  /** @throws KvgenError when a worker does not start */
+  /** Resolves when all threads work. @throws KvgenError when one does not start */
   async ready(): Promise<void> {
     await this.#ready;
+    this.#thread = { ...this.#thread, count: this.#workers.length + 1 };
   }
 
   /**
@@ -56,7 +54,9 @@ export class Team {
   run(job: Job): void {
     this.#job.set(job);
     try {
-      this.#next();
+      if (this.#thread.count > 1) {
+        this.#next();
+      }
       doJob(this.#model, this.#thread, this.#job, this.#wanted);
     } catch (error) {
       const reason = this.#failure() ?? errorMessage(error);
