@@ -1,5 +1,5 @@
 // What a model can be computed on: the backends and the forms of its weights, which of them cannot go together, and
-// when a choice of the environment gives way to an option. Knows nothing of options, engines or what is installed.
+// when a choice of the environment gives way to an option. Knows nothing of engines or of what is installed.
 
 import { UsageError } from './errors.js';
 
@@ -13,21 +13,21 @@ export const WEIGHTS = ['float32', 'int8'] as const;
 export type WeightsName = (typeof WEIGHTS)[number];
 
 /** What somebody asked for; undefined: nothing was said. */
-export interface Wish {
+export interface BackendChoice {
   readonly backend?: (typeof BACKENDS)[number] | undefined;
   readonly engine?: (typeof ENGINES)[number] | undefined;
   readonly threads?: number | undefined;
   readonly weights?: WeightsName | undefined;
 }
 
-/** Wishes of which backend and weights may have several values. */
-type WishTable = { readonly [K in keyof Wish]: Wish[K] | readonly Wish[K][] };
+/** Choices of which backend and weights may have several values. */
+type BackendChoices = { readonly [K in keyof BackendChoice]: BackendChoice[K] | readonly BackendChoice[K][] };
 
-/** Two settings of a wish that cannot go together. */
-type Clash = readonly [one: keyof Wish, other: keyof Wish];
+/** Two settings of a choice that cannot go together. */
+type Clash = readonly [one: keyof BackendChoice, other: keyof BackendChoice];
 
 /** undefined: all of it goes together. */
-export function clashOf({ backend = 'auto', engine = 'auto', threads = 1, weights }: Wish): Clash | undefined {
+export function clashOf({ backend = 'auto', engine = 'auto', threads = 1, weights }: BackendChoice): Clash | undefined {
   const clashes: readonly (readonly [holds: boolean, clash: Clash])[] = [
     [weights === 'int8' && (backend === 'node' || backend === 'cpu'), ['weights', 'backend']],
     [engine !== 'auto' && backend === 'simd', ['engine', 'backend']],
@@ -39,44 +39,46 @@ export function clashOf({ backend = 'auto', engine = 'auto', threads = 1, weight
 }
 
 /** How a person wrote a setting: `--backend node`. */
-export type Spelling = (name: keyof Wish, value: unknown) => string;
+export type Spelling = (name: keyof BackendChoice, value: unknown) => string;
 
 export const asOption: Spelling = (name, value) => `--${name} ${value}`;
 
-export function clashWords(wish: Wish, [one, other]: Clash, spell: Spelling): string {
-  return `${spell(one, wish[one])} cannot go with ${spell(other, wish[other])}`;
+export function clashWords(choice: BackendChoice, [one, other]: Clash, spell: Spelling): string {
+  return `${spell(one, choice[one])} cannot go with ${spell(other, choice[other])}`;
 }
 
 /** @throws UsageError that names two settings which cannot go together */
-export function checkWish(wish: Wish, spell = asOption): void {
-  const clash = clashOf(wish);
+export function checkChoice(choice: BackendChoice, spell = asOption): void {
+  const clash = clashOf(choice);
   if (clash !== undefined) {
-    throw new UsageError(clashWords(wish, clash, spell));
+    throw new UsageError(clashWords(choice, clash, spell));
   }
 }
 
-/** A wish for each pair of a backend and a form of weights. */
-export function wishesOf({ backend, engine, threads, weights }: WishTable): Wish[] {
+/** A choice for each pair of a backend and a form of weights. */
+export function choicesOf({ backend, engine, threads, weights }: BackendChoices): BackendChoice[] {
   const [backends, forms] = [[backend].flat(), [weights].flat()];
-  return backends.flatMap((backend) => forms.map((weights) => ({ backend, engine, threads, weights }) as Wish));
+  return backends.flatMap((backend) =>
+    forms.map((weights) => ({ backend, engine, threads, weights }) as BackendChoice),
+  );
 }
 
 /**
  * Leaves out what the environment chose where an option rules it out: a variable makes no option impossible.
- * @throws UsageError when none of the wishes that are left goes together
+ * @throws UsageError when none of the choices that are left goes together
  */
-export function settleWishes<T extends WishTable>(
+export function settleChoices<T extends BackendChoices>(
   values: T,
-  fromEnvironment: (name: keyof Wish) => boolean,
+  fromEnvironment: (name: keyof BackendChoice) => boolean,
   spell: Spelling,
 ): T {
   const chosen = (['backend', 'weights'] as const).filter(fromEnvironment);
   const options = without(values, chosen);
-  const ruledOut = chosen.filter((name) => wishesOf({ ...options, [name]: values[name] }).some(clashOf));
+  const ruledOut = chosen.filter((name) => choicesOf({ ...options, [name]: values[name] }).some(clashOf));
   const settled = without(values, ruledOut);
-  const wishes = wishesOf(settled);
-  if (wishes.every(clashOf)) {
-    checkWish(wishes[0] as Wish, spell);
+  const choices = choicesOf(settled);
+  if (choices.every(clashOf)) {
+    checkChoice(choices[0] as BackendChoice, spell);
   }
   return settled;
 }

@@ -1,7 +1,7 @@
 // Which of backend, engine, threads and weights go together, and what of the environment gives way to an option.
 
 import { describe, expect, it } from 'vitest';
-import { asOption, checkWish, settleWishes, type Wish, wishesOf } from '../src/backends.js';
+import { asOption, type BackendChoice, checkChoice, choicesOf, settleChoices } from '../src/backends.js';
 
 const message = (run: () => unknown): string => {
   try {
@@ -13,7 +13,7 @@ const message = (run: () => unknown): string => {
 };
 
 describe('what goes together', () => {
-  it.each<[Wish, string]>([
+  it.each<[BackendChoice, string]>([
     [{}, ''],
     [{ backend: 'node', engine: 'graph', threads: 4, weights: 'float32' }, ''],
     [{ backend: 'simd', threads: 2, weights: 'int8' }, ''],
@@ -26,8 +26,8 @@ describe('what goes together', () => {
     [{ backend: 'cpu', engine: 'graph' }, '--engine graph cannot go with --backend cpu'],
     [{ engine: 'graph', weights: 'int8' }, '--engine graph cannot go with --weights int8'],
     [{ backend: 'cpu', threads: 2 }, '--threads 2 cannot go with --backend cpu'],
-  ])('%j: %s', (wish, expected) => {
-    expect(message(() => checkWish(wish))).toBe(expected);
+  ])('%j: %s', (choice, expected) => {
+    expect(message(() => checkChoice(choice))).toBe(expected);
   });
 });
 
@@ -36,9 +36,9 @@ describe('the environment', () => {
   function settle(options: object, environment: object) {
     const values = { ...environment, ...options };
     const isFromEnvironment = (name: string) => name in environment && !(name in options);
-    const spell = (name: keyof Wish, value: unknown) =>
+    const spell = (name: keyof BackendChoice, value: unknown) =>
       isFromEnvironment(name) ? `KVGEN_${name.toUpperCase()}=${value}` : asOption(name, value);
-    return settleWishes(values, isFromEnvironment, spell);
+    return settleChoices(values, isFromEnvironment, spell);
   }
 
   it.each<[options: object, environment: object, settled: object]>([
@@ -68,8 +68,8 @@ describe('the environment', () => {
 });
 
 it('lists are all their pairs', () => {
-  const wishes = wishesOf({ backend: ['node', 'simd'], weights: ['float32', 'int8'], threads: 2 });
-  expect(wishes.map(({ backend, weights, threads }) => [backend, weights, threads].join())).toEqual([
+  const choices = choicesOf({ backend: ['node', 'simd'], weights: ['float32', 'int8'], threads: 2 });
+  expect(choices.map(({ backend, weights, threads }) => [backend, weights, threads].join())).toEqual([
     'node,float32,2',
     'node,int8,2',
     'simd,float32,2',

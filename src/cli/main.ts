@@ -3,7 +3,7 @@
 
 import { homedir } from 'node:os';
 import { Command, CommanderError, Option } from 'commander';
-import { asOption, type Spelling, settleWishes } from '../backends.js';
+import { asOption, type Spelling, settleChoices } from '../backends.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { kvgenVersion } from '../native/status.js';
 import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
@@ -73,7 +73,7 @@ function optionValues({ settings }: CommandRow, command: Command): object {
   const isFromEnvironment = (name: string) => command.getOptionValueSource(name) === 'env';
   const spell: Spelling = (name, value) =>
     isFromEnvironment(name) ? `${settings[name]?.env}=${value}` : asOption(name, value);
-  return settleWishes(command.opts(), isFromEnvironment, spell);
+  return settleChoices(command.opts(), isFromEnvironment, spell);
 }
 
 function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {

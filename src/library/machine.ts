@@ -1,7 +1,7 @@
 // What a model is computed on: the backend, the form of the weights and the threads, settled from what was asked for and
 // what is installed. No engine is loaded for it. Knows nothing of how a model is opened.
 
-import { type BackendName, checkWish, type WeightsName, type Wish } from '../backends.js';
+import { type BackendChoice, type BackendName, checkChoice, type WeightsName } from '../backends.js';
 import { KvgenError } from '../errors.js';
 import type { ModelShape } from '../model/architectures.js';
 import { autoBackend, tensorflowThreads } from '../native/status.js';
@@ -22,7 +22,7 @@ export interface ModelFacts {
   readonly stored: WeightsName;
 }
 
-export interface MachineWish extends Wish {
+export interface MachineChoice extends BackendChoice {
   /** false: keys and values are not kept, so that no pass is worth capturing. */
   readonly cache?: boolean | undefined;
 }
@@ -31,12 +31,16 @@ export interface MachineWish extends Wish {
  * @throws UsageError for what cannot go together, or more threads than there can be
  * @throws KvgenError where the engine that was asked for is not installed
  */
-export async function machineFor({ shape, bytes, stored }: ModelFacts, wish: MachineWish): Promise<Machine> {
-  const { threads } = wish;
-  const { backend, weights } = resolveBackend(wish, stored);
+export async function machineFor({ shape, bytes, stored }: ModelFacts, choice: MachineChoice): Promise<Machine> {
+  const { threads } = choice;
+  const { backend, weights } = resolveBackend(choice, stored);
   switch (backend) {
     case 'node':
-      return { backend, threads: tensorflowThreads({ threads, modelBytes: bytes, graph: wantsGraph(wish) }), weights };
+      return {
+        backend,
+        threads: tensorflowThreads({ threads, modelBytes: bytes, graph: wantsGraph(choice) }),
+        weights,
+      };
     case 'simd': {
       const { simdThreads } = await import('../simd/open.js');
       return { backend, threads: simdThreads(shape.config, threads), weights };
@@ -47,10 +51,10 @@ export async function machineFor({ shape, bytes, stored }: ModelFacts, wish: Mac
 }
 
 /** Only simd computes with int8 weights; where both were left open, weights that are stored so choose it. */
-export function resolveBackend(wish: Wish, stored: WeightsName): Pick<Machine, 'backend' | 'weights'> {
-  checkWish(wish);
-  const { backend: choice = 'auto', engine = 'auto', weights = engine === 'auto' ? stored : 'float32' } = wish;
-  const backend = choice !== 'auto' ? choice : weights === 'int8' ? 'simd' : autoBackend();
+export function resolveBackend(choice: BackendChoice, stored: WeightsName): Pick<Machine, 'backend' | 'weights'> {
+  checkChoice(choice);
+  const { backend: asked = 'auto', engine = 'auto', weights = engine === 'auto' ? stored : 'float32' } = choice;
+  const backend = asked !== 'auto' ? asked : weights === 'int8' ? 'simd' : autoBackend();
   if (backend === 'simd' && engine !== 'auto') {
     throw new KvgenError(`--engine ${engine} needs the node backend, found simd; run \`kvgen setup\``);
   }
@@ -58,6 +62,6 @@ export function resolveBackend(wish: Wish, stored: WeightsName): Pick<Machine, '
 }
 
 /** May passes be captured? */
-export function wantsGraph({ engine, cache = true }: MachineWish): boolean {
+export function wantsGraph({ engine, cache = true }: MachineChoice): boolean {
   return cache && engine !== 'eager';
 }

@@ -2,7 +2,7 @@
 // the weights are loaded. Only the engine of that backend is imported, and only then. `loadModel` is the library's way to
 // it. Knows nothing of prompts, saved files or streams.
 
-import { type BackendName, checkWish, type WeightsName } from '../backends.js';
+import { type BackendName, checkChoice, type WeightsName } from '../backends.js';
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError } from '../errors.js';
@@ -14,7 +14,7 @@ import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
 import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
-import { type Machine, type MachineWish, type ModelFacts, machineFor, wantsGraph } from './machine.js';
+import { type Machine, type MachineChoice, type ModelFacts, machineFor, wantsGraph } from './machine.js';
 
 export class Model implements TextModel {
   readonly name: string;
@@ -113,7 +113,7 @@ export async function loadModel(model = 'stories', options: LoadModelOptions = {
       GENERATE[name].kind.fromValue(options[name], name);
     }
   }
-  checkWish(options, (name, value) => `${name} ${value}`);
+  checkChoice(options, (name, value) => `${name} ${value}`);
   return openModel(await folderSource(findModel(model)), { backend, weights, threads });
 }
 
@@ -124,7 +124,7 @@ export interface ModelSource extends ModelFacts {
   tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
 }
 
-export interface OpenOptions extends MachineWish {
+export interface OpenOptions extends MachineChoice {
   readonly signal?: AbortSignal | undefined;
   /** Called with each step of loading. */
   readonly onProgress?: (line: string) => void;

@@ -70,6 +70,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
 
   it('offers the values of an option', () => {
     expect(complete('--backend', '')).toEqual(['auto', 'node', 'simd', 'cpu']);
+    expect(complete('--weights', '')).toEqual(['float32', 'int8']);
     expect(complete('-n', '3', '--color', 'a')).toEqual(['auto', 'always']);
     expect(complete('--truncate-prompt', '')).toEqual(['head', 'tail']);
     expect(complete('-f', 'pro')).toEqual(['prompt.txt']);

@@ -1,14 +1,14 @@
 // What a model is computed on, from what was asked for, what is installed and how the weights are stored.
 
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import type { WeightsName, Wish } from '../../src/backends.js';
+import type { BackendChoice, WeightsName } from '../../src/backends.js';
 import { resolveBackend, wantsGraph } from '../../src/library/machine.js';
 import * as native from '../../src/native/status.js';
 import { expectFailure } from '../support/errors.js';
 
 vi.mock('../../src/native/status.js', { spy: true });
 
-type Row = [wish: Wish, stored: WeightsName, backend: string, weights: string];
+type Row = [choice: BackendChoice, stored: WeightsName, backend: string, weights: string];
 
 const ANYWHERE: Row[] = [
   [{ backend: 'node' }, 'float32', 'node', 'float32'],
@@ -38,8 +38,8 @@ describe.each<['node' | 'simd', Row[]]>([
     vi.mocked(native.autoBackend).mockReturnValue(auto);
   });
 
-  it.each(rows)('%j, stored as %s: %s, %s', (wish, stored, backend, weights) => {
-    expect(resolveBackend(wish, stored)).toEqual({ backend, weights });
+  it.each(rows)('%j, stored as %s: %s, %s', (choice, stored, backend, weights) => {
+    expect(resolveBackend(choice, stored)).toEqual({ backend, weights });
   });
 });
 

@@ -1,7 +1,7 @@
 // `kvgen bench`: measures how fast a model runs on this machine, with and without the cache, on one backend or on several
 // in turns. Opens the model, captures the graph before the clock starts, and prints what was measured.
 
-import type { Wish } from '../../backends.js';
+import type { BackendChoice } from '../../backends.js';
 import { EXIT } from '../../errors.js';
 import { lastOf } from '../../generation/prefill.js';
 import {
@@ -37,8 +37,8 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
   await terminal.configure(args);
   const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
   const points = benchPoints(args, source.shape.config.nPositions); // before the weights are loaded: it may refuse
-  const wishes = await combinations(args, source, (line) => terminal.note(line));
-  const models = await openAll(source, wishes, {
+  const choices = await combinations(args, source, (line) => terminal.note(line));
+  const models = await openAll(source, choices, {
     signal,
     onProgress: (line) => terminal.progress(line),
     onNote: (line) => terminal.note(line), // shows in any case why an engine stays eager
@@ -52,11 +52,11 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
 }
 
 /** Opens the model once on each machine. */
-async function openAll(source: ModelSource, wishes: readonly Wish[], opening: OpenOptions): Promise<Model[]> {
+async function openAll(source: ModelSource, choices: readonly BackendChoice[], opening: OpenOptions): Promise<Model[]> {
   const models: Model[] = [];
   try {
-    for (const wish of wishes) {
-      models.push(await openModel(source, { ...opening, ...wish }));
+    for (const choice of choices) {
+      models.push(await openModel(source, { ...opening, ...choice }));
     }
   } catch (error) {
     disposeAll(models);

@@ -1,7 +1,7 @@
 // What one run compares: each backend with each form of weights that was asked for, as far as they go together. Knows
 // nothing of how they are measured.
 
-import { asOption, clashOf, clashWords, type Wish, wishesOf } from '../../backends.js';
+import { asOption, type BackendChoice, choicesOf, clashOf, clashWords } from '../../backends.js';
 import { UsageError } from '../../errors.js';
 import { type Machine, type ModelFacts, machineFor } from '../../library/machine.js';
 import type { BenchArgs } from '../shell/command-settings.js';
@@ -9,15 +9,19 @@ import type { BenchArgs } from '../shell/command-settings.js';
 type Asked = Pick<BenchArgs, 'backend' | 'engine' | 'threads' | 'weights'>;
 
 /**
- * The wishes that lead to different machines.
+ * The choices that lead to different machines.
  * @param onNote told what is left out
  * @throws UsageError for two that one process cannot hold
  */
-export async function combinations(args: Asked, facts: ModelFacts, onNote: (line: string) => void): Promise<Wish[]> {
-  const distinct = new Map<string, Wish>();
-  for (const wish of fitting(args, onNote)) {
-    const name = machineName(await machineFor(facts, wish));
-    distinct.set(name, distinct.get(name) ?? wish);
+export async function combinations(
+  args: Asked,
+  facts: ModelFacts,
+  onNote: (line: string) => void,
+): Promise<BackendChoice[]> {
+  const distinct = new Map<string, BackendChoice>();
+  for (const choice of fitting(args, onNote)) {
+    const name = machineName(await machineFor(facts, choice));
+    distinct.set(name, distinct.get(name) ?? choice);
   }
   const names = [...distinct.keys()].join();
   if (names.includes('node') && names.includes('cpu')) {
@@ -28,11 +32,11 @@ export async function combinations(args: Asked, facts: ModelFacts, onNote: (line
   return [...distinct.values()];
 }
 
-function fitting(args: Asked, onNote: (line: string) => void): Wish[] {
-  return wishesOf(args).filter((wish) => {
-    const clash = clashOf(wish);
+function fitting(args: Asked, onNote: (line: string) => void): BackendChoice[] {
+  return choicesOf(args).filter((choice) => {
+    const clash = clashOf(choice);
     if (clash !== undefined) {
-      onNote(`left out: ${clashWords(wish, clash, asOption)}`);
+      onNote(`left out: ${clashWords(choice, clash, asOption)}`);
     }
     return clash === undefined;
   });

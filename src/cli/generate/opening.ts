@@ -3,7 +3,7 @@
 
 import { type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
-import type { MachineWish } from '../../library/machine.js';
+import type { MachineChoice } from '../../library/machine.js';
 import type { OpenOptions } from '../../library/model.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
@@ -22,7 +22,7 @@ export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Ter
 
 /** How a model is opened for these settings, and where its progress and notes are shown. */
 export function onOpening(
-  args: MachineWish & Pick<GenerateArgs, 'verbose'>,
+  args: MachineChoice & Pick<GenerateArgs, 'verbose'>,
   terminal: Terminal,
   signal: AbortSignal,
 ): OpenOptions {

@@ -24,13 +24,13 @@ type Asked = Partial<Parameters<typeof combinations>[0]>;
 async function compared(asked: Asked) {
   const notes: string[] = [];
   const args = { backend: ['auto'], engine: 'auto', ...asked } as const;
-  const wishes = await combinations(args, FACTS, (line) => notes.push(line));
-  return { wishes: wishes.map(({ backend, weights }) => `${backend} ${weights}`), notes };
+  const choices = await combinations(args, FACTS, (line) => notes.push(line));
+  return { choices: choices.map(({ backend, weights }) => `${backend} ${weights}`), notes };
 }
 
 const LEFT_OUT = 'left out: --weights int8 cannot go with --backend node';
 
-it.each<[Asked, wishes: string[], notes: string[]]>([
+it.each<[Asked, choices: string[], notes: string[]]>([
   [{}, ['auto undefined'], []],
   [{ backend: ['node', 'simd'] }, ['node undefined', 'simd undefined'], []],
   [{ weights: ['float32', 'int8'] }, ['auto float32', 'auto int8'], []],
@@ -45,8 +45,8 @@ it.each<[Asked, wishes: string[], notes: string[]]>([
     ['node undefined'],
     ['left out: --engine graph cannot go with --backend simd'],
   ],
-])('%j', async (asked, wishes, notes) => {
-  expect(await compared(asked)).toEqual({ wishes, notes });
+])('%j', async (asked, choices, notes) => {
+  expect(await compared(asked)).toEqual({ choices, notes });
 });
 
 it('two backends of TensorFlow.js are refused together', async () => {
