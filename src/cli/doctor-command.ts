@@ -5,7 +5,7 @@ import { EXIT, errorMessage } from '../errors.js';
 import { generate } from '../generation/generate.js';
 import { folderSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
-import { argmax } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import { loadBackend, tensorflowVersion } from '../tf/backend.js';
 import { findModel, listModels, weightBytes } from '../weights/find.js';
 import type { Invocation } from './shell/command.js';

@@ -3,7 +3,8 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
-import { argmax, type Sampler } from '../sampling/sampler.js';
+import type { Sampler } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import { lastOf } from './prefill.js';
 
 export interface VerifyReport {

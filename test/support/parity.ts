@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/library/model.js';
-import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
+import { logprobOf } from '../../src/sampling/logprobs.js';
+import type { Sampler } from '../../src/sampling/sampler.js';
 import type { BackendName } from '../../src/settings.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
