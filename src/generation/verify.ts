@@ -67,7 +67,7 @@ export class CacheVerifier {
   /** The sampler to generate with: it notes the logits of each step. */
   record(sampler: Sampler): Sampler {
     return (logits, ids) => {
-      this.#steps.push({ ids: this.#seen, logits });
+      this.#steps.push({ ids: this.#seen, logits: logits.slice() }); // borrowed until the next pass
       return sampler(logits, ids);
     };
   }
