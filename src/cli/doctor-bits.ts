@@ -7,7 +7,7 @@ import { KvgenError, UsageError } from '../errors.js';
 import { lastOf } from '../generation/prefill.js';
 import { generate } from '../library/generate-text.js';
 import { folderSource, type Model, openModel } from '../library/model.js';
-import { argmax } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
 import type { DoctorArgs } from './shell/command-settings.js';

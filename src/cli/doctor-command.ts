@@ -6,7 +6,7 @@ import { generate } from '../generation/generate.js';
 import { type Machine, machineFor } from '../library/machine.js';
 import { folderSource, type ModelSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
-import { argmax } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import { findModel, listModels } from '../weights/find.js';
 import type { Invocation } from './shell/command.js';
 import { DOCTOR, type DoctorArgs } from './shell/command-settings.js';

@@ -29,7 +29,9 @@ export interface Engine {
    * Runs ids through the model.
    * @param cache holds the past of each sequence, and is appended to; null: there is no past, and nothing is kept
    * @param onPart called when a part is done
-   * @returns logits [vocabSize] for each wanted id, not to be written to
+   * @returns logits [vocabSize] for each wanted id, not to be written to. They are borrowed: the next call of `forward`
+   *   may overwrite them, whoever makes it, so they are used at once or copied, and never kept over an `await`. Their
+   *   memory may be shared with other threads
    */
   forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[];
   /** The number of tensors alive now, which does not grow from token to token. */

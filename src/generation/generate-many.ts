@@ -2,10 +2,10 @@
 // each. When a sequence ends, the next request takes its place. Each has its own sampler, so its ids are the same as
 // if it ran alone. Knows nothing of text or of where the requests come from.
 
-import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
+import { EventLoop } from './event-loop.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
 import { PromptPool } from './prompt-pool.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
@@ -41,6 +41,7 @@ export async function* generateMany<R extends SequenceRequest>(
   concurrency: number,
 ): AsyncGenerator<SequenceEvent<R>, void> {
   const batch = new Batch<R>(engine);
+  const eventLoop = new EventLoop();
   try {
     for (;;) {
       for (let next = take(); next !== undefined; next = take()) {
@@ -48,7 +49,9 @@ export async function* generateMany<R extends SequenceRequest>(
       }
       if (batch.size > 0) {
         yield* batch.choose();
-        await setImmediate(); // native calls block the event loop: signals and closed pipes are noticed here
+        if (eventLoop.due) {
+          await eventLoop.run();
+        }
         yield* batch.step();
       } else if (!(await source.wait())) {
         return;
@@ -69,6 +72,8 @@ interface Member<R> {
   readonly sequence: Sequence;
   /** Those that the next id is chosen by; null: it was chosen, or the signal aborted. */
   logits: Float32Array | null;
+  /** Where those of a step are kept while others are prefilled or chosen for; the engine only lends them. */
+  readonly kept: Float32Array;
   /** Its own after prefill, the one of the whole batch from then on; null: it runs uncached. */
   cache: KvCache | null;
   /** Which of the sequences in `cache` it is, from 0. */
@@ -97,7 +102,8 @@ class Batch<R extends SequenceRequest> {
     const sequence = new Sequence(this.#engine.config, request.promptIds, options);
     try {
       const prefilled = await prefillPrompt(this.#engine, sequence);
-      this.#members.push({ request, sequence, place: 0, ...prefilled });
+      const kept = new Float32Array(this.#engine.config.vocabSize);
+      this.#members.push({ request, sequence, kept, place: 0, ...prefilled });
     } catch (error) {
       yield { request, error };
     }
@@ -123,7 +129,8 @@ class Batch<R extends SequenceRequest> {
     const waiting = this.#members.filter(({ logits, sequence }) => logits === null && !sequence.aborted);
     for (const member of waiting.filter(({ cache }) => cache === null)) {
       yield* await this.#attempt([member], () => {
-        [member.logits = null] = this.#engine.forward(lastOf(member.sequence.window), null);
+        const [logits] = this.#engine.forward(lastOf(member.sequence.window), null);
+        keepLogits(member, logits as Float32Array);
       });
     }
     const cached = waiting.filter(({ cache }) => cache !== null);
@@ -185,7 +192,7 @@ class Batch<R extends SequenceRequest> {
     const ids = members.map(({ sequence }) => sequence.window.slice(-1));
     const logits = this.#engine.forward({ ids, wanted: members.map((_, b) => b) }, cache);
     for (const [b, member] of members.entries()) {
-      member.logits = logits[b] as Float32Array;
+      keepLogits(member, logits[b] as Float32Array);
       member.sequence.ran(member.sequence.window.length); // without the padding before a shorter sequence
     }
   }
@@ -223,6 +230,11 @@ class Batch<R extends SequenceRequest> {
       cache?.dispose();
     }
   }
+}
+
+function keepLogits<R>(member: Member<R>, logits: Float32Array): void {
+  member.kept.set(logits);
+  member.logits = member.kept;
 }
 
 /** Where the sequences are now: neighbours in the same cache become one entry. */

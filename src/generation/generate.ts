@@ -1,10 +1,10 @@
 // The loop: prefill the prompt, then decode one token at a time, each sampled from the logits of the pass before.
 // Yields ids. Knows nothing of text, streams or TF.js: it is given the engine and the sampler.
 
-import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
+import { EventLoop } from './event-loop.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
 
@@ -21,6 +21,7 @@ export async function* generate(
 ): AsyncGenerator<GeneratedId, Ending> {
   const sequence = new Sequence(engine.config, promptIds, options);
   const run = new SequenceRun(engine, sequence);
+  const eventLoop = new EventLoop();
   try {
     let logits = await run.prefill();
     for (;;) {
@@ -29,12 +30,14 @@ export async function* generate(
         return sequence.ending(next);
       }
       yield next;
-      await setImmediate(); // native calls block the event loop: signals and closed pipes are noticed here
+      if (eventLoop.due) {
+        await eventLoop.run();
+      }
       const { end } = sequence;
       if (end !== null) {
         return sequence.ending(end);
       }
-      logits = await run.step();
+      logits = sequence.full ? await run.reprefill() : run.step(); // no await between a step and the choice: borrowed logits
     }
   } finally {
     run.dispose();
@@ -59,15 +62,20 @@ class SequenceRun {
     return logits;
   }
 
-  /** Runs the newest id; null when aborted. */
-  async step(): Promise<Float32Array | null> {
-    const { window, full, aborted } = this.#sequence;
-    if (aborted) {
+  /** Goes on at the end of the context; null when aborted. */
+  async reprefill(): Promise<Float32Array | null> {
+    if (this.#sequence.aborted) {
       return null;
     }
-    if (full) {
-      this.#cache?.truncate(0);
-      return reprefill(this.#engine, this.#sequence, this.#cache);
+    this.#cache?.truncate(0);
+    return reprefill(this.#engine, this.#sequence, this.#cache);
+  }
+
+  /** Runs the newest id. The logits are borrowed from the engine; null when aborted. */
+  step(): Float32Array | null {
+    const { window, aborted } = this.#sequence;
+    if (aborted) {
+      return null;
     }
     const [logits] = this.#engine.forward(lastOf(this.#cache === null ? window : window.slice(-1)), this.#cache);
     this.#sequence.ran(this.#cache?.length ?? 0);

@@ -13,7 +13,7 @@ const CHUNK = 256;
 interface PrefillResult {
   /** The caller's to dispose; null: no cache was wanted. */
   readonly cache: KvCache | null;
-  /** null: aborted. */
+  /** Not borrowed from the engine, so they may be kept; null: aborted. */
   readonly logits: Float32Array | null;
 }
 
@@ -92,7 +92,7 @@ async function prefillIds(
     }
     onPrefill?.(cache?.length ?? ids.length, ids.length);
   }
-  return last;
+  return last?.slice() ?? null; // borrowed from the engine, and a prompt's are kept
 }
 
 /** A pass over one sequence that asks for the logits after its last id. */

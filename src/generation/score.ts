@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine, Pass } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
-import { logprobOf } from '../sampling/sampler.js';
+import { logprobOf } from '../sampling/logprobs.js';
 import { lastOf, prefillChunks } from './prefill.js';
 
 /** Positions in one pass over several continuations: bounds the memory of their keys and values. */

@@ -3,7 +3,8 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
-import { argmax, type Sampler } from '../sampling/sampler.js';
+import type { Sampler } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import { lastOf } from './prefill.js';
 
 export interface VerifyReport {
@@ -66,7 +67,7 @@ export class CacheVerifier {
   /** The sampler to generate with: it notes the logits of each step. */
   record(sampler: Sampler): Sampler {
     return (logits, ids) => {
-      this.#steps.push({ ids: this.#seen, logits });
+      this.#steps.push({ ids: this.#seen, logits: logits.slice() }); // borrowed until the next pass
       return sampler(logits, ids);
     };
   }

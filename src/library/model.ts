@@ -74,7 +74,8 @@ export class Model implements TextModel {
     const steps = [...prefillChunks(ids.slice(0, half)), ...ids.slice(half).map((id) => [id])];
     try {
       const passes = (cache === null ? [ids] : steps).map(lastOf);
-      return passes.flatMap((pass) => this.engine.forward(pass, cache)).at(-1) as Float32Array;
+      const [logits] = passes.flatMap((pass) => this.engine.forward(pass, cache)).slice(-1) as [Float32Array];
+      return logits.slice(); // borrowed from the engine
     } finally {
       cache?.dispose();
     }

@@ -1,7 +1,9 @@
 // The log-probability of a token and of the likeliest ones, from the model's own logits: before any bias, penalty or filter.
 // Natural logarithms, in float64. Knows nothing of tensors or text.
 
-import { logSumExp, selectTop } from './sampler.js';
+import { exp } from './exp.js';
+import { argmax } from './scan.js';
+import { selectTop } from './select-top.js';
 
 export interface TokenLogprob {
   readonly logprob: number;
@@ -22,4 +24,19 @@ export function tokenLogprob(logits: Float32Array, id: number, k: number): Token
   const best = new Int32Array(Math.min(k, logits.length));
   selectTop(logits, best.length, best);
   return { logprob: of(id), top: Array.from(best, (token) => ({ id: token, logprob: of(token) })) };
+}
+
+/** log(Σ exp(logit)) of raw logits [vocab]. A logit minus this number is a log-probability. */
+export function logSumExp(logits: Float32Array): number {
+  const max = logits[argmax(logits)] ?? Number.NaN;
+  let sum = 0;
+  for (let id = 0; id < logits.length; id++) {
+    sum += exp((logits[id] as number) - max);
+  }
+  return max + Math.log(sum);
+}
+
+/** The natural logarithm of an id's probability under the softmax of raw logits [vocab]. */
+export function logprobOf(logits: Float32Array, id: number): number {
+  return (logits[id] as number) - logSumExp(logits);
 }

@@ -6,7 +6,7 @@ import type { Tensor, Tensor1D, Tensor2D, Tensor4D, TensorContainer } from '@ten
 import type { Pass } from '../engine/engine.js';
 import { errorMessage } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
-import { argmax } from '../sampling/sampler.js';
+import { argmax } from '../sampling/scan.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { forwardInputs } from './tensor-cache.js';
 import { tf } from './tf.js';

@@ -1,4 +1,5 @@
-// Many sequences decoded together, on values: each gives the ids that it gives alone.
+// Many sequences decoded together, on values: each gives the ids that it gives alone. Each pass overwrites the logits of
+// the one before.
 
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import type { Engine, Pass } from '../../src/engine/engine.js';
 import { generateMany, type RequestSource, type SequenceRequest } from '../../src/generation/generate-many.js';
 import { NOTHING_MEASURED, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
 import { makeSampler, type Sampler } from '../../src/sampling/sampler.js';
+import { lending } from '../support/borrowed-logits.js';
 import { bothEngines } from '../support/both-engines.js';
 import { goldenDir, readGolden } from '../support/golden.js';
 import { TINY } from '../support/model-folder.js';
@@ -54,7 +56,7 @@ async function runMany(engine: Engine, asked: readonly Asked[], concurrency: num
   const runs = asked.map((one) => makeRun(engine, one));
   const waiting = [...runs];
   const source: RequestSource<Run> = { take: () => waiting.shift(), wait: async () => false };
-  for await (const event of generateMany(engine, source, concurrency)) {
+  for await (const event of generateMany(lending(engine), source, concurrency)) {
     const { request } = event;
     if ('token' in event) {
       request.ids.push(event.token.id);

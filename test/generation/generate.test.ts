@@ -1,8 +1,9 @@
 // The loop, on an engine that follows a script.
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { generate } from '../../src/generation/generate.js';
-import type { SequenceStats } from '../../src/generation/sequence.js';
+import { lastOf, prefillPrompt } from '../../src/generation/prefill.js';
+import { Sequence, type SequenceStats } from '../../src/generation/sequence.js';
 import { bytesPerPosition } from '../../src/model/config.js';
 import { makeSampler } from '../../src/sampling/sampler.js';
 import { MockEngine } from '../support/mock-engine.js';
@@ -306,7 +307,61 @@ describe.each([true, false])('the loop, cache %s', (cache) => {
   });
 });
 
+describe('the event loop', () => {
+  /** In which of its turns each decode step was run, if a step takes so many milliseconds by the clock. */
+  async function turnsOfSteps(milliseconds: number): Promise<number[]> {
+    let clock = 0;
+    const now = vi.spyOn(performance, 'now').mockImplementation(() => clock);
+    let turn = 0;
+    let waiting = setImmediate(function count() {
+      turn++;
+      waiting = setImmediate(count);
+    });
+    const turns: number[] = [];
+    const engine = new MockEngine(() => {
+      clock += milliseconds;
+      turns.push(turn);
+      return new Float32Array(256);
+    });
+    try {
+      await run(engine, PROMPT, { maxTokens: 10 });
+    } finally {
+      clearImmediate(waiting);
+      now.mockRestore();
+    }
+    const [, ...steps] = turns;
+    return steps.map((step) => step - (steps[0] as number));
+  }
+
+  it('runs after each step that takes 5 ms', async () => {
+    expect(await turnsOfSteps(5)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
+  it('runs once in 5 ms of shorter steps', async () => {
+    expect(await turnsOfSteps(2)).toEqual([0, 0, 1, 1, 1, 2, 2, 2, 3]);
+    expect(await turnsOfSteps(0.4)).toEqual([0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+});
+
+it('generations that share an engine do not see each other’s logits', async () => {
+  const engine = MockEngine.script((ids) => 10 * (ids[0] as number) + ids.length);
+  const both = [1, 2].map((first) => generate(engine, greedy(), [first], optionsFor(engine, { maxTokens: 6 })));
+  const ids: (number | undefined)[][] = [];
+  for (let n = 0; n < 6; n++) {
+    const found = await Promise.all(both.map((tokens) => tokens.next()));
+    ids.push(found.map(({ done, value }) => (done ? undefined : value.id)));
+  }
+  expect(ids).toEqual(range(11, 17).map((id) => [id, id + 10]));
+});
+
 describe('prefill', () => {
+  it('gives logits that a later pass does not change', async () => {
+    const engine = counting();
+    const { cache, logits } = await prefillPrompt(engine, new Sequence(engine.config, PROMPT, optionsFor(engine, {})));
+    engine.forward(lastOf([9]), cache);
+    expect(logits?.indexOf(100)).toBe(103);
+  });
+
   const LONG = { nPositions: 1024 };
   const prompt = Array.from({ length: 600 }, (_, i) => i % 50);
 

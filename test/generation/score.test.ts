@@ -4,7 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { scoreContinuations, slidingWindows, windowLoss } from '../../src/generation/score.js';
-import { logprobOf } from '../../src/sampling/sampler.js';
+import { logprobOf } from '../../src/sampling/logprobs.js';
 import { bothEngines } from '../support/both-engines.js';
 import { TINY } from '../support/model-folder.js';
 import { forward } from '../support/run.js';

@@ -21,7 +21,11 @@ class LyingEngine extends MockEngine {
 
   override forward(pass: Pass, cache: KvCache | null): Float32Array[] {
     const lies = cache !== null && cache.length > 0;
-    return super.forward(pass, cache).map((logits) => logits.with(1, (logits[1] as number) + (lies ? this.#error : 0)));
+    const all = super.forward(pass, cache);
+    for (const logits of all) {
+      logits[1] = (logits[1] as number) + (lies ? this.#error : 0);
+    }
+    return all;
   }
 }
 

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
+import { logprobOf } from '../../src/sampling/logprobs.js';
 import { uniform } from '../../src/sampling/random.js';
-import { logprobOf, makeSampler, type SamplingOptions, selectTop } from '../../src/sampling/sampler.js';
+import { makeSampler, type SamplingOptions } from '../../src/sampling/sampler.js';
+import { selectTop } from '../../src/sampling/select-top.js';
 import { PLAIN } from '../support/run.js';
 
 const GREEDY = { ...PLAIN, temperature: 0 };

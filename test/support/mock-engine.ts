@@ -1,11 +1,12 @@
-// An engine without a model: the logits are a function of all the ids before. It records what it was asked to
-// run, and refuses what no real engine could do.
+// An engine without a model: the logits are a function of all the ids before, and are lent until the next pass. It
+// records what it was asked to run, and refuses what no real engine could do.
 
 import type { Engine, Pass } from '../../src/engine/engine.js';
 import type { KvCache, Sequences } from '../../src/engine/kv-cache.js';
 import type { KvRows } from '../../src/engine/kv-rows.js';
 import type { ModelConfig } from '../../src/model/config.js';
 import { parseConfig } from '../../src/weights/folder.js';
+import { BorrowedLogits } from './borrowed-logits.js';
 
 export interface ForwardCall {
   /** The ids handed over in this pass. */
@@ -61,6 +62,7 @@ export class MockEngine implements Engine {
   readonly config: ModelConfig;
   readonly calls: ForwardCall[] = [];
   readonly caches: MockCache[] = [];
+  readonly #logits = new BorrowedLogits();
   readonly #next: (ids: readonly number[]) => ArrayLike<number>;
 
   /** @param next logits of what follows these ids */
@@ -100,7 +102,7 @@ export class MockEngine implements Engine {
     if (mock !== null) {
       mock.ids = seen;
     }
-    return wanted.map((t) => Float32Array.from(this.#next([...past, ...ids.slice(0, t + 1)])));
+    return this.#logits.lend(wanted.map((t) => this.#next([...past, ...ids.slice(0, t + 1)])));
   }
 
   numTensors(): number {

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BackendName } from '../../src/backends.js';
 import type { Model } from '../../src/library/model.js';
-import { logprobOf, type Sampler } from '../../src/sampling/sampler.js';
+import { logprobOf } from '../../src/sampling/logprobs.js';
+import type { Sampler } from '../../src/sampling/sampler.js';
 import { expectParity, type Golden, type GoldenStep, goldenDir, readGolden, sureSteps } from './golden.js';
 import { open, useBackend } from './open.js';
 import { forward, greedy, run } from './run.js';

@@ -32,7 +32,7 @@ export interface RunResult {
 
 /** Runs ids of one sequence, and gives the logits behind the last. */
 export function forward(engine: Engine, ids: readonly number[], cache: KvCache | null): Float32Array {
-  return engine.forward(lastOf(ids), cache)[0] as Float32Array;
+  return (engine.forward(lastOf(ids), cache)[0] as Float32Array).slice(); // borrowed from the engine
 }
 
 /** Options with what most tests want: the cache, no stop ids, the model's whole context. */
