@@ -75,7 +75,8 @@ function headline({ model, parameters, versions }: Subject, runs: readonly Bench
 }
 
 function machineWords({ backend, engine, threads, weights }: BenchMachine): string {
-  const words = `${backend}, ${engine}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  const name = engine === backend ? backend : `${backend}, ${engine}`;
+  const words = `${name}, ${threads} thread${threads === 1 ? '' : 's'}`;
   return weights === 'float32' ? words : `${words}, ${weights} weights`;
 }
 

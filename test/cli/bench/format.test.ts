@@ -30,7 +30,7 @@ const RUNS = [NODE, SIMD];
 describe('several machines', () => {
   it('table: a column for backend and weights, point by point; what the cache is worth on each; a line each', () => {
     const [head, table, gains, chart] = formatResults('table', ABOUT, RUNS).split('\n\n');
-    expect(head).toBe('toy · 1.5 k parameters · node, graph, 1 thread · simd, simd, 2 threads, int8 weights');
+    expect(head).toBe('toy · 1.5 k parameters · node, graph, 1 thread · simd, 2 threads, int8 weights');
     expect(table?.split('\n')).toEqual(
       [
         'test  cache  depth  backend  weights   tok/s    mean ± sd  ms/token',
@@ -87,7 +87,7 @@ describe('several machines', () => {
 
 it('one machine with int8 weights says so, and has no columns more', () => {
   const table = formatResults('table', ABOUT, [SIMD]);
-  expect(table).toMatch(/^toy · 1\.5 k parameters · simd, simd, 2 threads, int8 weights\n\ntest +cache +depth +tok\/s/);
+  expect(table).toMatch(/^toy · 1\.5 k parameters · simd, 2 threads, int8 weights\n\ntest +cache +depth +tok\/s/);
   expect(table).toContain('\nWith the cache a token at depth 8 comes 6.0 times as fast as without.\n');
   expect(table).toContain('● with the cache');
   expect(formatResults('csv', ABOUT, [SIMD])).toMatch(/^name,phase,/);
