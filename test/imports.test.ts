@@ -132,7 +132,11 @@ describe('rooms', () => {
 
   it('the library alone opens the WebAssembly engine', () => {
     const users = imports.filter(({ file, target }) => target.startsWith('simd/') && !file.startsWith('simd/'));
-    expect(users.map(arrow)).toEqual(['library/machine.ts → simd/open.ts', 'library/model.ts → simd/open.ts']);
+    expect([...new Set(users.map(arrow))]).toEqual([
+      'library/int8-tensors.ts → simd/export-weights.ts',
+      'library/machine.ts → simd/open.ts',
+      'library/model.ts → simd/open.ts',
+    ]);
   });
 
   it('no file is in a circle', () => {

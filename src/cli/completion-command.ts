@@ -36,7 +36,7 @@ ${bashChoices().join('\n')}
 ${cases.join('\n')}
     *) words="${bashWords(commands[0])}" ;;
   esac
-  [[ \${COMP_WORDS[1]} == ${takers.join('|')} && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
+  [[ " ${takers.join(' ')} " == *" \${COMP_WORDS[1]} "* && $cur != -* && $COMP_CWORD -gt 1 ]] && COMPREPLY=($(compgen -f -- "$cur")) && return
   [[ $COMP_CWORD -eq 1 ]] && words="$words ${commands.map(({ name }) => name).join(' ')}"
   COMPREPLY=($(compgen -W "$words" -- "$cur"))
 }

@@ -5,6 +5,7 @@ import { type BackendChoice, type BackendName, checkChoice, type WeightsName } f
 import { KvgenError } from '../errors.js';
 import type { ModelShape } from '../model/architectures.js';
 import { autoBackend, tensorflowThreads } from '../native/status.js';
+import { GENERATE } from '../settings.js';
 
 export interface Machine {
   readonly backend: BackendName;
@@ -15,6 +16,8 @@ export interface Machine {
 
 /** What is known of a model before its weights are loaded. */
 export interface ModelFacts {
+  /** Its folder. */
+  readonly dir: string;
   readonly shape: ModelShape;
   /** Size of the stored weights. */
   readonly bytes: number;
@@ -29,11 +32,12 @@ export interface MachineChoice extends BackendChoice {
 
 /**
  * @throws UsageError for what cannot go together, or more threads than there can be
- * @throws KvgenError where the engine that was asked for is not installed
+ * @throws KvgenError where the engine that was asked for is not installed, or does not compute with these weights
  */
-export async function machineFor({ shape, bytes, stored }: ModelFacts, choice: MachineChoice): Promise<Machine> {
+export async function machineFor(facts: ModelFacts, choice: MachineChoice): Promise<Machine> {
+  const { shape, bytes } = facts;
   const { threads } = choice;
-  const { backend, weights } = resolveBackend(choice, stored);
+  const { backend, weights } = resolveBackend(choice, facts);
   switch (backend) {
     case 'node':
       return {
@@ -50,15 +54,34 @@ export async function machineFor({ shape, bytes, stored }: ModelFacts, choice: M
   }
 }
 
-/** Only simd computes with int8 weights; where both were left open, weights that are stored so choose it. */
-export function resolveBackend(choice: BackendChoice, stored: WeightsName): Pick<Machine, 'backend' | 'weights'> {
+/** Only simd computes with int8 weights: those that are stored so, or asked for, choose it. */
+export function resolveBackend(
+  choice: BackendChoice,
+  { dir, stored }: Pick<ModelFacts, 'dir' | 'stored'>,
+): Pick<Machine, 'backend' | 'weights'> {
   checkChoice(choice);
-  const { backend: asked = 'auto', engine = 'auto', weights = engine === 'auto' ? stored : 'float32' } = choice;
+  const { backend: asked = 'auto', engine = 'auto', weights = stored } = choice;
+  const obstacle = stored === 'int8' ? obstacleToInt8(choice) : undefined;
+  if (obstacle !== undefined) {
+    const what = `its weights are int8, which needs --backend simd and --weights int8, found ${obstacle}`;
+    throw new KvgenError(`${dir}: ${what}; leave that out, or name the folder that it was made from`);
+  }
   const backend = asked !== 'auto' ? asked : weights === 'int8' ? 'simd' : autoBackend();
   if (backend === 'simd' && engine !== 'auto') {
     throw new KvgenError(`--engine ${engine} needs the node backend, found simd; run \`kvgen setup\``);
   }
   return { backend, weights: backend === 'simd' ? weights : 'float32' };
+}
+
+/** What was asked for and does not compute with int8 weights, and the variable that may have asked for it. */
+function obstacleToInt8({ backend = 'auto', engine = 'auto', weights = 'int8' }: BackendChoice): string | undefined {
+  if (backend === 'node' || backend === 'cpu') {
+    return `--backend ${backend} (perhaps from ${GENERATE.backend.env})`;
+  }
+  if (weights === 'float32') {
+    return `--weights float32 (perhaps from ${GENERATE.weights.env})`;
+  }
+  return engine === 'auto' ? undefined : `--engine ${engine}`;
 }
 
 /** May passes be captured? */

@@ -121,7 +121,6 @@ export async function loadModel(model = 'stories', options: LoadModelOptions = {
 /** A model before its weights are loaded. */
 export interface ModelSource extends ModelFacts {
   readonly name: string;
-  readonly dir: string;
   tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
 }
 
@@ -139,7 +138,7 @@ export interface OpenOptions extends MachineChoice {
 export async function folderSource({ name, dir }: FoundModel): Promise<ModelSource> {
   const shape = await loadShape(dir);
   const tensors = (options: ReadOptions) => readTensors(dir, shape, options);
-  return { name, dir, shape, bytes: weightBytes(dir), stored: 'float32', tensors };
+  return { name, dir, shape, bytes: weightBytes(dir), stored: shape.stored, tensors };
 }
 
 /** A model of random weights; undefined: the name means no such model. @throws UsageError for impossible sizes */
@@ -149,7 +148,7 @@ export function randomSource(name: string, seed: number): ModelSource | undefine
     return undefined;
   }
   const tensors = () => randomTensors(name, shape, seed);
-  return { name, dir: name, shape, bytes: randomBytes(shape), stored: 'float32', tensors };
+  return { name, dir: name, shape, bytes: randomBytes(shape), stored: shape.stored, tensors };
 }
 
 /**

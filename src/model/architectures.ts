@@ -10,4 +10,6 @@ export const ARCHITECTURES: readonly Architecture[] = [GPT2];
 export interface ModelShape {
   readonly architecture: Architecture;
   readonly config: ModelConfig;
+  /** What the matrices are stored as: floats of any width, or the int8 of docs/int8-format.md. */
+  readonly stored: 'float32' | 'int8';
 }

@@ -30,6 +30,8 @@ export interface ExpectedTensor {
   readonly shape: readonly number[];
   /** Its other name in the file, if it has one: a tied matrix may be stored under either of its two names. */
   readonly storedAs?: string;
+  /** Is it multiplied with? Such a tensor can be stored as int8. */
+  readonly isMatrix?: boolean;
 }
 
 /** How to read the folder of a model. Each engine adds a forward pass; tf/backend.ts lists those of TF.js. */

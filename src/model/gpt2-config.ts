@@ -70,7 +70,7 @@ function refuseUnsupported(read: ConfigReader): void {
   if (!read.flag('is_causal', true)) {
     throw read.wrong('is_causal', 'true (attention is causal)', false);
   }
-  for (const key of ['quantization_config', 'pruned_heads', 'per_layer_config']) {
+  for (const key of ['pruned_heads', 'per_layer_config']) {
     const value = read.value(key);
     if (value !== undefined && value !== null && Object.keys(Object(value)).length > 0) {
       throw read.wrong(key, 'nothing (it is not computed; use the plain weights)', value);
@@ -101,7 +101,7 @@ function tensorName(stored: string): string | undefined {
 function* tensors(config: Gpt2Config, stored: { has(name: string): boolean }): Generator<ExpectedTensor, void> {
   const { vocabSize, nPositions, nEmbd, nLayer, nInner } = config;
   const isHeadAlone = config.tieWordEmbeddings && stored.has('lm_head.weight') && !stored.has('wte.weight');
-  const wte = { name: 'wte.weight', shape: [vocabSize, nEmbd] };
+  const wte = { name: 'wte.weight', shape: [vocabSize, nEmbd], isMatrix: true };
   yield isHeadAlone ? { ...wte, storedAs: 'lm_head.weight' } : wte;
   yield { name: 'wpe.weight', shape: [nPositions, nEmbd] };
   for (let i = 0; i < nLayer; i++) {
@@ -114,13 +114,13 @@ function* tensors(config: Gpt2Config, stored: { has(name: string): boolean }): G
   }
   yield* weightAndBias('ln_f', [nEmbd]);
   if (!config.tieWordEmbeddings || (stored.has('lm_head.weight') && !isHeadAlone)) {
-    yield { name: 'lm_head.weight', shape: [vocabSize, nEmbd] };
+    yield { name: 'lm_head.weight', shape: [vocabSize, nEmbd], isMatrix: true };
   }
 }
 
 function weightAndBias(name: string, shape: readonly number[]): ExpectedTensor[] {
   return [
-    { name: `${name}.weight`, shape },
+    { name: `${name}.weight`, shape, isMatrix: shape.length === 2 },
     { name: `${name}.bias`, shape: shape.slice(-1) },
   ];
 }

@@ -1,10 +1,13 @@
 // Brings the weights of a model into linear memory, one tensor at a time: each is read into a stage of bounded size, and from
-// there all threads lay it out. There is never a second copy of the model.
+// there all threads lay it out. A matrix that is stored as int8 lies in its file as it does here, and is read into its place.
+// There is never a second copy of the model.
 
-import type { NamedTensor } from '../weights/weight-file.js';
+import { KvgenError } from '../errors.js';
+import type { Int8Matrix, NamedTensor } from '../weights/weight-file.js';
 import { layJob } from './jobs.js';
 import type { Pointer } from './kernels.js';
 import type { LinearMemory } from './linear-memory.js';
+import { int8Shape } from './matrix.js';
 import type { Place, Spread } from './simd-model.js';
 import type { Team } from './team.js';
 
@@ -27,6 +30,8 @@ export class Loader {
   async load(tensor: NamedTensor, place: Place): Promise<void> {
     if (place.kind === 'vector') {
       await this.#loadVector(tensor, place);
+    } else if (tensor.int8 !== undefined && place.matrix.scales !== 0) {
+      await this.#loadInt8(tensor.int8, place);
     } else if (place.lines === 'rows') {
       await this.#loadRows(tensor, place);
     } else {
@@ -39,6 +44,15 @@ export class Loader {
     await tensor.read(values, 0);
     const target = this.#memory.floats(at, (values.length / spread.group) * spread.padded);
     spreadInto(target, 0, values, spread);
+  }
+
+  async #loadInt8({ where, shape, read }: Int8Matrix, { matrix }: MatrixPlace): Promise<void> {
+    const expected = int8Shape(matrix).join(', ');
+    if (shape.join(', ') !== expected) {
+      throw new KvgenError(`${where}: expected I8 [${expected}], found [${shape.join(', ')}]`);
+    }
+    const { at, scales, rows, columns } = matrix;
+    await read(this.#memory.bytes(at, rows * columns), this.#memory.floats(scales, rows));
   }
 
   /** Rows do not depend on each other, so that a few at a time will do. */

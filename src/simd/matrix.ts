@@ -28,6 +28,11 @@ export function planMatrix(plan: Pick<MemoryPlan, 'reserve'>, kind: WeightKind, 
   return { at, scales: kind === 'int8' ? plan.reserve(4 * N) : 0, rows: N, columns: K };
 }
 
+/** How the numbers of an int8 matrix lie: see kernels/products.ts. */
+export function int8Shape({ rows, columns }: Matrix): readonly number[] {
+  return [rows / 4, columns / 8, 4, 8];
+}
+
 /** Where one thread keeps what it makes for itself. */
 export interface Scratch {
   /** float32 [T][columns] */

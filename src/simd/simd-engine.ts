@@ -11,6 +11,7 @@ import { IDS, POSITIONS, TABLES, WANTED } from './control.js';
 import { MAX_TOKENS } from './gpt2-plan.js';
 import { forwardJob } from './jobs.js';
 import type { Pointer } from './kernels.js';
+import type { LinearMemory } from './linear-memory.js';
 import type { Matrix } from './matrix.js';
 import type { SimdModel } from './simd-model.js';
 import type { Team } from './team.js';
@@ -44,6 +45,11 @@ export class SimdEngine implements Engine {
     this.#team = team;
     this.#pool = pool;
     this.#tables = pool.memory.reserve(4 * MAX_TOKENS * this.#tableLength);
+  }
+
+  /** For export-weights.ts. */
+  get laid(): { readonly model: SimdModel; readonly head: Matrix; readonly memory: LinearMemory } {
+    return { model: this.#model, head: this.#head, memory: this.#pool.memory };
   }
 
   newCache(positions?: KvRows): KvCache {

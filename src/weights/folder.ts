@@ -8,8 +8,9 @@ import { join } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
 import { ConfigReader, type ExpectedTensor } from '../model/config.js';
+import { int8Matrix, SCALE, storedAs } from './int8-format.js';
 import { SafetensorsFile } from './safetensors.js';
-import type { NamedTensor, TensorEntry, WeightFile } from './weight-file.js';
+import type { Int8Matrix, NamedTensor, StoredTensor, WeightFile } from './weight-file.js';
 
 const WEIGHTS = 'model.safetensors';
 const INDEX = 'model.safetensors.index.json';
@@ -25,11 +26,11 @@ export async function loadShape(dir: string, known?: typeof ARCHITECTURES): Prom
   if (json === undefined) {
     throw new KvgenError(`${path}: not found; a model folder holds config.json, model.safetensors and a tokenizer`);
   }
-  const { architecture, config } = parseConfig(json, path, known);
+  const { config, ...shape } = parseConfig(json, path, known);
   const generationPath = join(dir, 'generation_config.json');
   const generation = await readJson(generationPath);
   const read = new ConfigReader(generation === undefined ? {} : generation, generationPath);
-  return { architecture, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
+  return { ...shape, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
 }
 
 /**
@@ -44,7 +45,8 @@ export function parseConfig(json: unknown, where: string, known = ARCHITECTURES)
     const names = known.map(({ modelType }) => JSON.stringify(modelType)).join(' or ');
     throw read.wrong('model_type', names, read.value('model_type'));
   }
-  return { architecture, config: architecture.parse(read) };
+  const stored = storedAs(read);
+  return { architecture, config: architecture.parse(read), stored };
 }
 
 export interface ReadOptions {
@@ -66,19 +68,19 @@ export async function* readTensors(
   const files = await openFiles(dir);
   try {
     const tensors = checkTensors(dir, shape, storedTensors(shape, files));
-    for (const [i, { name, shape, file, entry }] of tensors.entries()) {
+    for (const [i, { name, shape, file, entry, int8 }] of tensors.entries()) {
       onProgress?.(i, tensors.length);
       signal?.throwIfAborted();
-      yield { name, shape, read: (into, first) => file.read(entry, into, first) };
+      yield { name, shape, read: (into, first) => file.read(entry, into, first), int8 };
     }
   } finally {
     await Promise.all(files.map((file) => file.close()));
   }
 }
 
-interface StoredTensor {
-  readonly file: WeightFile;
-  readonly entry: TensorEntry;
+/** A tensor that was found as it was expected. */
+interface CheckedTensor extends ExpectedTensor, StoredTensor {
+  readonly int8?: Int8Matrix | undefined;
 }
 
 async function openFiles(dir: string): Promise<WeightFile[]> {
@@ -134,29 +136,39 @@ function storedTensors({ architecture }: ModelShape, files: readonly WeightFile[
 /** Returns the tensors to read: all that are expected, each found in its expected shape. */
 function checkTensors(
   dir: string,
-  { architecture, config }: ModelShape,
+  { architecture, config, stored: form }: ModelShape,
   stored: ReadonlyMap<string, StoredTensor>,
-): (ExpectedTensor & StoredTensor)[] {
-  const checked: (ExpectedTensor & StoredTensor)[] = [];
+): CheckedTensor[] {
+  const checked: CheckedTensor[] = [];
+  const read = new Set<string>();
   for (const expected of architecture.tensors(config, stored)) {
-    const found = stored.get(expected.storedAs ?? expected.name);
-    const shape = expected.shape.join(', ');
+    const { name, storedAs = name, isMatrix = false } = expected;
+    const found = stored.get(storedAs);
     if (found === undefined) {
-      throw new KvgenError(`${dir}: ${expected.name}: not found; expected a tensor of [${shape}]`);
+      throw new KvgenError(`${dir}: ${name}: not found; expected a tensor of [${expected.shape.join(', ')}]`);
     }
-    const { file, entry } = found;
-    if (entry.shape.join(', ') !== shape) {
-      throw new KvgenError(`${file.path}: ${entry.name}: expected [${shape}], found [${entry.shape.join(', ')}]`);
+    read.add(storedAs);
+    if (form === 'int8' && isMatrix) {
+      read.add(storedAs + SCALE);
+      checked.push({ ...expected, ...found, int8: int8Matrix(found, stored.get(storedAs + SCALE)) });
+    } else {
+      checkShape(found, expected);
+      checked.push({ ...expected, ...found });
     }
-    checked.push({ ...expected, file, entry });
   }
-  const read = new Set(checked.map(({ name, storedAs }) => storedAs ?? name));
   const unknown = [...stored.keys()].find((name) => !read.has(name));
   if (unknown !== undefined) {
     const what = `a ${architecture.title} of ${config.nLayer} layers has no such tensor`;
     throw new KvgenError(`${dir}: ${unknown}: ${what}; config.json and weights do not fit`);
   }
   return checked;
+}
+
+function checkShape({ file, entry }: StoredTensor, { shape }: ExpectedTensor): void {
+  if (entry.shape.join() !== shape.join()) {
+    const found = entry.shape.join(', ');
+    throw new KvgenError(`${file.path}: ${entry.name}: expected [${shape.join(', ')}], found [${found}]`);
+  }
 }
 
 /** Returns the parsed file, or undefined where there is none. */

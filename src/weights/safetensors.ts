@@ -1,12 +1,14 @@
 // Reads the safetensors format: 8 bytes with the length of the header, a JSON header, then the bytes of the tensors.
-// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array.
+// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array; int8 stays
+// as it is.
 // Knows nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
-const BYTES_PER_VALUE: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
+const BYTES_PER_FLOAT: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
+const BYTES_PER_VALUE: Record<string, number> = { ...BYTES_PER_FLOAT, I8: 1 };
 /** The limit of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
 /** The bytes of one read; Linux reads less than 2 GiB at once. */
@@ -40,9 +42,9 @@ export class SafetensorsFile implements WeightFile {
   }
 
   async read(entry: TensorEntry, into: Float32Array, first: number): Promise<void> {
-    const size = BYTES_PER_VALUE[entry.dtype];
+    const size = BYTES_PER_FLOAT[entry.dtype];
     if (size === undefined) {
-      const known = Object.keys(BYTES_PER_VALUE).join(', ');
+      const known = Object.keys(BYTES_PER_FLOAT).join(', ');
       throw new KvgenError(`${this.path}: ${entry.name}: expected dtype ${known}, found ${entry.dtype}`);
     }
     if (size === 4) {
@@ -52,6 +54,10 @@ export class SafetensorsFile implements WeightFile {
     const halves = new Uint16Array(into.length);
     await this.#fill(new Uint8Array(halves.buffer), entry, size * first);
     (entry.dtype === 'F16' ? widenFloat16 : widenBfloat16)(halves, into);
+  }
+
+  async readBytes(entry: TensorEntry, into: Uint8Array): Promise<void> {
+    await this.#fill(into, entry, 0);
   }
 
   async close(): Promise<void> {

@@ -80,6 +80,12 @@ describe('accepted', () => {
     ['gelu_pytorch_tanh', 'gelu_new'],
     ['swish', 'silu'],
   ];
+  it('quantization_config of an int8 folder, whatever the architecture', () => {
+    const json = { model_type: 'gpt2', quantization_config: { quant_method: 'kvgen-int8' } };
+    expect(parseConfig(json, 'c.json').stored).toBe('int8');
+    expect(parseConfig({ model_type: 'gpt2' }, 'c.json').stored).toBe('float32');
+  });
+
   it.each(activations)('activation_function %s', (name, expected) => {
     expect(parse({ activation_function: name })).toEqual({ ...DEFAULTS, activation: expected });
   });
@@ -102,8 +108,10 @@ describe('refused by name', () => {
     [{ is_causal: false }, 'is_causal: expected true (attention is causal), found false'],
     [
       { quantization_config: { bits: 4 } },
-      'quantization_config: expected nothing (it is not computed; use the plain weights), found {"bits":4}',
+      'quantization_config: expected nothing or {"quant_method":"kvgen-int8"} (no other is computed; use the plain weights), found {"bits":4}',
     ],
+    [{ quantization_config: { quant_method: 'gptq' } }, 'found {"quant_method":"gptq"}'],
+    [{ quantization_config: { quant_method: 'kvgen-int8', bits: 4 } }, 'found {"quant_method":"kvgen-int8","bits":4}'],
     [{ pruned_heads: { 0: [1] } }, 'pruned_heads: expected nothing'],
     [{ per_layer_config: { 0: {} } }, 'per_layer_config: expected nothing'],
     [{ vocab_size: 0 }, `vocab_size: expected ${WHOLE}, found 0`],

@@ -1,6 +1,6 @@
-// Writes safetensors files: sound ones, and broken ones by their raw parts.
+// Writes safetensors files: sound ones, and broken ones by their raw parts. Reads sound ones.
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 
 export interface StoredTensor {
   dtype: string;
@@ -33,4 +33,26 @@ export function writeSafetensors(path: string, tensors: ReadonlyMap<string, Stor
     offset += bytes.length;
   }
   writeRaw(path, JSON.stringify(header), Buffer.concat([...tensors.values()].map(({ bytes }) => bytes)));
+}
+
+/** The tensors of a sound file, to be changed and written again. */
+export function readSafetensors(path: string): Map<string, StoredTensor> {
+  const file = readFileSync(path);
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const header: Record<string, { dtype: string; shape: number[]; data_offsets: [number, number] }> = JSON.parse(
+    file.subarray(8, start).toString(),
+  );
+  const entries = Object.entries(header).filter(([name]) => name !== '__metadata__');
+  return new Map(
+    entries.map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => [name, { dtype, shape, bytes: new Uint8Array(file.subarray(start + from, start + to)) }],
+    ),
+  );
 }

@@ -42,7 +42,9 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
     await saved?.checkUnchanged();
     const nCtx = contextSize(args.ctxSize, model.config);
     const run = { args, saved, model, tokenizer: await tokenizer, nCtx, terminal, signal };
-    await (args.perplexity === undefined ? scoreChoices(run, text, choices) : perplexity(run, text as string));
+    await (args.perplexity === undefined
+      ? scoreChoices(run, text, choices)
+      : perplexity(run, text as string, args.perplexity));
   } finally {
     model.dispose();
   }

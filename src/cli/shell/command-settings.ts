@@ -67,6 +67,16 @@ export const SCORE = {
 } as const satisfies Rows;
 export type ScoreArgs = SettingsOf<typeof SCORE>;
 
+export const QUANTIZE = {
+  output: { kind: path, words: 'the folder to write; it must not exist, or be empty', short: 'o', value: '<folder>' },
+  perplexity: { kind: path, words: 'measure the loss on a text file, before and after (default: not measured)' },
+  threads: { ...threads, words: 'threads that convert and measure (default: chosen by kvgen)' },
+  verbose,
+  quiet,
+  color,
+} as const satisfies Rows;
+export type QuantizeArgs = SettingsOf<typeof QUANTIZE>;
+
 export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path'] as const;
 export const CACHE = { cacheDir, json: { ...json, words: 'print JSON' }, color } as const satisfies Rows;
 

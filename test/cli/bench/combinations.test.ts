@@ -12,7 +12,7 @@ vi.mock('../../../src/native/status.js', { spy: true });
 vi.mock('../../../src/simd/open.js', { spy: true });
 
 const shape = parseConfig({ model_type: 'gpt2', vocab_size: 8, n_positions: 8 }, 'toy');
-const FACTS: ModelFacts = { shape, bytes: 1, stored: 'float32' };
+const FACTS: ModelFacts = { dir: 'toy', shape, bytes: 1, stored: 'float32' };
 
 beforeEach(() => {
   vi.mocked(native.autoBackend).mockReturnValue('node');
