@@ -77,6 +77,9 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('score', '--perplexity', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', '--conc')).toEqual(['--concurrency']);
+    expect(complete('quantize', 'mod')).toEqual(['models']);
+    expect(complete('quantize', 'models', '-o', 'mod')).toEqual(['models']);
+    expect(complete('score', 'pro')).toEqual([]);
     expect(complete('-m', '').sort()).toEqual(['models', 'stories']);
   });
 });

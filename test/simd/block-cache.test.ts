@@ -304,7 +304,7 @@ describe.each([SHAPE.headDim, ODD])('export and import, headDim %i of 8', (headD
   it('exports any positions, over the borders of blocks', () => {
     const cache = filled(14);
     append(cache, 3); // not in one go
-    for (let from = 0; from <= 17; from++) {
+    for (const from of [0, 1, 4, 7, 8, 14, 16, 17]) {
       for (let to = from; to <= 17; to++) {
         expect(cache.export(from, to)).toEqual(rowsOf(range(from + 1, to + 1)));
       }

@@ -835,6 +835,25 @@ describe('attention', () => {
     );
   });
 
+  /** Of one query over two positions: e^−distance, as far as the sum of both weights is 1; times `size`. */
+  function weightAt(distance: number, size: number): number {
+    const sequences = new Sequences(4, 4, [2], false);
+    at(sequences.keys, 0).set([0, 0, 0, 0, -distance, 0, 0, 0]);
+    at(sequences.values, 0).set([0, 0, 0, 0, size, size, size, size]);
+    return at(attend(sequences, [{ sequence: 0, position: 1 }], Float32Array.of(1, 0, 0, 0), 1), 0);
+  }
+
+  it('has exponentials that are right to 2^−22 of themselves, and 0 where numbers would be denormal', () => {
+    for (const distance of Float32Array.from(range(1740), (i) => i / 20 + 0.013)) {
+      const exact = Math.exp(-distance) / (1 + Math.exp(-distance));
+      expect([distance, Math.abs(weightAt(distance, 1) / exact - 1) < 2 ** -22 + 3 * 2 ** -24]).toEqual([
+        distance,
+        true,
+      ]);
+    }
+    expect([87.4, 88, 100, 1000, 1e30].map((distance) => weightAt(distance, 1e38))).toEqual([0, 0, 0, 0, 0]);
+  });
+
   it('NaN in a query, or in a key or a value of the past, reaches the result; one of the future does not', () => {
     const reaches = (change: (sequences: Sequences, query: Float32Array) => void) => {
       const sequences = one();
