@@ -9,18 +9,16 @@ export type Pointer = number;
 /** The exports of kernels/index.ts. */
 export interface Kernels {
   // biome-ignore format: a line each
-  productInt8(w: Pointer, scales: Pointer, bias: Pointer, x: Pointer, xScales: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: boolean, wide: Pointer): void;
+  productInt8(w: Pointer, scales: Pointer, bias: Pointer, x: Pointer, xScales: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: 0 | 1, wide: Pointer): void;
   // biome-ignore format: a line each
-  productFloat32(w: Pointer, bias: Pointer, x: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: boolean): void;
+  productFloat32(w: Pointer, bias: Pointer, x: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: 0 | 1): void;
   // biome-ignore format: a line each
   layerNorm(x: Pointer, C: number, stride: number, T: number, weight: Pointer, bias: Pointer, epsilon: number, y: Pointer): void;
   // biome-ignore format: a line each
   quantizeActivations(x: Pointer, K: number, T: number, maxInteger: number, integers: Pointer, scales: Pointer): void;
   activate(kind: number, x: Pointer, stride: number, from: number, to: number, T: number): void;
   // biome-ignore format: a line each
-  storeKeysAndValues(source: Pointer, toValue: number, stride: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number): void;
-  // biome-ignore format: a line each
-  attend(queries: Pointer, stride: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, scale: number, scores: Pointer, mixed: Pointer, mixedStride: number): void;
+  attend(qkv: Pointer, width: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, heads: number, scale: number, scores: Pointer, mixed: Pointer, mixedStride: number): void;
   // biome-ignore format: a line each
   embedInt8(ids: Pointer, positions: Pointer, T: number, wte: Pointer, scales: Pointer, wpe: Pointer, C: number, x: Pointer): void;
   // biome-ignore format: a line each

@@ -3,6 +3,7 @@
 
 import type { Kernels, Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
+import type { Range } from './thread.js';
 
 /** What weights are kept as: as they are, or as 8-bit integers with one scale for each output row. */
 export type WeightKind = 'float32' | 'int8';
@@ -67,25 +68,22 @@ export function prepare(kernels: Kernels, { scales, columns }: Matrix, x: Pointe
   return own.integers;
 }
 
-/** Where the results of a product go: rows `from` … `to` of each of T vectors. */
-export interface Target {
-  readonly y: Pointer;
-  /** Numbers from one vector to the next. */
-  readonly stride: number;
-  readonly from: number;
-  readonly to: number;
-  /** y += the product, else y = the product. */
-  readonly add: boolean;
-}
-
-/** @param bias one for each row; 0: none */
+/**
+ * Rows `from` … `to` of a matrix times T vectors, plus bias.
+ * @param bias one number for each row; 0: none
+ * @param y [T][stride]
+ * @param add 1: y += the product; 0: y = the product. A number, since passing a boolean costs as much as a small product
+ */
 export function multiply(
   kernels: Kernels,
   { at, scales, columns }: Matrix,
   bias: Pointer,
   x: Prepared,
   T: number,
-  { y, stride, from, to, add }: Target,
+  y: Pointer,
+  stride: number,
+  [from, to]: Range,
+  add: 0 | 1,
   own: Scratch,
 ): void {
   if (scales === 0) {

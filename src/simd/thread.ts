@@ -11,8 +11,11 @@ export interface Thread {
   readonly barrier: Pointer;
 }
 
-/** This thread's part of `total` things in units of `unit`: from … to. */
-export function share({ index, count }: Thread, total: number, unit = 1): [from: number, to: number] {
+/** The first, and the one behind the last. */
+export type Range = readonly [from: number, to: number];
+
+/** This thread's part of `total` things, in units of `unit`. */
+export function share({ index, count }: Thread, total: number, unit = 1): Range {
   const units = total / unit;
   return [Math.floor((units * index) / count) * unit, Math.floor((units * (index + 1)) / count) * unit];
 }

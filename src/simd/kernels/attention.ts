@@ -10,19 +10,49 @@
 import { bytes4, exp4, maxOf, sumOf, sumsOf4 } from './lanes';
 
 /**
- * Writes the new keys and values of one head into the blocks.
- * @param source [T][stride] float32, where the key of the first token begins
- * @param toValue bytes from a token's key to its value
+ * Stores the new keys and values of some heads that lie side by side, and mixes the values that each token may see.
+ * @param qkv [T][3 · width] float32: the queries of all heads, then the keys, then the values; where the first head's begins
+ * @param width numbers of all heads
  * @param tables [T] addresses of tables
  * @param positions [T] int32
- * @param keys bytes from the beginning of a block to this head's keys
+ * @param keys bytes from the beginning of a block to the first head's keys
  * @param values bytes to its values
- * @param P positions in a block
+ * @param P positions in a block, a multiple of 4
+ * @param headDim a multiple of 4
+ * @param scores room for as many float32 as the longest sequence has positions, and three more
+ * @param mixed [T][mixedStride] float32, where the first head's result begins
  */
-export function storeKeysAndValues(
-  source: usize,
-  toValue: usize,
-  stride: i32,
+export function attend(
+  qkv: usize,
+  width: i32,
+  T: i32,
+  tables: usize,
+  positions: usize,
+  keys: usize,
+  values: usize,
+  P: i32,
+  headDim: i32,
+  heads: i32,
+  scale: f32,
+  scores: usize,
+  mixed: usize,
+  mixedStride: i32,
+): void {
+  const size = bytes4(headDim);
+  for (let head = 0; head < heads; head++) {
+    storeHead(qkv, width, T, tables, positions, keys, values, P, headDim);
+    attendHead(qkv, 3 * width, T, tables, positions, keys, values, P, headDim, scale, scores, mixed, mixedStride);
+    qkv += size;
+    mixed += size;
+    keys += <usize>P * size;
+    values += <usize>P * size;
+  }
+}
+
+/** Writes the new keys and values of one head into the blocks. */
+function storeHead(
+  qkv: usize,
+  width: i32,
   T: i32,
   tables: usize,
   positions: usize,
@@ -31,24 +61,19 @@ export function storeKeysAndValues(
   P: i32,
   headDim: i32,
 ): void {
-  for (let t = 0; t < T; t++, source += bytes4(stride)) {
+  for (let t = 0; t < T; t++) {
+    const key = qkv + bytes4(3 * t * width + width);
+    const value = key + bytes4(width);
     const position = load<i32>(positions + bytes4(t));
     const block = load<usize>(load<usize>(tables + bytes4(t)) + bytes4(position / P)) + bytes4((position % P) * headDim);
     for (let i: usize = 0; i < bytes4(headDim); i += 16) {
-      v128.store(block + keys + i, v128.load(source + i));
-      v128.store(block + values + i, v128.load(source + toValue + i));
+      v128.store(block + keys + i, v128.load(key + i));
+      v128.store(block + values + i, v128.load(value + i));
     }
   }
 }
 
-/**
- * @param queries [T][stride] float32, where this head's query of the first token begins
- * @param headDim a multiple of 4
- * @param P a multiple of 4
- * @param scores room for as many float32 as the longest sequence has positions, and three more
- * @param mixed [T][mixedStride] float32, where this head's result of the first token begins
- */
-export function attend(
+function attendHead(
   queries: usize,
   stride: i32,
   T: i32,

@@ -1,7 +1,7 @@
 // All that the WebAssembly module exports. It has no memory of its own, allocates nothing, and knows of no model.
 
 export { activate } from './activation';
-export { attend, storeKeysAndValues } from './attention';
+export { attend } from './attention';
 export { barrier, set, waitForChange } from './barrier';
 export { embedFloat32, embedInt8 } from './embed';
 export { layColumnsFloat32, layColumnsInt8, layRowsFloat32, layRowsInt8 } from './layout';
