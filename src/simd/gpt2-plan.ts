@@ -110,7 +110,6 @@ function planScratch(plan: MemoryPlan, { C, mixed, inner }: Gpt2Widths, nPositio
     normed: plan.reserve(4 * MAX_TOKENS * C),
     integers: plan.reserve(2 * MAX_TOKENS * widest),
     scales: plan.reserve(4 * MAX_TOKENS),
-    wide: plan.reserve(8 * widest),
     scores: plan.reserve(4 * (nPositions + 4)),
   };
 }

@@ -9,7 +9,7 @@ export type Pointer = number;
 /** The exports of kernels/index.ts. */
 export interface Kernels {
   // biome-ignore format: a line each
-  productInt8(w: Pointer, scales: Pointer, bias: Pointer, x: Pointer, xScales: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: 0 | 1, wide: Pointer): void;
+  productInt8(w: Pointer, scales: Pointer, bias: Pointer, x: Pointer, xScales: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: 0 | 1): void;
   // biome-ignore format: a line each
   productFloat32(w: Pointer, bias: Pointer, x: Pointer, y: Pointer, stride: number, from: number, to: number, K: number, T: number, add: 0 | 1): void;
   // biome-ignore format: a line each

@@ -42,8 +42,6 @@ export interface Scratch {
   readonly integers: Pointer;
   /** float32 [T] */
   readonly scales: Pointer;
-  /** int16 [4][columns] */
-  readonly wide: Pointer;
   /** float32, one for each position of the longest sequence */
   readonly scores: Pointer;
 }
@@ -89,6 +87,6 @@ export function multiply(
   if (scales === 0) {
     kernels.productFloat32(at, bias, x, y, stride, from, to, columns, T, add);
   } else {
-    kernels.productInt8(at, scales, bias, x, own.scales, y, stride, from, to, columns, T, add, own.wide);
+    kernels.productInt8(at, scales, bias, x, own.scales, y, stride, from, to, columns, T, add);
   }
 }

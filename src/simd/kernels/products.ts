@@ -47,7 +47,6 @@ function addDot(sum: v128, weights: v128, x: v128): v128 {
  * @param to behind the last row, a multiple of 4
  * @param K a multiple of 16
  * @param add y += the product; else y = the product
- * @param wide room for 8·K bytes, used when T > 1
  */
 export function productInt8(
   w: usize,
@@ -62,7 +61,6 @@ export function productInt8(
   K: i32,
   T: i32,
   add: bool,
-  wide: usize,
 ): void {
   for (let n = from; n < to; n += 4) {
     const rows = w + <usize>n * K;
@@ -70,23 +68,12 @@ export function productInt8(
     const rowBias = bias ? bias + bytes4(n) : 0;
     const column = y + bytes4(n);
     let t = 0;
-    if (T > 1) {
-      widen(rows, wide, K);
-      for (; t + 2 <= T; t += 2) {
-        twoVectors(wide, scale, rowBias, x + (<usize>(t * K) << 1), xScales + bytes4(t), column + bytes4(t * stride), stride, K, add);
-      }
+    for (; t + 2 <= T; t += 2) {
+      twoVectors(rows, scale, rowBias, x + (<usize>(t * K) << 1), xScales + bytes4(t), column + bytes4(t * stride), stride, K, add);
     }
     if (t < T) {
       oneVector(rows, scale, rowBias, x + (<usize>(t * K) << 1), xScales + bytes4(t), column + bytes4(t * stride), K, add);
     }
-  }
-}
-
-/** Four rows of int8 become int16 once, for all vectors. */
-@inline
-function widen(rows: usize, wide: usize, K: i32): void {
-  for (let i: usize = 0; i < bytes4(K); i += 8) {
-    v128.store(wide + (i << 1), v128.load_ext<i8>(rows + i));
   }
 }
 
@@ -133,19 +120,19 @@ function twoVectors(
   let d1 = a0;
   let x1 = x + (<usize>K << 1);
   // Not unrolled: with twice as much in the loop the registers do not suffice, and it is a fifth slower.
-  for (const end = x1; x < end; x += 16, x1 += 16, p += 64) {
+  for (const end = x1; x < end; x += 16, x1 += 16, p += 32) {
     const first = v128.load(x);
     const second = v128.load(x1);
-    let weights = v128.load(p);
+    let weights = v128.load_ext<i8>(p);
     a0 = addDot(a0, weights, first);
     a1 = addDot(a1, weights, second);
-    weights = v128.load(p, 16);
+    weights = v128.load_ext<i8>(p, 8);
     b0 = addDot(b0, weights, first);
     b1 = addDot(b1, weights, second);
-    weights = v128.load(p, 32);
+    weights = v128.load_ext<i8>(p, 16);
     c0 = addDot(c0, weights, first);
     c1 = addDot(c1, weights, second);
-    weights = v128.load(p, 48);
+    weights = v128.load_ext<i8>(p, 24);
     d0 = addDot(d0, weights, first);
     d1 = addDot(d1, weights, second);
   }
