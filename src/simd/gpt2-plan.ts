@@ -110,7 +110,7 @@ function planScratch(plan: MemoryPlan, { C, mixed, inner }: Gpt2Widths, nPositio
     normed: plan.reserve(4 * MAX_TOKENS * C),
     integers: plan.reserve(2 * MAX_TOKENS * widest),
     scales: plan.reserve(4 * MAX_TOKENS),
-    scores: plan.reserve(4 * (nPositions + 4)),
+    scores: plan.reserve(4 * (2 * nPositions + 16)),
   };
 }
 

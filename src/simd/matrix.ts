@@ -42,7 +42,7 @@ export interface Scratch {
   readonly integers: Pointer;
   /** float32 [T] */
   readonly scales: Pointer;
-  /** float32, one for each position of the longest sequence */
+  /** float32, two for each position of the longest sequence: see kernels/attention.ts */
   readonly scores: Pointer;
 }
 

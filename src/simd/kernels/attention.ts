@@ -19,7 +19,7 @@ import { bytes4, exp4, maxOf, sumOf, sumsOf4 } from './lanes';
  * @param values bytes to its values
  * @param P positions in a block, a multiple of 4
  * @param headDim a multiple of 4
- * @param scores room for as many float32 as the longest sequence has positions, and three more
+ * @param scores room for twice as many float32 as the longest sequence has positions, and sixteen more
  * @param mixed [T][mixedStride] float32, where the first head's result begins
  */
 export function attend(
@@ -73,6 +73,7 @@ function storeHead(
   }
 }
 
+/** One head. Two tokens of one sequence that follow each other share each load of a key and a value. */
 function attendHead(
   queries: usize,
   stride: i32,
@@ -88,18 +89,68 @@ function attendHead(
   mixed: usize,
   mixedStride: i32,
 ): void {
-  for (let t = 0; t < T; t++, queries += bytes4(stride), mixed += bytes4(mixedStride)) {
+  for (let t = 0; t < T; t++) {
+    const query = queries + bytes4(t * stride);
+    const result = mixed + bytes4(t * mixedStride);
     const table = load<usize>(tables + bytes4(t));
     const length = load<i32>(positions + bytes4(t)) + 1;
-    scoreKeys(queries, table, keys, length, P, headDim, scale, scores);
-    const total = exponentials(scores, length);
-    let d = 0;
-    for (; d + 32 <= headDim; d += 32) {
-      mix32(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
+    const isPair = t + 1 < T && load<usize>(tables + bytes4(t + 1)) == table && (headDim & 15) == 0;
+    if (isPair) {
+      attendPair(query, stride, table, keys, values, length, P, headDim, scale, scores, result, mixedStride);
+      t++;
+    } else {
+      attendOne(query, table, keys, values, length, P, headDim, scale, scores, result);
     }
-    for (; d < headDim; d += 4) {
-      mix4(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
-    }
+  }
+}
+
+@inline
+function attendOne(
+  query: usize,
+  table: usize,
+  keys: usize,
+  values: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scale: f32,
+  scores: usize,
+  mixed: usize,
+): void {
+  scoreKeys(query, table, keys, length, P, headDim, scale, scores);
+  const total = exponentials(scores, length);
+  let d = 0;
+  for (; d + 32 <= headDim; d += 32) {
+    mix32(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
+  }
+  for (; d < headDim; d += 4) {
+    mix4(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
+  }
+}
+
+/** @param length positions that the first of the two tokens sees; the second sees one more */
+@inline
+function attendPair(
+  query: usize,
+  stride: i32,
+  table: usize,
+  keys: usize,
+  values: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scale: f32,
+  scores: usize,
+  mixed: usize,
+  mixedStride: i32,
+): void {
+  const secondScores = scores + bytes4((length + 7) & ~3);
+  scorePair(query, query + bytes4(stride), table, keys, length + 1, P, headDim, scale, scores, secondScores);
+  const total = exponentials(scores, length);
+  const secondTotal = exponentials(secondScores, length + 1);
+  for (let d = 0; d < headDim; d += 16) {
+    const result = mixed + bytes4(d);
+    mixPair16(table, values + bytes4(d), length, P, headDim, scores, secondScores, total, secondTotal, result, result + bytes4(mixedStride));
   }
 }
 
@@ -136,6 +187,59 @@ function scoreKeys(
         d = f32x4.add(d, f32x4.mul(q, v128.load(fourth + i)));
       }
       v128.store(scores + bytes4(j), f32x4.mul(sumsOf4(a, b, c, d), scale4));
+    }
+  }
+}
+
+/** The same of two queries. */
+@inline
+function scorePair(
+  query: usize,
+  secondQuery: usize,
+  table: usize,
+  keys: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scale: f32,
+  scores: usize,
+  secondScores: usize,
+): void {
+  const size = bytes4(headDim);
+  const scale4 = f32x4.splat(scale);
+  for (let start = 0; start < length; start += P, table += 4) {
+    let key = load<usize>(table) + keys;
+    const end = min(length, start + P);
+    for (let j = start; j < end; j += 4, key += size << 2) {
+      let a0 = f32x4.splat(0);
+      let b0 = a0;
+      let c0 = a0;
+      let d0 = a0;
+      let a1 = a0;
+      let b1 = a0;
+      let c1 = a0;
+      let d1 = a0;
+      const second = key + size;
+      const third = second + size;
+      const fourth = third + size;
+      for (let i: usize = 0; i < size; i += 16) {
+        const q0 = v128.load(query + i);
+        const q1 = v128.load(secondQuery + i);
+        let k = v128.load(key + i);
+        a0 = f32x4.add(a0, f32x4.mul(q0, k));
+        a1 = f32x4.add(a1, f32x4.mul(q1, k));
+        k = v128.load(second + i);
+        b0 = f32x4.add(b0, f32x4.mul(q0, k));
+        b1 = f32x4.add(b1, f32x4.mul(q1, k));
+        k = v128.load(third + i);
+        c0 = f32x4.add(c0, f32x4.mul(q0, k));
+        c1 = f32x4.add(c1, f32x4.mul(q1, k));
+        k = v128.load(fourth + i);
+        d0 = f32x4.add(d0, f32x4.mul(q0, k));
+        d1 = f32x4.add(d1, f32x4.mul(q1, k));
+      }
+      v128.store(scores + bytes4(j), f32x4.mul(sumsOf4(a0, b0, c0, d0), scale4));
+      v128.store(secondScores + bytes4(j), f32x4.mul(sumsOf4(a1, b1, c1, d1), scale4));
     }
   }
 }
@@ -196,15 +300,8 @@ function mix32(
       h = f32x4.add(h, f32x4.mul(weight, v128.load(value, 112)));
     }
   }
-  const inverse = f32x4.splat(1 / total);
-  v128.store(mixed, f32x4.mul(a, inverse));
-  v128.store(mixed, f32x4.mul(b, inverse), 16);
-  v128.store(mixed, f32x4.mul(c, inverse), 32);
-  v128.store(mixed, f32x4.mul(d, inverse), 48);
-  v128.store(mixed, f32x4.mul(e, inverse), 64);
-  v128.store(mixed, f32x4.mul(f, inverse), 80);
-  v128.store(mixed, f32x4.mul(g, inverse), 96);
-  v128.store(mixed, f32x4.mul(h, inverse), 112);
+  storeScaled(mixed, a, b, c, d, total);
+  storeScaled(mixed + 64, e, f, g, h, total);
 }
 
 /** One vector of the mixed values, for heads that are not a multiple of 32 wide. */
@@ -228,4 +325,71 @@ function mix4(
     }
   }
   v128.store(mixed, f32x4.mul(sum, f32x4.splat(1 / total)));
+}
+
+/** Four vectors of the mixed values of two tokens; the second token sees one position more. */
+@inline
+function mixPair16(
+  table: usize,
+  values: usize,
+  length: i32,
+  P: i32,
+  headDim: i32,
+  scores: usize,
+  secondScores: usize,
+  total: f32,
+  secondTotal: f32,
+  mixed: usize,
+  secondMixed: usize,
+): void {
+  let a0 = f32x4.splat(0);
+  let b0 = a0;
+  let c0 = a0;
+  let d0 = a0;
+  let a1 = a0;
+  let b1 = a0;
+  let c1 = a0;
+  let d1 = a0;
+  const toSecond = secondScores - scores;
+  let value: usize = 0;
+  for (let start = 0; start < length; start += P, table += 4) {
+    value = load<usize>(table) + values;
+    const end = scores + bytes4(min(length, start + P));
+    for (let j = scores + bytes4(start); j < end; j += 4, value += bytes4(headDim)) {
+      const e0 = v128.load32_splat(j);
+      const e1 = v128.load32_splat(j + toSecond);
+      let v = v128.load(value);
+      a0 = f32x4.add(a0, f32x4.mul(e0, v));
+      a1 = f32x4.add(a1, f32x4.mul(e1, v));
+      v = v128.load(value, 16);
+      b0 = f32x4.add(b0, f32x4.mul(e0, v));
+      b1 = f32x4.add(b1, f32x4.mul(e1, v));
+      v = v128.load(value, 32);
+      c0 = f32x4.add(c0, f32x4.mul(e0, v));
+      c1 = f32x4.add(c1, f32x4.mul(e1, v));
+      v = v128.load(value, 48);
+      d0 = f32x4.add(d0, f32x4.mul(e0, v));
+      d1 = f32x4.add(d1, f32x4.mul(e1, v));
+    }
+  }
+  // The position that only the second sees is the next of this block, or the first of the next one.
+  if (length % P == 0) {
+    value = load<usize>(table) + values;
+  }
+  const last = v128.load32_splat(secondScores + bytes4(length));
+  a1 = f32x4.add(a1, f32x4.mul(last, v128.load(value)));
+  b1 = f32x4.add(b1, f32x4.mul(last, v128.load(value, 16)));
+  c1 = f32x4.add(c1, f32x4.mul(last, v128.load(value, 32)));
+  d1 = f32x4.add(d1, f32x4.mul(last, v128.load(value, 48)));
+  storeScaled(mixed, a0, b0, c0, d0, total);
+  storeScaled(secondMixed, a1, b1, c1, d1, secondTotal);
+}
+
+@inline
+function storeScaled(at: usize, a: v128, b: v128, c: v128, d: v128, total: f32): void {
+  const inverse = f32x4.splat(1 / total);
+  v128.store(at, f32x4.mul(a, inverse));
+  v128.store(at, f32x4.mul(b, inverse), 16);
+  v128.store(at, f32x4.mul(c, inverse), 32);
+  v128.store(at, f32x4.mul(d, inverse), 48);
 }
