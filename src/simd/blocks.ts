@@ -5,7 +5,7 @@ import type { Pointer } from './kernels.js';
 import type { LinearMemory } from './linear-memory.js';
 
 /** Positions in a block: a multiple of 4. Few enough that a short sequence wastes little, enough to be read as one stream. */
-export const BLOCK_POSITIONS = 32;
+export const BLOCK_POSITIONS = 64;
 
 /** What a block is made of, by kernels/attention.ts: [nLayer][keys or values][nKvHead][positions][headDim] float32. */
 export interface BlockShape {
