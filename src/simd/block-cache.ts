@@ -4,7 +4,7 @@
 
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
-import { type BlockPool, type KvBlock, offsets } from './blocks.js';
+import { type BlockPool, blockBytes, type KvBlock, offsets } from './blocks.js';
 import type { Pointer } from './kernels.js';
 
 /** One sequence: the blocks of its positions, in order. */
@@ -55,9 +55,21 @@ export class BlockCache implements KvCache {
    * @throws KvgenError when the memory is full; the cache then holds what it did
    */
   makeRoom(count: number, T: number): void {
-    while (this.#sequences.length < count) {
-      this.#sequences.push({ length: 0, blocks: [] });
+    const wasEmpty = this.#sequences.length === 0;
+    if (wasEmpty) {
+      this.#sequences = Array.from({ length: count }, () => ({ length: 0, blocks: [] }));
     }
+    try {
+      this.#takeBlocks(T);
+    } catch (error) {
+      if (wasEmpty) {
+        this.dispose();
+      }
+      throw error;
+    }
+  }
+
+  #takeBlocks(T: number): void {
     const { positions } = this.#pool.shape;
     for (const { blocks, length } of this.#sequences) {
       for (let i = Math.floor(length / positions); i * positions < length + T; i++) {
@@ -102,8 +114,9 @@ export class BlockCache implements KvCache {
   /** A cache of the named sequences of all `sources`, in order; one may be named several times. Copies nothing. */
   static gather(sources: readonly Sequences[], pool: BlockPool, headDim: number): BlockCache {
     const gathered = new BlockCache(pool, headDim);
-    gathered.#sequences = sources.flatMap(({ cache, places }) =>
-      places.map((b) => shared(BlockCache.from(cache, pool).#sequences[b] as BlockSequence)),
+    const caches = sources.map(({ cache }) => BlockCache.from(cache, pool));
+    gathered.#sequences = sources.flatMap(({ places }, i) =>
+      places.map((b) => shared(caches[i]?.sequences[b] as BlockSequence)),
     );
     gathered.expected = gathered.length + Math.max(...sources.map(({ cache }) => cache.expected - cache.length));
     return gathered;
@@ -127,6 +140,9 @@ export class BlockCache implements KvCache {
   /** Begins an empty cache with these positions of one sequence. */
   import(rows: KvRows): void {
     this.makeRoom(1, rows.length);
+    if (this.#headDim !== this.#pool.shape.headDim) {
+      this.#clear(); // what fills up a head must be zeros
+    }
     this.#walk(rows, 0, (inMemory, inRows) => inMemory.set(inRows));
     this.grow(rows.length);
   }
@@ -136,6 +152,12 @@ export class BlockCache implements KvCache {
       this.#pool.release(block);
     }
     this.#sequences = [];
+  }
+
+  #clear(): void {
+    for (const { at } of this.#sequences.flatMap(({ blocks }) => blocks)) {
+      this.#pool.memory.bytes(at, blockBytes(this.#pool.shape)).fill(0);
+    }
   }
 
   /** Visits the keys and values of the first sequence from position `from` on, in memory and in `rows`, run by run. */

@@ -94,12 +94,12 @@ export class Loader {
     const stage = this.#memory.floats(at, lines * width);
     const [, stored = 0] = tensor.shape;
     if (stored === width && (spreadLines.group === spreadLines.padded || spreadLines.group === count)) {
-      await tensor.read(stage.subarray(0, count * width), first);
+      await tensor.read(stage.subarray(0, count * width), first * stored);
       stage.fill(0, count * width);
       return at;
     }
     const values = new Float32Array(count * stored);
-    await tensor.read(values, first);
+    await tensor.read(values, first * stored);
     stage.fill(0);
     for (let line = 0; line < count; line++) {
       spreadInto(

@@ -2,7 +2,7 @@
 // filled up with zeros, so that there are no odd sizes here.
 
 import { bytes4 } from './lanes';
-import { inverseScale, largest, toIntegers } from './quantize';
+import { inverseScale, largest, scaleOf, toIntegers } from './quantize';
 
 /** The largest int8 that a weight becomes: −128 is not used, so that the range is symmetric. */
 const MAX_INT8: f32 = 127;
@@ -26,7 +26,7 @@ export function layRowsInt8(source: usize, N: i32, K: i32, w: usize, scales: usi
       const words = i16x8.narrow_i32x4_s(low, high);
       v128.store64_lane(target, i8x16.narrow_i16x8_s(words, words), 0);
     }
-    store<f32>(scales, most / MAX_INT8);
+    store<f32>(scales, scaleOf(most, MAX_INT8));
   }
 }
 
@@ -52,16 +52,26 @@ export function layColumnsInt8(
     for (let k = 0; k < K; k++) {
       most = f32x4.max(most, f32x4.abs(v128.load(column + <usize>k * line)));
     }
+    const most0 = f32x4.extract_lane(most, 0);
+    const most1 = f32x4.extract_lane(most, 1);
+    const most2 = f32x4.extract_lane(most, 2);
+    const most3 = f32x4.extract_lane(most, 3);
     const inverse = f32x4(
-      inverseScale(f32x4.extract_lane(most, 0), MAX_INT8),
-      inverseScale(f32x4.extract_lane(most, 1), MAX_INT8),
-      inverseScale(f32x4.extract_lane(most, 2), MAX_INT8),
-      inverseScale(f32x4.extract_lane(most, 3), MAX_INT8),
+      inverseScale(most0, MAX_INT8),
+      inverseScale(most1, MAX_INT8),
+      inverseScale(most2, MAX_INT8),
+      inverseScale(most3, MAX_INT8),
     );
     for (let k = 0; k < K; k += 8) {
       layEightByFour(column + <usize>k * line, line, inverse, w + <usize>n * K + bytes4(k));
     }
-    v128.store(scales + bytes4(n), f32x4.div(most, f32x4.splat(MAX_INT8)));
+    const four = f32x4(
+      scaleOf(most0, MAX_INT8),
+      scaleOf(most1, MAX_INT8),
+      scaleOf(most2, MAX_INT8),
+      scaleOf(most3, MAX_INT8),
+    );
+    v128.store(scales + bytes4(n), four);
   }
 }
 

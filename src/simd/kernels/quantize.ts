@@ -14,10 +14,19 @@ export function largest(x: usize, n: i32): f32 {
   return maxOf(most);
 }
 
-/** What a number is multiplied by to become an integer. A vector of zeros stays zeros. */
+/** Below it a vector counts as zeros: maxInteger / most would be infinite, or most a denormal number, which is slow. */
+const LEAST: f32 = 1e-30;
+
+/** What a number is multiplied by to become an integer. */
 @inline
 export function inverseScale(most: f32, maxInteger: f32): f32 {
-  return most == 0 ? 0 : maxInteger / most;
+  return most < LEAST ? 0 : maxInteger / most;
+}
+
+/** What an integer is multiplied by to become a number again; NaN and infinity stay what they are. */
+@inline
+export function scaleOf(most: f32, maxInteger: f32): f32 {
+  return most < LEAST ? 0 : most / maxInteger;
 }
 
 /** Four floats to the nearest integers. */
@@ -42,6 +51,6 @@ export function quantizeActivations(x: usize, K: i32, T: i32, maxInteger: i32, i
       const high = toIntegers(v128.load(x + i, 16), inverse);
       v128.store(integers + (i >> 1), i16x8.narrow_i32x4_s(low, high));
     }
-    store<f32>(scales, most / <f32>maxInteger);
+    store<f32>(scales, scaleOf(most, <f32>maxInteger));
   }
 }
