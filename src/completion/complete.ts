@@ -37,7 +37,9 @@ export async function* complete(
   const text = new GrowingText(request, tokenizer);
   const ids = new RememberedReturn(generate(engine, text.sampler, text.promptIds, text.options));
   for await (const { id } of ids) {
-    yield* text.add(id);
+    for (const token of text.add(id)) {
+      yield token; // by yield* it would take several turns of the microtask queue
+    }
   }
   yield* text.end();
   return text.completion(ids.returned as Ending);

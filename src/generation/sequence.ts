@@ -93,7 +93,8 @@ export class Sequence {
   readonly #promptLength: number;
   /** The ids that the model sees: all, or after a reprefill their head and tail and what came since. */
   #window: number[];
-  #stats: SequenceStats;
+  /** Changes as the sequence grows; whoever asks gets a copy. */
+  readonly #measured: { -readonly [K in keyof SequenceStats]: SequenceStats[K] };
   readonly #bytesPerPosition: number;
 
   constructor(config: ModelConfig, promptIds: readonly number[], options: SequenceOptions) {
@@ -102,7 +103,7 @@ export class Sequence {
     this.#promptLength = promptIds.length;
     this.#bytesPerPosition = bytesPerPosition(config);
     this.options = options;
-    this.#stats = { ...NOTHING_MEASURED, loadMs: performance.now() }; // counts from the start of the process
+    this.#measured = { ...NOTHING_MEASURED, loadMs: performance.now() }; // counts from the start of the process
   }
 
   get window(): readonly number[] {
@@ -118,12 +119,12 @@ export class Sequence {
   }
 
   get stats(): SequenceStats {
-    return this.#stats;
+    return { ...this.#measured };
   }
 
   /** Decode steps that may still follow. */
   get stepsLeft(): number {
-    return this.options.maxTokens - this.#stats.generationTokens - 1;
+    return this.options.maxTokens - this.#measured.generationTokens - 1;
   }
 
   /**
@@ -136,7 +137,7 @@ export class Sequence {
     if (logits === null || this.aborted) {
       return 'abort';
     }
-    if (this.#stats.generationTokens >= maxTokens) {
+    if (this.#measured.generationTokens >= maxTokens) {
       return 'length';
     }
     const id = sampler(logits, this.ids);
@@ -144,7 +145,7 @@ export class Sequence {
       return 'stop';
     }
     this.#accept(id, numTensors);
-    return { id, stats: this.#stats };
+    return { id, stats: this.stats };
   }
 
   /** The stop rule after an id: why the sequence ends here; null: it goes on. */
@@ -152,28 +153,26 @@ export class Sequence {
     if (this.options.isStopped?.()) {
       return 'stop';
     }
-    if (this.#stats.generationTokens >= this.options.maxTokens) {
+    if (this.#measured.generationTokens >= this.options.maxTokens) {
       return 'length';
     }
     return this.full && this.options.onFull === 'stop' ? 'context' : null;
   }
 
   ending(finishReason: FinishReason): Ending {
-    return { finishReason, stats: this.#stats };
+    return { finishReason, stats: this.stats };
   }
 
   /** Called at the end of prefill. @param done false: it was aborted */
   prefilled(reusedTokens: number, done: boolean): void {
-    this.#stats = { ...this.#stats, reusedTokens, promptMs: done ? this.#elapsed : null };
+    this.#measured.reusedTokens = reusedTokens;
+    this.#measured.promptMs = done ? this.#elapsed : null;
   }
 
   /** Called after a pass. @param positions how many of this sequence the cache holds now; 0: it is uncached */
   ran(positions: number): void {
-    this.#stats = {
-      ...this.#stats,
-      cachePositions: positions,
-      cacheBytes: positions * this.#bytesPerPosition,
-    };
+    this.#measured.cachePositions = positions;
+    this.#measured.cacheBytes = positions * this.#bytesPerPosition;
   }
 
   /** Keeps head and tail. GPT-2's cached keys contain their positions, so these ids must be run anew to stay exact. */
@@ -185,21 +184,18 @@ export class Sequence {
 
   /** Milliseconds since the start of prefill. */
   get #elapsed(): number {
-    return performance.now() - this.#stats.loadMs;
+    return performance.now() - this.#measured.loadMs;
   }
 
   #accept(id: number, numTensors: number): void {
     this.ids.push(id);
     this.#window.push(id);
     const now = this.#elapsed;
-    const { firstTokenMs, numTensors: before, generationTokens } = this.#stats;
-    this.#stats = {
-      ...this.#stats,
-      generationTokens: generationTokens + 1,
-      firstTokenMs: firstTokenMs ?? now,
-      decodeMs: now - (firstTokenMs ?? now),
-      numTensors: [before?.[0] ?? numTensors, numTensors],
-    };
+    const measured = this.#measured;
+    measured.generationTokens++;
+    measured.firstTokenMs ??= now;
+    measured.decodeMs = now - measured.firstTokenMs;
+    measured.numTensors = [measured.numTensors?.[0] ?? numTensors, numTensors];
   }
 }
 

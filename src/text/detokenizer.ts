@@ -5,11 +5,13 @@
 
 import type { Tokenizer } from './tokenizer.js';
 
+const NOTHING: Uint8Array = new Uint8Array();
+
 export class Detokenizer {
   readonly #tokenizer: Pick<Tokenizer, 'bytes'>;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true }); // or else a generated U+FEFF would be lost
 
-  #tail: Uint8Array = new Uint8Array();
+  #tail = NOTHING;
 
   constructor(tokenizer: Pick<Tokenizer, 'bytes'>) {
     this.#tokenizer = tokenizer;
@@ -17,19 +19,23 @@ export class Detokenizer {
 
   /** Is an unfinished character held back? */
   get holding(): boolean {
-    return [1, 2, 3].some((length) => length <= this.#tail.length && isUnfinished(this.#tail.slice(-length)));
+    return (
+      this.#tail !== NOTHING &&
+      [1, 2, 3].some((length) => length <= this.#tail.length && isUnfinished(this.#tail.slice(-length)))
+    );
   }
 
   /** The text that this id completes; it may be empty. */
   add(id: number): string {
     const bytes = this.#tokenizer.bytes(id);
-    this.#tail = Uint8Array.of(...this.#tail, ...bytes.slice(-3)).slice(-3); // an unfinished character has at most 3 bytes
+    const endsInAscii = (bytes.at(-1) ?? 0xff) < 0x80; // most tokens do, and then nothing is unfinished
+    this.#tail = endsInAscii ? NOTHING : Uint8Array.of(...this.#tail, ...bytes).slice(-3); // it has at most 3 bytes
     return this.#decoder.decode(bytes, { stream: true });
   }
 
   /** Returns what is still held back, as U+FFFD; nothing if the text ends with a whole character. */
   finish(): string {
-    this.#tail = new Uint8Array();
+    this.#tail = NOTHING;
     return this.#decoder.decode();
   }
 }

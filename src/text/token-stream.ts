@@ -23,7 +23,7 @@ export class TokenStream<T extends { readonly id: number }> {
   add(token: T): (T & { readonly text: string })[] {
     const released = this.#waiting === null ? [] : [this.#waiting];
     const added = { ...token, text: this.#match(this.#detokenizer?.add(token.id) ?? '') };
-    const holding = !this.stopped && [this.#detokenizer, this.#matcher].some((part) => part?.holding);
+    const holding = !this.stopped && (this.#detokenizer?.holding || this.#matcher?.holding);
     this.#waiting = holding ? added : null;
     return holding ? released : [...released, added];
   }

@@ -206,16 +206,21 @@ function makeTokenizer(encoder: HubTokenizer, tokens: string[], added: AddedToke
   const addedIds = new Set(added.map(({ id }) => id));
   const utf8 = new TextEncoder();
   const eosId = tokens.indexOf(eos);
+  const bytesOf = (id: number): Uint8Array => {
+    const token = tokens[id] ?? '';
+    const bytes = addedIds.has(id) ? [] : Array.from(token, (character) => byteOf.get(character));
+    // A token with other characters than these stands for itself, as an added token does.
+    return bytes.length > 0 && !bytes.includes(undefined) ? Uint8Array.from(bytes as number[]) : utf8.encode(token);
+  };
+  const known: Uint8Array[] = []; // texts repeat their tokens
   return {
     size: tokens.length,
     eosId: eosId < 0 ? undefined : eosId,
     encode: (text) => encoder.encode(text, { add_special_tokens: false }).ids,
     has: (id) => tokens[id] !== undefined,
     bytes(id) {
-      const token = tokens[id] ?? '';
-      const bytes = addedIds.has(id) ? [] : Array.from(token, (character) => byteOf.get(character));
-      // A token with other characters than these stands for itself, as an added token does.
-      return bytes.length > 0 && !bytes.includes(undefined) ? Uint8Array.from(bytes as number[]) : utf8.encode(token);
+      known[id] ??= bytesOf(id);
+      return known[id];
     },
   };
 }
