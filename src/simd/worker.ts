@@ -18,7 +18,7 @@ export interface WorkerData {
 }
 
 /** Loads of the round before a thread sleeps: a millisecond or less, which is longer than sampling takes. */
-const SPINS = 2_000_000;
+const SPINS = 50_000;
 
 const { module, memory, model, index, count } = workerData as WorkerData;
 const kernels = instantiate(module, memory);

@@ -10,7 +10,7 @@ const SLEEPERS: usize = 8;
 const FAILED: usize = 12;
 
 /** Loads before a thread sleeps: some tens of microseconds, which is longer than the shares of a product differ. */
-const SPINS = 2000000;
+const SPINS = 10000;
 /** A thread that failed wakes the others; this bounds the wait if it could not even do that. */
 const NAP_NS: i64 = 50_000_000;
 
