@@ -17,8 +17,8 @@ export interface WorkerData {
   readonly count: number;
 }
 
-/** Loads of the round before a thread sleeps: a millisecond or less, which is longer than sampling takes. */
-const SPINS = 50_000;
+/** Loads of the round before a thread sleeps: some tenths of a millisecond, which is longer than sampling takes. */
+const SPINS = 300_000;
 
 const { module, memory, model, index, count } = workerData as WorkerData;
 const kernels = instantiate(module, memory);

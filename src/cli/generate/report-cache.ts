@@ -69,7 +69,8 @@ function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
 
 /** What --verify-cache says in the end. */
 export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstDifference }: VerifyReport): string {
-  const difference = `largest difference ${maxAbsDiff.toExponential(1)} (mean ${meanAbsDiff.toExponential(1)})`;
+  const digits = (x: number) => (x === 0 ? '0' : x.toExponential(1));
+  const difference = `largest difference ${digits(maxAbsDiff)} (mean ${digits(meanAbsDiff)})`;
   const where =
     firstDifference === null
       ? 'the likeliest token is the same at every step'
