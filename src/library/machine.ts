@@ -4,7 +4,7 @@
 import { type BackendChoice, type BackendName, checkChoice, type WeightsName } from '../backends.js';
 import { KvgenError } from '../errors.js';
 import type { ModelShape } from '../model/architectures.js';
-import { autoBackend, tensorflowThreads } from '../native/status.js';
+import { autoBackend, installedEngine, tensorflowThreads } from '../native/status.js';
 import { GENERATE } from '../settings.js';
 
 export interface Machine {
@@ -40,6 +40,7 @@ export async function machineFor(facts: ModelFacts, choice: MachineChoice): Prom
   const { backend, weights } = resolveBackend(choice, facts);
   switch (backend) {
     case 'node':
+      installedEngine();
       return {
         backend,
         threads: tensorflowThreads({ threads, modelBytes: bytes, graph: wantsGraph(choice) }),

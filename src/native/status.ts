@@ -6,6 +6,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { KvgenError } from '../errors.js';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
 
 /** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: it was there before kvgen looked. */
@@ -38,6 +39,15 @@ function engineIn(folder: string): NativeStatus | undefined {
   // Without a record, tfjs-node's own install script or a person put the engine there.
   const isThere = existsSync(join(folder, BINDING)) && nativeFiles(folder).length > 1;
   return isThere ? { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false } : undefined;
+}
+
+/** @throws KvgenError where there is none */
+export function installedEngine(): NativeStatus {
+  const native = status();
+  if (native.engine === 'none') {
+    throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend simd');
+  }
+  return native;
 }
 
 /** The backend that `auto` stands for. */

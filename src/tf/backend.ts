@@ -10,7 +10,7 @@ import type { Engine } from '../engine/engine.js';
 import { errorMessage, KvgenError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
-import { settleThreads, status, type ThreadChoice } from '../native/status.js';
+import { installedEngine, settleThreads, type ThreadChoice } from '../native/status.js';
 import type { GenerateArgs } from '../settings.js';
 import { alignedFloat32 } from '../weights/safetensors.js';
 import type { NamedTensor } from '../weights/weight-file.js';
@@ -108,10 +108,7 @@ export function tensorflowVersion(): string | undefined {
 }
 
 function loadNode(choice: ThreadChoice): Backend {
-  const native = status();
-  if (native.engine === 'none') {
-    throw new KvgenError('the native engine is not installed; run `kvgen setup`, or use --backend simd');
-  }
+  const native = installedEngine();
   const threads = settleThreads(choice);
   restoreUtil();
   const { argv } = process;

@@ -10,21 +10,17 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { UsageError } from '../../src/errors.js';
 import type { ModelConfig } from '../../src/model/config.js';
-import type { Activation, Gpt2Config } from '../../src/model/gpt2-config.js';
-import { BLOCK_POSITIONS } from '../../src/simd/blocks.js';
-import { planGpt2 } from '../../src/simd/gpt2-plan.js';
-import { layJob } from '../../src/simd/jobs.js';
-import { compileKernels } from '../../src/simd/kernels.js';
-import { LinearMemory, MemoryPlan } from '../../src/simd/linear-memory.js';
+import type { Gpt2Config } from '../../src/model/gpt2-config.js';
 import type { WeightKind } from '../../src/simd/matrix.js';
 import { openSimd } from '../../src/simd/open.js';
-import { Team } from '../../src/simd/team.js';
 import { loadShape, parseConfig, readTensors } from '../../src/weights/folder.js';
 import type { NamedTensor } from '../../src/weights/weight-file.js';
 import { expectFailure } from '../support/errors.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 
+const DIST = new URL('../../dist', import.meta.url).href;
+const FAILING = fileURLToPath(new URL('failing-team.mjs', import.meta.url));
 const CORES = availableParallelism();
 const several = describe.skipIf(CORES < 2);
 /** Three heads, so that two threads have unequal shares; no width is a multiple of four. */
@@ -58,8 +54,11 @@ async function open({ threads = 2, weights = 'float32', change = (config) => con
   return openSimd(change(shape.config as Gpt2Config), readTensors(dir, shape), { threads, weights });
 }
 
-/** Resolves when no worker is left; those that have ended before have no thread id. */
-const ended = () => Promise.all(workers.map((worker) => (worker.threadId === -1 ? undefined : once(worker, 'exit'))));
+/** Resolves when no worker is left; one that has ended before has no thread id any more. */
+async function ended(): Promise<void> {
+  await new Promise(setImmediate); // a process hears of a worker a tick after it was made
+  await Promise.all(workers.map((worker) => (worker.threadId === -1 ? undefined : once(worker, 'exit'))));
+}
 
 /** The logits behind each id of two sequences. */
 function logitsOf(engine: Engine): number[][] {
@@ -70,6 +69,33 @@ function logitsOf(engine: Engine): number[][] {
   found.push(...engine.forward({ ids: [[1], [2]], wanted: [1, 0] }, cache).map((logits) => [...logits]));
   cache.dispose();
   return found;
+}
+
+/** Runs Node in a process of its own, which must end by itself. */
+async function runNode(args: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, args, { timeout: 30_000, killSignal: 'SIGKILL' });
+  let [stdout, stderr] = ['', ''];
+  child.stdout.on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  const [code] = await once(child, 'close');
+  return { code, stdout, stderr };
+}
+
+/** Runs a program after a first pass on two threads; nobody disposes the engine. */
+function runProgram(program: string) {
+  const head = `
+    import { setTimeout as sleep } from 'node:timers/promises';
+    const { openSimd } = await import('${DIST}/simd/open.js');
+    const { loadShape, readTensors } = await import('${DIST}/weights/folder.js');
+    const shape = await loadShape('${dir}');
+    const engine = await openSimd(shape.config, readTensors('${dir}', shape), { threads: 2, weights: 'float32' });
+    const pass = () => engine.forward({ ids: [[1, 2, 3]], wanted: [2] }, null);
+    pass();`;
+  return runNode(['--input-type=module', '-e', head + program]);
 }
 
 several('two threads', () => {
@@ -97,60 +123,37 @@ several('two threads', () => {
 });
 
 several('a thread that fails', () => {
-  const unknown = (config: Gpt2Config): Gpt2Config => ({ ...config, activation: 'none' as Activation });
+  const fail = async (name: string) => {
+    const { code, stdout, stderr } = await runNode([FAILING, name, dir]);
+    expect([code, stderr]).toEqual([0, '']);
+    return JSON.parse(stdout) as { messages: string[]; workers: number };
+  };
+  const message = (reason: string) =>
+    `KvgenError: the simd engine failed: ${reason}; try --threads 1, or another --backend`;
 
-  it('ends the pass with one error, and every later pass too', async () => {
-    const engine = await open({ change: unknown });
-    const pass = { ids: [[1, 2, 3]], wanted: [2] };
-    const message = 'the simd engine failed: unreachable; try --threads 1, or another --backend';
-    const error = await expectFailure(() => engine.forward(pass, null));
-    expect(error.message).toBe(message);
-    await expectFailure(() => engine.forward(pass, null), 'the simd engine failed: ', '--threads 1');
-    await expectFailure(() => engine.forward(pass, null), 'the simd engine failed: ', '--threads 1');
-    engine.dispose();
-    await ended();
+  it('as all others do ends the pass with one error, and every later pass too', async () => {
+    const { messages, workers } = await fail('all');
+    expect(messages[0]).toBe(message('unreachable'));
+    for (const later of messages.slice(1)) {
+      expect(later).toMatch(/^KvgenError: the simd engine failed: .*; try --threads 1, or another --backend$/);
+    }
+    expect([messages.length, workers]).toEqual([3, 1]);
   });
 
-  it('on one thread too', async () => {
-    const engine = await open({ threads: 1, change: unknown });
-    await expectFailure(() => engine.forward({ ids: [[1]], wanted: [0] }, null), 'the simd engine failed: unreachable');
-    engine.dispose();
+  it('being the only one does so too', async () => {
+    expect(await fail('alone')).toEqual({ messages: new Array(3).fill(message('unreachable')), workers: 0 });
   });
 
-  /** A team of two without weights, and a matrix of 16 × 16. */
-  async function team() {
-    const config = parseConfig(TINY, 'tiny').config as Gpt2Config;
-    const sizes = new MemoryPlan();
-    const plan = planGpt2(sizes, config, 'float32', 2);
-    const memory = new LinearMemory(sizes.end);
-    const { nLayer, nKvHead, headDim } = config;
-    const blocks = { positions: BLOCK_POSITIONS, nLayer, nKvHead, headDim };
-    const two = new Team(await compileKernels(), memory, { config, plan, blocks }, 2);
-    await two.ready();
-    return { two, matrix: plan.wte, stage: memory.reserve(4 * 16 * 16), end: 2 ** 32 - 256 };
-  }
-
-  it('alone, while the main thread waits for it, says why', async () => {
-    const { two, matrix, stage, end } = await team();
-    two.run(layJob(stage, 'rows', 16, matrix));
-    // four rows are one share, and of one share the last thread takes all
-    const job = layJob(end, 'rows', 4, matrix);
-    const error = await expectFailure(() => two.run(job));
-    expect(error.message).toMatch(/^the simd engine failed: memory access out of bounds; try --threads 1/);
-    await expectFailure(() => two.run(layJob(stage, 'rows', 16, matrix)), 'memory access out of bounds');
-    await ended(); // it does not wait for another job
-    two.stop();
+  it('while the main thread waits for it says why, and ends', async () => {
+    const reason = message('memory access out of bounds');
+    expect(await fail('worker')).toEqual({ messages: ['nothing failed', reason, reason], workers: 1 });
   });
 
-  it('being the main one, lets the others go', async () => {
-    const { two, matrix, stage, end } = await team();
-    // its four rows lie where no memory is; behind the end of all addresses those of the other begin at 0
-    const error = await expectFailure(() => two.run(layJob(end, 'rows', 8, { ...matrix, columns: 16 })));
-    expect(error.message).toMatch(/^the simd engine failed: memory access out of bounds; try --threads 1/);
-    await ended();
-    await expectFailure(() => two.run(layJob(stage, 'rows', 16, matrix)), 'the simd engine failed: ');
-    two.stop();
-    two.stop();
+  it('being the main one lets the others go, which end', async () => {
+    const { messages, workers } = await fail('main');
+    expect(messages.slice(0, 2)).toEqual(['nothing failed', message('memory access out of bounds')]);
+    expect(messages[2]).toMatch(/^KvgenError: the simd engine failed: /);
+    expect(workers).toBe(1);
   });
 });
 
@@ -183,44 +186,9 @@ several('threads end', () => {
   });
 });
 
-/** Runs a program with dist/ in a process of its own, which must end by itself. */
-async function runProgram(program: string): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const dist = fileURLToPath(new URL('../../dist', import.meta.url));
-  const head = `
-    import { setTimeout as sleep } from 'node:timers/promises';
-    const { openSimd } = await import('${dist}/simd/open.js');
-    const { loadShape, readTensors } = await import('${dist}/weights/folder.js');
-    const shape = await loadShape('${dir}');
-    const engine = await openSimd(shape.config, readTensors('${dir}', shape), { threads: 2, weights: 'float32' });
-    const pass = () => engine.forward({ ids: [[1, 2, 3]], wanted: [2] }, null);
-    pass();`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', head + program], {
-    timeout: 30_000,
-    killSignal: 'SIGKILL',
-  });
-  let [stdout, stderr] = ['', ''];
-  child.stdout.on('data', (text) => {
-    stdout += text;
-  });
-  child.stderr.on('data', (text) => {
-    stderr += text;
-  });
-  const [code] = await once(child, 'close');
-  return { code, stdout, stderr };
-}
-
 several('a process', () => {
   it('ends by itself although nobody disposed the engine', async () => {
     expect(await runProgram("process.stdout.write('done');")).toEqual({ code: 0, stdout: 'done', stderr: '' });
-  });
-
-  it('ends by itself after a failure', async () => {
-    const program = `
-      const broken = { ...shape.config, activation: 'none' };
-      const other = await openSimd(broken, readTensors('${dir}', shape), { threads: 2, weights: 'float32' });
-      try { other.forward({ ids: [[1]], wanted: [0] }, null); } catch (error) { process.stdout.write(error.message); }`;
-    const message = 'the simd engine failed: unreachable; try --threads 1, or another --backend';
-    expect(await runProgram(program)).toEqual({ code: 0, stdout: message, stderr: '' });
   });
 
   it('uses no time of a processor while there is nothing to do', async () => {

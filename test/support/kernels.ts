@@ -46,17 +46,25 @@ export interface Int8Matrix extends Plain<Int8Array> {
   readonly scales: Float32Array;
 }
 
+export interface Heads {
+  readonly first: number;
+  readonly count: number;
+}
+
 /** Blocks in memory, and for each token the blocks of its sequence. */
 export interface Blocks {
   /** What each block holds: see kernels/attention.ts. */
   readonly blocks: readonly Float32Array[];
-  /** For each token the numbers of its sequence's blocks, in order. */
+  /** Of each sequence the numbers of its blocks, in order. */
   readonly tables: readonly (readonly number[])[];
+  /** For each token its sequence. */
+  readonly sequences: readonly number[];
+  /** For each token its position; tokens of one sequence follow each other. */
   readonly positions: readonly number[];
   /** Positions in a block. */
   readonly P: number;
   readonly headDim: number;
-  /** Where the keys and the values of the head begin in a block, in numbers. */
+  /** Where the keys and the values of the first head begin in a block, in bytes. */
   readonly keys: number;
   readonly values: number;
 }
@@ -81,7 +89,6 @@ export class KernelBench {
     const { T, bias, y, stride, range, add } = product;
     return this.#scratch(() => {
       const at = this.#put(laid(w, GROUP.int8));
-      const wide = this.#room(8 * w.columns);
       const target = this.#put(y);
       this.#kernels.productInt8(
         at,
@@ -95,8 +102,7 @@ export class KernelBench {
         range.to,
         w.columns,
         T,
-        add,
-        wide,
+        add ? 1 : 0,
       );
       return this.#floats(target, y.length);
     });
@@ -118,7 +124,7 @@ export class KernelBench {
         range.to,
         w.columns,
         T,
-        add,
+        add ? 1 : 0,
       );
       return this.#floats(target, y.length);
     });
@@ -163,61 +169,46 @@ export class KernelBench {
   }
 
   /**
-   * @param source [T][stride], from the key of the first token on
-   * @param toValue numbers from a token's key to its value
-   * @returns the blocks
+   * Stores the keys and values of some heads side by side, and attends.
+   * @param qkv [T][3 · width]: queries, keys and values of all heads
+   * @param mixed [T][mixedStride]: what it holds before
    */
-  storeKeysAndValues(source: Float32Array, toValue: number, stride: number, into: Blocks): Float32Array[] {
-    return this.#scratch(() => {
-      const { blocks, tables, positions } = this.#putBlocks(into);
-      const { P, headDim, keys, values } = into;
-      this.#kernels.storeKeysAndValues(
-        this.#put(source),
-        4 * toValue,
-        stride,
-        into.positions.length,
-        tables,
-        positions,
-        4 * keys,
-        4 * values,
-        P,
-        headDim,
-      );
-      return blocks.map((at, i) => this.#floats(at, into.blocks[i]?.length ?? 0));
-    });
-  }
-
-  /** @param queries [T][stride] @param mixed [T][mixedStride]: what it holds before @returns mixed */
   attend(
-    queries: Float32Array,
-    stride: number,
+    qkv: Float32Array,
+    width: number,
+    { first, count }: Heads,
     over: Blocks,
     scale: number,
     mixed: Float32Array,
     mixedStride: number,
-  ): Float32Array {
+  ): { mixed: Float32Array; blocks: Float32Array[] } {
     return this.#scratch(() => {
-      const { tables, positions } = this.#putBlocks(over);
+      const { blocks, tables, positions } = this.#putBlocks(over);
       const { P, headDim, keys, values } = over;
       const longest = Math.max(...over.positions) + 1;
-      const scores = this.#room(4 * (longest + 3));
+      const scores = this.#room(4 * (2 * longest + 16));
       const target = this.#put(mixed);
+      const toHead = 4 * first * headDim;
       this.#kernels.attend(
-        this.#put(queries),
-        stride,
+        this.#put(qkv) + toHead,
+        width,
         over.positions.length,
         tables,
         positions,
-        4 * keys,
-        4 * values,
+        keys,
+        values,
         P,
         headDim,
+        count,
         scale,
         scores,
-        target,
+        target + toHead,
         mixedStride,
       );
-      return this.#floats(target, mixed.length);
+      return {
+        mixed: this.#floats(target, mixed.length),
+        blocks: blocks.map((at, i) => this.#floats(at, over.blocks[i]?.length ?? 0)),
+      };
     });
   }
 
@@ -334,10 +325,15 @@ export class KernelBench {
     return this.#put(Uint32Array.from(values));
   }
 
-  #putBlocks({ blocks, tables, positions }: Blocks): { blocks: Pointer[]; tables: Pointer; positions: Pointer } {
+  #putBlocks({ blocks, tables, sequences, positions }: Blocks): {
+    blocks: Pointer[];
+    tables: Pointer;
+    positions: Pointer;
+  } {
     const addresses = blocks.map((block) => this.#put(block));
     const at = tables.map((table) => this.#words(table.map((i) => addresses[i] as number)));
-    return { blocks: addresses, tables: this.#words(at), positions: this.#words(positions) };
+    const ofTokens = this.#words(sequences.map((sequence) => at[sequence] as number));
+    return { blocks: addresses, tables: ofTokens, positions: this.#words(positions) };
   }
 
   /** A copy. */
