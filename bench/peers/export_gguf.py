@@ -1,17 +1,21 @@
-"""Writes GPT-2 with random weights as GGUF, for llama.cpp: float32, and 8-bit blocks (Q8_0). It needs gguf and numpy.
-The vocabulary is made of placeholders, since no text is read or written.
+"""Writes GPT-2 with random weights as GGUF, for llama.cpp: float32, 8-bit blocks (Q8_0) and 4-bit blocks (Q4_0). It
+needs gguf and numpy. The vocabulary is made of placeholders, since no text is read or written.
 
-    python export_gguf.py OUT_DIR
+    python export_gguf.py OUT_DIR [--sizes 124M,stories]
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
 
 import gguf
 import numpy as np
-from sizes import POSITIONS, SIZES, random_weights
+from gguf import GGMLQuantizationType
+from options import add_sizes
+from sizes import SIZES, random_weights
 
+KINDS = {"F32": None, "Q8_0": GGMLQuantizationType.Q8_0, "Q4_0": GGMLQuantizationType.Q4_0}
 NAMES = {
     "ln_1": "attn_norm",
     "attn.c_attn": "attn_qkv",
@@ -32,7 +36,7 @@ def gguf_name(name):
 
 def add_metadata(writer, size):
     writer.add_block_count(size["n_layer"])
-    writer.add_context_length(POSITIONS)
+    writer.add_context_length(size["n_positions"])
     writer.add_embedding_length(size["n_embd"])
     writer.add_feed_forward_length(4 * size["n_embd"])
     writer.add_head_count(size["n_head"])
@@ -47,14 +51,14 @@ def add_metadata(writer, size):
     writer.add_bos_token_id(vocab - 1)
 
 
-def write(path, size, quantize):
+def write(path, size, kind):
+    """`kind` is the type of every matrix but the positions', which llama.cpp leaves in float32 too; None: float32."""
     writer = gguf.GGUFWriter(path, "gpt2")
     add_metadata(writer, size)
     for name, array in random_weights(size):
         is_linear = array.ndim == 2 and name.startswith("h.")
         values = np.ascontiguousarray(array.T) if is_linear else array  # GGUF stores [out, in]
-        if quantize and array.ndim == 2 and name != "wpe.weight":
-            kind = gguf.GGMLQuantizationType.Q8_0
+        if kind is not None and array.ndim == 2 and name != "wpe.weight":
             writer.add_tensor(gguf_name(name), gguf.quants.quantize(values, kind), raw_dtype=kind)
         else:
             writer.add_tensor(gguf_name(name), values)
@@ -64,13 +68,21 @@ def write(path, size, quantize):
     writer.close()
 
 
+def options():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    add_sizes(parser)
+    return parser.parse_args()
+
+
 def main():
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, size in SIZES.items():
-        for kind in ("F32", "Q8_0"):
-            write(folder / f"{name}-{kind}.gguf", size, kind == "Q8_0")
-            print(folder / f"{name}-{kind}.gguf", file=sys.stderr)
+    args = options()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for name in args.sizes:
+        for kind, block_type in KINDS.items():
+            path = args.folder / f"{name}-{kind}.gguf"
+            write(path, SIZES[name], block_type)
+            print(path, file=sys.stderr)
 
 
 main()

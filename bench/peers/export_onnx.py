@@ -1,16 +1,19 @@
 """Writes GPT-2 with random weights as ONNX: ids, positions, past keys and values in; logits of the last token and
 all keys and values out. It needs onnx and numpy, no PyTorch; the graph is the one that an export from transformers
-with a cache has after ONNX Runtime's own fusions.
+with a cache has after ONNX Runtime's own fusions. `--int8` also writes what ONNX Runtime's dynamic quantization makes
+of it, and needs onnxruntime.
 
-    python export_onnx.py OUT_DIR
+    python export_onnx.py OUT_DIR [--int8] [--sizes 124M,stories]
 """
 
+import argparse
 import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from options import add_sizes
 from sizes import SIZES, random_weights
 
 OPSET = 20  # the first with Gelu
@@ -20,7 +23,16 @@ class Graph:
     def __init__(self, size):
         self.size = size
         self.nodes = []
-        self.weights = {name: numpy_helper.from_array(array, name) for name, array in random_weights(size)}
+        self.weights = {}
+        for name, array in random_weights(size):
+            self.weight(name, array)
+            if name == "wte.weight":
+                # Written a second time, transposed: only a product with a constant can be quantized. ONNX Runtime
+                # makes the same copy when it loads a graph that transposes the one.
+                self.weight("head.weight", np.ascontiguousarray(array.T))
+
+    def weight(self, name, array):
+        self.weights[name] = numpy_helper.from_array(array, name)
 
     def constant(self, values, dtype=np.int64):
         array = np.array(values, dtype)
@@ -66,7 +78,7 @@ class Graph:
         for layer in range(self.size["n_layer"]):
             x = self.block(x, layer, "mask")
         last = self.op("Gather", self.norm(x, "ln_f"), self.constant([-1]), axis=1)
-        self.op("MatMul", last, self.op("Transpose", "wte.weight", perm=[1, 0]), out="logits")
+        self.op("MatMul", last, "head.weight", out="logits")
 
 
 def build(size):
@@ -90,12 +102,33 @@ def build(size):
     return helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=9)
 
 
+def quantize(source, target):
+    """Weights in int8, one scale a column; rows are quantized as they come. The attention stays in float32."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    kinds = ["MatMul"]  # every weight is behind one, the vocabulary's too
+    quantize_dynamic(source, target, op_types_to_quantize=kinds, per_channel=True, weight_type=QuantType.QInt8)
+
+
+def options():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--int8", action="store_true", help="write int8 too")
+    add_sizes(parser)
+    return parser.parse_args()
+
+
 def main():
-    folder = Path(sys.argv[1])
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, size in SIZES.items():
-        onnx.save(build(size), folder / f"{name}.onnx")
-        print(folder / f"{name}.onnx", file=sys.stderr)
+    args = options()
+    args.folder.mkdir(parents=True, exist_ok=True)
+    for name in args.sizes:
+        path = args.folder / f"{name}-F32.onnx"
+        onnx.save(build(SIZES[name]), path)
+        print(path, file=sys.stderr)
+        if args.int8:
+            quantized = args.folder / f"{name}-int8.onnx"
+            quantize(path, quantized)
+            print(quantized, file=sys.stderr)
 
 
 main()

@@ -1,84 +1,129 @@
-"""llama.cpp through llama-cpp-python, float32 and Q8_0. Its cache is float32 too, as everyone else's here.
+"""llama.cpp through llama-cpp-python: float32, Q8_0 and Q4_0. Its keys and values are float16, and it chooses itself
+whether to use flash attention: both as it comes. `--no-flash` turns flash attention off; `--cache f32` does so too, and
+keeps the keys and values in float32, with which flash attention is several times slower.
 
-    python llama_cpp_bench.py DIR_OF_EXPORT [threads]
+    python llama_cpp_bench.py DIR_OF_EXPORT [threads] [--sizes 124M,stories] [--kinds Q8_0] [--cache f16|f32]
+        [--no-flash]
 """
 
-import ctypes
-import os
-import sys
+import argparse
 from pathlib import Path
 
 import llama_cpp
-from report import Clock, report
-from sizes import DEPTHS, GEN_TOKENS, POSITIONS, PROMPT_TOKENS, SIZES, prompt_ids
+from llama_cpp_model import CACHES, clear, open_context, open_model, run_batch, run_ids
+from options import add_kinds, add_sizes, add_threads
+from report import Clock, report, report_points
+from sizes import GEN_TOKENS, SIZES, prompt_ids
 
-THREADS = int(sys.argv[2]) if len(sys.argv) > 2 else len(os.sched_getaffinity(0))
-F32 = 0  # ggml's number of the type
-
-
-def open_model(path):
-    return llama_cpp.Llama(
-        model_path=str(path),
-        n_ctx=POSITIONS,
-        n_batch=PROMPT_TOKENS,
-        n_ubatch=PROMPT_TOKENS,
-        n_threads=THREADS,
-        n_threads_batch=THREADS,
-        type_k=F32,
-        type_v=F32,
-        verbose=False,
-    )
+KINDS = ("F32", "Q8_0", "Q4_0")
+SEQUENCES = 8
+SHORT_PROMPT = 32
+PARALLEL_SIZES = ("124M",)
+FLASH_ATTENTION_OFF = 0
 
 
-def logits(model):
-    """The newest row, read where the library keeps it."""
-    row = llama_cpp.llama_get_logits_ith(model.ctx, -1)
-    return ctypes.cast(row, ctypes.POINTER(ctypes.c_float))[0]
+def open_as_asked(model, args, **settings):
+    if args.no_flash:
+        settings["flash_attn_type"] = FLASH_ATTENTION_OFF
+    return open_context(model, args.threads, args.cache, **settings)
 
 
-def decode_batch(model, ids):
-    """The library's own call, below the bookkeeping of its Python class."""
-    array = (llama_cpp.llama_token * len(ids))(*ids)
-    if llama_cpp.llama_decode(model.ctx, llama_cpp.llama_batch_get_one(array, len(ids))) != 0:
-        raise RuntimeError("llama_decode failed")
-    logits(model)
-
-
-def clear(model):
-    llama_cpp.llama_memory_clear(llama_cpp.llama_get_memory(model.ctx), True)
-
-
-def prefill(model, ids):
-    clear(model)
+def prefill(context, ids):
+    clear(context)
     clock = Clock()
     with clock:
-        decode_batch(model, ids)
+        run_ids(context, ids)
     return clock.seconds
 
 
-def decode(model, ids, depth):
-    clear(model)
-    decode_batch(model, ids[:depth])
+def decode(context, ids, depth):
+    """Reads `depth` ids, then the others one by one."""
+    clear(context)
+    run_ids(context, ids[:depth])
     clock = Clock()
-    for id in ids[depth : depth + GEN_TOKENS]:
+    for id in ids[depth:]:
         with clock:
-            decode_batch(model, [id])
+            run_ids(context, [id])
     return clock.seconds
+
+
+class Batch:
+    """Room for `tokens` of any sequences."""
+
+    def __init__(self, tokens):
+        self.batch = llama_cpp.llama_batch_init(tokens, 0, 1)
+
+    def fill(self, rows):
+        """Rows of id, position and sequence; the logits of all are wanted."""
+        self.batch.n_tokens = len(rows)
+        for i, (id, position, sequence) in enumerate(rows):
+            self.batch.token[i] = id
+            self.batch.pos[i] = position
+            self.batch.n_seq_id[i] = 1
+            self.batch.seq_id[i][0] = sequence
+            self.batch.logits[i] = True
+        return self.batch
+
+    def free(self):
+        llama_cpp.llama_batch_free(self.batch)
+
+
+def decode_parallel(context, batch, ids):
+    """Each sequence reads a short prompt, then all go on together, a token of each in a batch."""
+    clear(context)
+    for sequence in range(SEQUENCES):
+        run_batch(context, batch.fill([(id, i, sequence) for i, id in enumerate(ids[:SHORT_PROMPT])]))
+    clock = Clock()
+    for position in range(SHORT_PROMPT, SHORT_PROMPT + GEN_TOKENS):
+        with clock:
+            run_batch(context, batch.fill([(ids[position], position, s) for s in range(SEQUENCES)]))
+    return clock.seconds
+
+
+def measure_parallel(peer, name, model, args):
+    """The tokens of all sequences count."""
+    room = SEQUENCES * (SHORT_PROMPT + GEN_TOKENS)
+    context = open_as_asked(model, args, n_ctx=room, n_seq_max=SEQUENCES)
+    batch = Batch(SHORT_PROMPT)
+    ids = prompt_ids(SHORT_PROMPT + GEN_TOKENS, SIZES[name]["vocab_size"])
+    run = lambda: decode_parallel(context, batch, ids)
+    point = f"tg{GEN_TOKENS}x{SEQUENCES}"
+    report(peer, name, point, SHORT_PROMPT, SEQUENCES * GEN_TOKENS, run, args.threads)
+    batch.free()
+    llama_cpp.llama_free(context)
+
+
+def measure(name, kind, args):
+    model = open_model(args.folder / f"{name}-{kind}.gguf")
+    flash = ", no flash attention" if args.no_flash else ""
+    peer = f"llama.cpp {kind}, {args.cache} cache{flash}, llama-cpp-python {llama_cpp.__version__}"
+    context = open_as_asked(model, args)
+    decode_here = lambda ids, depth: decode(context, ids, depth)
+    report_points(peer, name, args.threads, decode_here, lambda ids: prefill(context, ids))
+    llama_cpp.llama_free(context)
+    if name in PARALLEL_SIZES:
+        measure_parallel(peer, name, model, args)
+    llama_cpp.llama_model_free(model)
+
+
+def options():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    add_threads(parser)
+    add_sizes(parser)
+    add_kinds(parser, KINDS)
+    parser.add_argument("--cache", choices=CACHES, default="f16", help="type of the keys and values (default: f16)")
+    parser.add_argument("--no-flash", action="store_true", help="no flash attention")
+    args = parser.parse_args()
+    args.no_flash = args.no_flash or args.cache == "f32"
+    return args
 
 
 def main():
-    folder = Path(sys.argv[1])
-    for name, size in SIZES.items():
-        for kind in ("F32", "Q8_0"):
-            model = open_model(folder / f"{name}-{kind}.gguf")
-            peer = f"llama.cpp {kind}, llama-cpp-python {llama_cpp.__version__}"
-            ids = prompt_ids(POSITIONS, size["vocab_size"])
-            for depth in DEPTHS:
-                run = lambda depth=depth: decode(model, ids, depth)
-                report(peer, name, f"tg{GEN_TOKENS}", depth, GEN_TOKENS, run, THREADS)
-            run = lambda: prefill(model, ids[:PROMPT_TOKENS])
-            report(peer, name, f"pp{PROMPT_TOKENS}", 0, PROMPT_TOKENS, run, THREADS)
-            model.close()
+    args = options()
+    for name in args.sizes:
+        for kind in args.kinds:
+            measure(name, kind, args)
 
 
 main()

@@ -1,10 +1,21 @@
-"""Times one point and prints it as a JSON line; the same form for every peer."""
+"""Times points and prints each as a JSON line; the same form for every peer."""
 
 import json
 import statistics
 import time
 
-from sizes import REPEAT
+from sizes import GEN_TOKENS, POINTS, REPEAT, prompt_ids
+
+
+def report_points(peer, name, threads, decode, prefill):
+    """Every point of a size. `decode(ids, depth)` and `prefill(ids)` give the seconds that the model took."""
+    points = POINTS[name]
+    config, prompt = points["config"], points["prompt_tokens"]
+    ids = prompt_ids(config["n_positions"], config["vocab_size"])
+    for depth in points["depths"]:
+        run = lambda depth=depth: decode(ids[: depth + GEN_TOKENS], depth)
+        report(peer, name, f"tg{GEN_TOKENS}", depth, GEN_TOKENS, run, threads)
+    report(peer, name, f"pp{prompt}", 0, prompt, lambda: prefill(ids[:prompt]), threads)
 
 
 def report(peer, size, name, depth, tokens, run, threads, repeat=REPEAT):

@@ -1,16 +1,15 @@
-"""The two sizes that are compared, and the points that are measured: the same for every peer.
+"""The sizes that are compared, and the points that are measured: the same for every peer. They stand in sizes.json, so
+that the peers in JavaScript can read them too.
 
-Weights are random, since only their number matters to the speed. GPT-2's smallest has 124M parameters; the other has
-6 layers of 256 channels, as `kvgen bench -m random:6x256`.
+Weights are random, since only their number matters to the speed. GPT-2's smallest has 124M parameters; 6x256 has 6
+layers of 256 channels, as `kvgen bench -m random:6x256`; stories is as large as the model that comes with kvgen.
 """
 
-SIZES = {
-    "124M": {"n_layer": 12, "n_embd": 768, "n_head": 12, "vocab_size": 50257},
-    "6x256": {"n_layer": 6, "n_embd": 256, "n_head": 8, "vocab_size": 4096},
-}
-POSITIONS = 1024
-DEPTHS = (32, 512)
-PROMPT_TOKENS = 512
+import json
+from pathlib import Path
+
+POINTS = json.loads(Path(__file__).with_name("sizes.json").read_text())
+SIZES = {name: points["config"] for name, points in POINTS.items()}
 GEN_TOKENS = 32
 REPEAT = 3
 
@@ -39,7 +38,7 @@ def random_weights(size, seed=0):
         yield f"{name}.bias", np.zeros(columns, np.float32)
 
     yield "wte.weight", normal(vocab, channels)
-    yield "wpe.weight", normal(POSITIONS, channels)
+    yield "wpe.weight", normal(size["n_positions"], channels)
     for i in range(size["n_layer"]):
         yield from norm(f"h.{i}.ln_1")
         yield from linear(f"h.{i}.attn.c_attn", channels, 3 * channels)

@@ -1,18 +1,16 @@
 """transformers + PyTorch, float32, eager with its own cache: what most people run.
 
-    python transformers_bench.py [threads]
+    python transformers_bench.py [threads] [--sizes 124M,stories]
 """
 
-import os
-import sys
+import argparse
 
 import torch
 import transformers
-from report import Clock, report
-from sizes import DEPTHS, GEN_TOKENS, POSITIONS, PROMPT_TOKENS, SIZES, prompt_ids
+from options import add_sizes, add_threads
+from report import Clock, report_points
+from sizes import SIZES
 from transformers import DynamicCache, GPT2Config, GPT2LMHeadModel
-
-THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else len(os.sched_getaffinity(0))
 
 
 def forward(model, ids, cache):
@@ -30,28 +28,37 @@ def prefill(model, ids):
 
 
 def decode(model, ids, depth):
+    """Reads `depth` ids, then the others one by one."""
     clock = Clock()
     cache = DynamicCache(config=model.config)
     forward(model, ids[:depth], cache)
-    for id in ids[depth : depth + GEN_TOKENS]:
+    for id in ids[depth:]:
         with clock:
             forward(model, [id], cache)
     return clock.seconds
 
 
-def main():
-    torch.set_num_threads(THREADS)
+def options():
+    parser = argparse.ArgumentParser()
+    add_threads(parser)
+    add_sizes(parser)
+    return parser.parse_args()
+
+
+def measure(name, threads):
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(**SIZES[name])).eval()
     peer = f"transformers {transformers.__version__}, torch {torch.__version__}"
-    for name, size in SIZES.items():
-        torch.manual_seed(0)
-        model = GPT2LMHeadModel(GPT2Config(n_positions=POSITIONS, **size)).eval()
-        ids = prompt_ids(POSITIONS, size["vocab_size"])
-        with torch.inference_mode():
-            for depth in DEPTHS:
-                run = lambda depth=depth: decode(model, ids, depth)
-                report(peer, name, f"tg{GEN_TOKENS}", depth, GEN_TOKENS, run, THREADS)
-            run = lambda: prefill(model, ids[:PROMPT_TOKENS])
-            report(peer, name, f"pp{PROMPT_TOKENS}", 0, PROMPT_TOKENS, run, THREADS)
+    with torch.inference_mode():
+        decode_model = lambda ids, depth: decode(model, ids, depth)
+        report_points(peer, name, threads, decode_model, lambda ids: prefill(model, ids))
+
+
+def main():
+    args = options()
+    torch.set_num_threads(args.threads)
+    for name in args.sizes:
+        measure(name, args.threads)
 
 
 main()
