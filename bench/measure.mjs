@@ -18,8 +18,8 @@ const MODELS = [
   { model: 'stories', bytes: 4 * 3_573_504, depths: [32, 448], prompt: 448 },
 ];
 
-/** One op by op or one graph; one thread or all; products split or not; oneDNN's kernels or TensorFlow's own. */
-const SETTINGS = [
+/** On TensorFlow: op by op or one graph; one thread or all; products split or not; oneDNN's kernels or TensorFlow's own. */
+const NODE_SETTINGS = [
   { name: 'eager, 1 thread', args: ['--engine', 'eager', '--threads', '1'] },
   { name: 'eager, all threads', args: ['--engine', 'eager'], env: { TF_NUM_INTRAOP_THREADS: CORES } },
   { name: 'graph, 1 thread', args: ['--threads', '1'] },
@@ -31,6 +31,24 @@ const SETTINGS = [
   { name: 'graph, unsplit, threads over ops', args: ['--threads', '1'], env: { TF_NUM_INTEROP_THREADS: CORES } },
   { name: 'graph, split', args: ['--threads', String(CORES)] },
   { name: 'graph, split, oneDNN off', args: ['--threads', String(CORES)], env: { TF_ENABLE_ONEDNN_OPTS: 0 } },
+];
+
+/** On WebAssembly: float32 or a quarter of the bytes; one thread or all. */
+const SIMD_SETTINGS = [
+  { name: 'float32', share: 1 },
+  { name: 'int8', share: 1 / 4 },
+].flatMap(({ name, share }) =>
+  [1, CORES].map((threads) => ({
+    name: `simd, ${name}, ${threads} thread${threads === 1 ? '' : 's'}`,
+    args: ['--backend', 'simd', '--weights', name, '--threads', String(threads)],
+    share,
+  })),
+);
+
+/** `share`: how many of the float32 weights' bytes a step reads. */
+const SETTINGS = [
+  ...NODE_SETTINGS.map((setting) => ({ ...setting, args: ['--backend', 'node', ...setting.args], share: 1 })),
+  ...SIMD_SETTINGS,
 ];
 
 function run(script, args, env = {}) {
@@ -79,23 +97,23 @@ function settingsTable(model) {
   const [near, far] = model.depths;
   row(['setting', `ms/token at ${near}`, `ms/token at ${far}`, `prefill of ${model.prompt}, tok/s`, 'of the floor']);
   row(['---', '---:', '---:', '---:', '---:']);
-  for (const [i, { name }] of SETTINGS.entries()) {
+  for (const [i, { name, share }] of SETTINGS.entries()) {
     const decode = [0, 1].map((j) => times[i].map((time) => time.decode[j]));
     const prefill = times[i].map((time) => time.prefill);
     const best = `${median(prefill).toFixed(0)} (${Math.max(...prefill).toFixed(0)})`;
-    row([name, ...decode.map(milliseconds), best, (floor / Math.min(...decode[0])).toFixed(2)]);
+    row([name, ...decode.map(milliseconds), best, ((share * floor) / Math.min(...decode[0])).toFixed(2)]);
   }
 }
 
-function uncachedTable() {
-  console.log('\n### With and without the cache\n');
+function uncachedTable(backend) {
+  console.log(`\n### With and without the cache on ${backend}\n`);
   row(['model', 'depth', 'cached, ms/token', 'uncached, ms/token', 'times']);
   row(['---', '---:', '---:', '---:', '---:']);
   for (const { model, depths } of [
     { model: 'random:124M', depths: '0,256,512,768' },
     { model: 'stories', depths: '0,128,256,448' },
   ]) {
-    const args = ['-m', model, '--depth', depths, '--prompt-tokens', '0', '--format', 'json'];
+    const args = ['-m', model, '--backend', backend, '--depth', depths, '--prompt-tokens', '0', '--format', 'json'];
     const { results } = run(BIN, ['bench', ...args]);
     for (const { depth, ms_per_token } of results.filter(({ cache }) => cache)) {
       const uncached = results.find((result) => result.depth === depth && !result.cache).ms_per_token;
@@ -105,12 +123,13 @@ function uncachedTable() {
   }
 }
 
-function profileTable() {
-  console.log('\n### Parts of a step\n');
+function profileTable(backend) {
+  console.log(`\n### Parts of a step on ${backend}\n`);
   row(['model', 'depth', 'feed', 'graph', 'read', 'sample', 'text']);
   row(['---', '---:', '---:', '---:', '---:', '---:', '---:']);
   for (const { model, depths } of MODELS) {
-    const args = ['-m', model, '--depth', depths.join(), '--prompt-tokens', '0', '--cached-only', '--profile'];
+    const point = ['--depth', depths.join(), '--prompt-tokens', '0', '--cached-only', '--profile'];
+    const args = ['-m', model, '--backend', backend, ...point];
     for (const { depth, profile } of run(BIN, ['bench', ...args, '--format', 'json']).results) {
       row([model, depth, ...Object.values(profile).map((ms) => ms?.toFixed(2) ?? '')]);
     }
@@ -118,13 +137,13 @@ function profileTable() {
 }
 
 function startupTable() {
-  const { library, kvgen } = run(STARTUP, [String(5 * ROUNDS)]);
+  const { library, node, simd } = run(STARTUP, [String(5 * ROUNDS)]);
   console.log('\n### Start-up of `stories`\n');
   row(['until', 'median, ms', 'best, ms']);
   row(['---', '---:', '---:']);
   row(["require('@tensorflow/tfjs-node') alone", library.median_ms, library.best_ms]);
-  row(['the first token', kvgen.median_ms, kvgen.best_ms]);
-  row(['times', (kvgen.median_ms / library.median_ms).toFixed(2), (kvgen.best_ms / library.best_ms).toFixed(2)]);
+  row(['the first token on node', node.median_ms, node.best_ms]);
+  row(['the first token on simd', simd.median_ms, simd.best_ms]);
 }
 
 const [cpu] = cpus();
@@ -132,5 +151,7 @@ console.log(`${cpu.model.trim()}, ${CORES} cores, ${(totalmem() / 2 ** 30).toFix
 console.log(`${ROUNDS} rounds, medians (best in brackets)`);
 startupTable();
 MODELS.forEach(settingsTable);
-uncachedTable();
-profileTable();
+for (const backend of ['node', 'simd']) {
+  uncachedTable(backend);
+  profileTable(backend);
+}

@@ -1,5 +1,5 @@
-// From the start of a process to the first token of `stories`, against loading TensorFlow alone: alternating, each
-// in a new process. Prints one JSON line.
+// From the start of a process to the first token of `stories` on each backend, against loading TensorFlow alone: alternating,
+// each in a new process. Prints one JSON line.
 //
 //     node bench/startup.mjs [runs]
 
@@ -12,6 +12,7 @@ const RUNS = Number(process.argv[2] ?? 10);
 const BIN = fileURLToPath(new URL('../bin/kvgen.js', import.meta.url));
 const require = createRequire(import.meta.url);
 const LIBRARY = require.resolve('@tensorflow/tfjs-node');
+const TEXT = ['-n', '64', '--temp', '0', 'Once upon a time'];
 /** As kvgen puts them back. */
 const SHIM = "const u = require('util'); u.isNullOrUndefined = (v) => v == null; u.isArray = Array.isArray;";
 
@@ -33,9 +34,11 @@ function summary(times) {
 }
 
 const library = [];
-const kvgen = [];
+const node = [];
+const simd = [];
 for (let run = 0; run < RUNS; run++) {
   library.push(await untilOutput(['-e', `${SHIM} require(${JSON.stringify(LIBRARY)}); process.stdout.write('.')`]));
-  kvgen.push(await untilOutput([BIN, '-n', '64', '--temp', '0', 'Once upon a time']));
+  node.push(await untilOutput([BIN, '--backend', 'node', ...TEXT]));
+  simd.push(await untilOutput([BIN, '--backend', 'simd', ...TEXT]));
 }
-console.log(JSON.stringify({ runs: RUNS, library: summary(library), kvgen: summary(kvgen) }));
+console.log(JSON.stringify({ runs: RUNS, library: summary(library), node: summary(node), simd: summary(simd) }));
