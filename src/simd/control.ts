@@ -7,6 +7,8 @@ import type { Pointer } from './kernels.js';
 export const BARRIER: Pointer = 64;
 /** The fourth of them: 1 when a thread has failed. */
 export const FAILED: Pointer = BARRIER + 12;
+/** The second: goes up when all have arrived. */
+const MEETING: Pointer = BARRIER + 4;
 /** Goes up with each job. */
 export const ROUND: Pointer = 128;
 /** The words of the newest job. */
@@ -20,3 +22,15 @@ export const WANTED: Pointer = TABLES + 4 * MAX_TOKENS;
 /** What the thread that failed says: its length in bytes, then UTF-8. */
 export const MESSAGE: Pointer = WANTED + 4 * MAX_TOKENS;
 export const MESSAGE_BYTES = 500;
+
+/** Marks the team as failed, and wakes all who wait for each other or for a job: nobody is to go on. */
+export function announceFailure({ buffer }: WebAssembly.Memory): void {
+  const words = new Int32Array(buffer, 0, (ROUND + 4) / 4);
+  Atomics.store(words, FAILED / 4, 1);
+  Atomics.notify(words, MEETING / 4);
+  Atomics.notify(words, ROUND / 4);
+}
+
+export function hasFailed({ buffer }: WebAssembly.Memory): boolean {
+  return Atomics.load(new Int32Array(buffer, FAILED, 1), 0) !== 0;
+}

@@ -1,7 +1,7 @@
 // The one linear memory of an engine, which all its threads see: weights, buffers, keys and values. It grows with use, and ends
 // at the 4 GB that WebAssembly can address. Knows nothing of what is in it.
 
-import { KvgenError } from '../errors.js';
+import { errorMessage, KvgenError } from '../errors.js';
 import type { Pointer } from './kernels.js';
 
 const PAGE = 65536;
@@ -15,10 +15,20 @@ export class LinearMemory {
   readonly memory: WebAssembly.Memory;
   #end: Pointer;
 
-  /** @param bytes what is reserved from the beginning */
+  /**
+   * @param bytes what is reserved from the beginning
+   * @throws KvgenError where the system refuses it
+   */
   constructor(bytes: number) {
     this.#end = aligned(bytes);
-    this.memory = new WebAssembly.Memory({ initial: pages(this.#end), maximum: MAX_PAGES, shared: true });
+    try {
+      this.memory = new WebAssembly.Memory({ initial: pages(this.#end), maximum: MAX_PAGES, shared: true });
+    } catch (error) {
+      throw new KvgenError(
+        `the simd engine: ${gigabytes(bytes)} GB of memory, growing to ${gigabytes(MAX_BYTES)}, could not be had ` +
+          `(${errorMessage(error)}); see \`ulimit -v\`, or use --backend node`,
+      );
+    }
   }
 
   /** Where the next reservation begins. */

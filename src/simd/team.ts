@@ -3,7 +3,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { errorMessage, KvgenError } from '../errors.js';
-import { BARRIER, FAILED, JOB, JOB_WORDS, MESSAGE, MESSAGE_BYTES, ROUND, WANTED } from './control.js';
+import { announceFailure, BARRIER, JOB, JOB_WORDS, MESSAGE, MESSAGE_BYTES, ROUND, WANTED } from './control.js';
 import { MAX_TOKENS } from './gpt2-plan.js';
 import { doJob, type Job, stopJob } from './jobs.js';
 import { instantiate } from './kernels.js';
@@ -25,6 +25,7 @@ export class Team {
   readonly #job: Uint32Array;
   readonly #wanted: Uint32Array;
   #round = 0;
+  #stopped = false;
 
   /** Starts `count` − 1 workers. Until `ready`, the main thread does every job alone. */
   constructor(module: WebAssembly.Module, memory: LinearMemory, model: SimdModel, count: number) {
@@ -35,7 +36,9 @@ export class Team {
     this.#wanted = memory.words(WANTED, MAX_TOKENS);
     this.#workers = Array.from({ length: count - 1 }, (_, i) => {
       const workerData: WorkerData = { module, memory: memory.memory, model, index: i + 1, count };
-      return new Worker(WORKER, { workerData, execArgv: [] });
+      const worker = new Worker(WORKER, { workerData, execArgv: [] });
+      worker.once('exit', () => announceFailure(memory.memory)); // nobody is to wait for it
+      return worker;
     });
     this.#ready = Promise.all(this.#workers.map(started));
     this.#ready.catch(() => {}); // whoever waits for it is told
@@ -52,6 +55,9 @@ export class Team {
    * @throws KvgenError when a thread fails; then the team is of no use any more
    */
   run(job: Job): void {
+    if (this.#stopped) {
+      throw new KvgenError('the simd engine has been disposed: open the model again');
+    }
     this.#job.set(job);
     try {
       if (this.#thread.count > 1) {
@@ -60,13 +66,14 @@ export class Team {
       doJob(this.#model, this.#thread, this.#job, this.#wanted);
     } catch (error) {
       const reason = this.#failure() ?? errorMessage(error);
-      this.#thread.kernels.set(BARRIER, FAILED, 1); // the others stop too
+      announceFailure(this.#memory.memory);
       throw new KvgenError(`the simd engine failed: ${reason}; try --threads 1, or another --backend`);
     }
   }
 
   /** Ends all workers. Safe to call twice. */
   stop(): void {
+    this.#stopped = true;
     this.#job.set(stopJob);
     this.#next();
     for (const worker of this.#workers) {

@@ -2,10 +2,20 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '../errors.js';
-import { BARRIER, FAILED, JOB, JOB_WORDS, MESSAGE, MESSAGE_BYTES, ROUND, WANTED } from './control.js';
+import {
+  announceFailure,
+  BARRIER,
+  hasFailed,
+  JOB,
+  JOB_WORDS,
+  MESSAGE,
+  MESSAGE_BYTES,
+  ROUND,
+  WANTED,
+} from './control.js';
 import { MAX_TOKENS } from './gpt2-plan.js';
 import { doJob } from './jobs.js';
-import { instantiate, type Kernels } from './kernels.js';
+import { instantiate } from './kernels.js';
 import type { SimdModel } from './simd-model.js';
 import type { Thread } from './thread.js';
 
@@ -30,25 +40,26 @@ parentPort?.postMessage('ready');
 try {
   work();
 } catch (error) {
-  fail(kernels, errorMessage(error));
+  fail(errorMessage(error));
 }
 
 function work(): void {
   const round = new Int32Array(memory.buffer, ROUND, 1);
-  let seen = 0;
-  do {
+  for (let seen = 0; ; ) {
     kernels.waitForChange(BARRIER, ROUND, seen, SPINS);
     seen = Atomics.load(round, 0);
-  } while (doJob(model, thread, job, wanted));
+    if (hasFailed(memory) || !doJob(model, thread, job, wanted)) {
+      return;
+    }
+  }
 }
 
-/** Says why, unless another thread was faster, and wakes all who wait. */
-function fail({ set }: Kernels, message: string): void {
-  const failed = new Int32Array(memory.buffer, FAILED, 1);
-  if (Atomics.load(failed, 0) === 0) {
+/** Says why, unless another thread was faster. */
+function fail(message: string): void {
+  if (!hasFailed(memory)) {
     const bytes = new TextEncoder().encode(message).subarray(0, MESSAGE_BYTES);
     new Uint8Array(memory.buffer, MESSAGE + 4, MESSAGE_BYTES).set(bytes);
     new Uint32Array(memory.buffer, MESSAGE, 1)[0] = bytes.length;
   }
-  set(BARRIER, FAILED, 1);
+  announceFailure(memory);
 }

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
-import { UsageError } from '../../src/errors.js';
+import { KvgenError, UsageError } from '../../src/errors.js';
 import type { ModelConfig } from '../../src/model/config.js';
 import type { Gpt2Config } from '../../src/model/gpt2-config.js';
 import type { WeightKind } from '../../src/simd/matrix.js';
@@ -96,6 +96,31 @@ function runProgram(program: string) {
     const pass = () => engine.forward({ ids: [[1, 2, 3]], wanted: [2] }, null);
     pass();`;
   return runNode(['--input-type=module', '-e', head + program]);
+}
+
+several('a team that is not there any more', () => {
+  it('after dispose refuses a pass, instead of waiting for its threads', async () => {
+    const engine = await open();
+    engine.dispose();
+    expectThrow(() => logitsOf(engine), 'the simd engine has been disposed: open the model again');
+    await ended();
+  });
+
+  it('after a thread was ended from outside fails at the next pass, in one line', async () => {
+    const engine = await open();
+    logitsOf(engine);
+    await Promise.all(workers.map((worker) => worker.terminate()));
+    expectThrow(
+      () => logitsOf(engine),
+      'the simd engine failed: another thread has failed; try --threads 1, or another --backend',
+    );
+    engine.dispose();
+  });
+});
+
+function expectThrow(work: () => void, message: string): void {
+  expect(work).toThrow(KvgenError);
+  expect(work).toThrow(message);
 }
 
 several('two threads', () => {
