@@ -1,6 +1,6 @@
 // Builds dist/ from src/ when it is stale: `npm run build` always, npm's prepare and postinstall only when the
-// sources, the settings or the compiler changed since the last build. The new dist/ replaces the old one at
-// once, so that an interrupted build leaves what was there. Without TypeScript (a packed install) it does nothing.
+// sources, the settings or a compiler changed since the last build. The new dist/ replaces the old one at
+// once, so that an interrupted build leaves what was there. Without compilers (a packed install) it does nothing.
 
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -20,33 +20,35 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const stamp = 'build-stamp';
+/** For the sources, and for the kernels. */
+const [typescript, assemblyscript] = ['typescript', 'assemblyscript'].map((name) => join(root, 'node_modules', name));
+const compilers = [typescript, assemblyscript];
 
 /** True when dist/ is current at the end or nothing can be done; throws when the compiler fails. */
 export async function build({ log, force = false }) {
-  const compiler = join(root, 'node_modules', 'typescript');
-  if (!existsSync(join(root, 'src')) || !existsSync(compiler)) {
+  if (!existsSync(join(root, 'src')) || !compilers.every(existsSync)) {
     if (existsSync(dist) && !force) {
       return;
     }
-    throw new Error('dist/ cannot be built without TypeScript: run "npm install" with development dependencies');
+    throw new Error('dist/ cannot be built without its compilers: run "npm install" with development dependencies');
   }
-  const wanted = fingerprint(compiler);
+  const wanted = fingerprint();
   if (!force && readStamp() === wanted) {
     return;
   }
   log('kvgen: building dist/');
-  compile(compiler, wanted);
+  compile(wanted);
 }
 
 /** A hash of all that decides what dist/ contains. */
-function fingerprint(compiler) {
+function fingerprint() {
   const hash = createHash('sha256');
   const sources = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
-  const compilers = [compiler, join(root, 'node_modules', 'assemblyscript')].map((path) => join(path, 'package.json'));
-  for (const path of [...sources, join(root, 'tsconfig.json'), ...compilers]) {
+  const versions = compilers.map((path) => join(path, 'package.json'));
+  for (const path of [...sources, join(root, 'tsconfig.json'), ...versions]) {
     hash
       .update(`${path.slice(root.length)}\0`)
       .update(readFileSync(path))
@@ -63,33 +65,32 @@ function readStamp() {
   }
 }
 
-function compile(compiler, wanted) {
+function compile(wanted) {
   const out = mkdtempSync(join(root, 'node_modules', '.kvgen-dist-'));
+  const fresh = join(out, 'new');
   try {
-    const { bin } = JSON.parse(readFileSync(join(compiler, 'package.json'), 'utf8'));
-    const args = [join(compiler, bin.tsc), '-p', join(root, 'tsconfig.json'), '--outDir', join(out, 'new')];
-    const { status, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] });
-    if (error !== undefined || status !== 0) {
-      throw new Error(`tsc failed (${error?.message ?? `exit ${status}`})`);
-    }
-    compileKernels(join(out, 'new'));
-    writeFileSync(join(out, 'new', stamp), wanted);
-    replace(join(out, 'new'), join(out, 'old'), wanted);
+    const { bin } = JSON.parse(readFileSync(join(typescript, 'package.json'), 'utf8'));
+    run('tsc', join(typescript, bin.tsc), ['-p', join(root, 'tsconfig.json'), '--outDir', fresh]);
+    compileKernels(join(fresh, 'simd', 'kernels.wasm'));
+    writeFileSync(join(fresh, stamp), wanted);
+    replace(fresh, join(out, 'old'), wanted);
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
 }
 
-/** The kernels are AssemblyScript, which becomes WebAssembly. Their memory is shared, and the engine's: they import it. */
+/** The kernels are AssemblyScript, which becomes WebAssembly. Their memory is shared and the engine's: they import it. */
 function compileKernels(target) {
-  const kernels = join(root, 'src', 'simd', 'kernels', 'index.ts');
+  const source = join(root, 'src', 'simd', 'kernels', 'index.ts');
   const features = ['--enable', 'simd', '--enable', 'threads', '--runtime', 'stub', '--noAssert', '-O3'];
   const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
-  const compiler = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-  const args = [compiler, kernels, '--outFile', join(target, 'simd', 'kernels.wasm'), ...features, ...memory];
-  const { status, error } = spawnSync(process.execPath, args, { stdio: ['ignore', 2, 2] });
+  run('asc', join(assemblyscript, 'bin', 'asc.js'), [source, '--outFile', target, ...features, ...memory]);
+}
+
+function run(name, script, args) {
+  const { status, error } = spawnSync(process.execPath, [script, ...args], { stdio: ['ignore', 2, 2] });
   if (error !== undefined || status !== 0) {
-    throw new Error(`asc failed (${error?.message ?? `exit ${status}`})`);
+    throw new Error(`${name} failed (${error?.message ?? `exit ${status}`})`);
   }
 }
 

@@ -29,6 +29,15 @@ fs.writeFileSync(out + '/cli/setup-command.js', ${JSON.stringify(SETUP)});
 for (const name of ['errors.js', 'cli/shell/interrupts.js']) fs.cpSync(${JSON.stringify(DIST)} + '/' + name, out + '/' + name);
 if (fs.readFileSync('src/a.ts', 'utf8') === 'wrong') process.exit(2);
 `;
+/** Writes down what it was asked for, in place of the kernels. */
+const ASC = `
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+const out = process.argv[process.argv.indexOf('--outFile') + 1];
+mkdirSync(dirname(out), { recursive: true });
+writeFileSync(out, process.argv.slice(2).join(' '));
+if (readFileSync('src/a.ts', 'utf8') === 'wrong kernels') process.exit(3);
+`;
 
 let root: string;
 
@@ -40,6 +49,8 @@ beforeEach(() => {
   write('src/a.ts', '1');
   write('node_modules/typescript/package.json', '{"bin":{"tsc":"./tsc.cjs"}}');
   write('node_modules/typescript/tsc.cjs', TSC);
+  write('node_modules/assemblyscript/package.json', '{"type":"module"}');
+  write('node_modules/assemblyscript/bin/asc.js', ASC);
 });
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -86,10 +97,28 @@ it('leaves the last good dist/ and no debris when the compiler fails', () => {
   write('src/a.ts', 'wrong');
   expect(node('build.js')).toEqual({ code: 1, lines: ['kvgen: building dist/', 'kvgen: tsc failed (exit 2)'] });
   expect(existsSync(join(root, 'dist/a.js'))).toBe(true);
-  expect(readdirSync(join(root, 'node_modules'))).toEqual(['typescript']);
+  write('src/a.ts', 'wrong kernels');
+  expect(node('build.js')).toEqual({ code: 1, lines: ['kvgen: building dist/', 'kvgen: asc failed (exit 3)'] });
+  expect(readFileSync(join(root, 'dist/a.js'), 'utf8')).toBe('');
+  expect(readdirSync(join(root, 'node_modules'))).toEqual(['assemblyscript', 'typescript']);
 });
 
-it('does nothing without TypeScript or sources, as in a packed install', () => {
+it('compiles the kernels beside the rest, for a memory that they share and do not own', () => {
+  node('build.js');
+  const asked = readFileSync(join(root, 'dist/simd/kernels.wasm'), 'utf8');
+  expect(asked).toMatch(/^\S+\/src\/simd\/kernels\/index\.ts --outFile /);
+  expect(asked).toContain('--enable simd --enable threads');
+  expect(asked).toContain('--importMemory --sharedMemory');
+});
+
+it.each(['typescript', 'assemblyscript'])('builds again with another version of %s', (compiler) => {
+  node('build.js');
+  const path = `node_modules/${compiler}/package.json`;
+  write(path, `${readFileSync(join(root, path), 'utf8')}\n`);
+  expect(node('build.js').lines).toEqual(['kvgen: building dist/']);
+});
+
+it('does nothing without compilers or sources, as in a packed install', () => {
   node('build.js');
   rmSync(join(root, 'node_modules'), { recursive: true });
   write('src/a.ts', '2');
@@ -98,11 +127,14 @@ it('does nothing without TypeScript or sources, as in a packed install', () => {
   expect(node('build.js')).toEqual({ code: 0, lines: [''] });
 });
 
-it('says what is missing when there is neither dist/ nor TypeScript', () => {
-  rmSync(join(root, 'node_modules'), { recursive: true });
-  const message = 'dist/ cannot be built without TypeScript: run "npm install" with development dependencies';
-  expect(node('build.js')).toEqual({ code: 1, lines: [`kvgen: ${message}`] });
-});
+it.each(['node_modules', 'node_modules/assemblyscript'])(
+  'says what is missing when there is neither dist/ nor %s',
+  (missing) => {
+    rmSync(join(root, missing), { recursive: true });
+    const message = 'dist/ cannot be built without its compilers: run "npm install" with development dependencies';
+    expect(node('build.js')).toEqual({ code: 1, lines: [`kvgen: ${message}`] });
+  },
+);
 
 it('postinstall exits 0 whatever happens, and ends with the engine', () => {
   expect(node('postinstall.js')).toEqual({ code: 0, lines: ['kvgen: building dist/', 'kvgen: an engine'] });
