@@ -5,8 +5,8 @@ import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import type { ModelConfig } from '../model/config.js';
-import { BlockCache } from './block-cache.js';
-import type { BlockPool } from './blocks.js';
+import { BlockCache, type BlockSequence } from './block-cache.js';
+import type { BlockPool, KvBlock } from './blocks.js';
 import { IDS, POSITIONS, TABLES, WANTED } from './control.js';
 import { MAX_TOKENS } from './gpt2-plan.js';
 import { forwardJob } from './jobs.js';
@@ -16,12 +16,6 @@ import type { Matrix } from './matrix.js';
 import type { SimdModel } from './simd-model.js';
 import type { Team } from './team.js';
 
-/** A token of a pass: of which sequence, and which of its new ones. */
-interface Token {
-  readonly b: number;
-  readonly t: number;
-}
-
 export class SimdEngine implements Engine {
   readonly name = 'simd';
   readonly config: ModelConfig;
@@ -30,7 +24,13 @@ export class SimdEngine implements Engine {
   readonly #head: Matrix;
   readonly #team: Team;
   readonly #pool: BlockPool;
+  /** Room for the tables of a piece: one for each of its sequences. */
   readonly #tables: Pointer;
+  // The words of a piece, as `Tokens` describes them.
+  readonly #ids: Uint32Array;
+  readonly #positions: Uint32Array;
+  readonly #tablesOf: Uint32Array;
+  readonly #wanted: Uint32Array;
   #disposed = false;
 
   /**
@@ -45,6 +45,13 @@ export class SimdEngine implements Engine {
     this.#team = team;
     this.#pool = pool;
     this.#tables = pool.memory.reserve(4 * MAX_TOKENS * this.#tableLength);
+    const words = (at: Pointer) => pool.memory.words(at, MAX_TOKENS);
+    [this.#ids, this.#positions, this.#tablesOf, this.#wanted] = [
+      words(IDS),
+      words(POSITIONS),
+      words(TABLES),
+      words(WANTED),
+    ];
   }
 
   /** For export-weights.ts. */
@@ -73,7 +80,7 @@ export class SimdEngine implements Engine {
       }
       own.makeRoom(pass.ids.length, T);
       onPart?.('feed');
-      const logits = this.#run(pass, own);
+      const logits = this.#run(pass, own, T);
       onPart?.('graph');
       own.grow(T);
       onPart?.('read');
@@ -101,48 +108,47 @@ export class SimdEngine implements Engine {
     return Math.ceil(this.config.nPositions / this.#pool.shape.positions);
   }
 
-  /** Runs the tokens of a pass piece by piece, in order, so that each piece sees the keys of those before. */
-  #run({ ids, wanted }: Pass, cache: BlockCache): Float32Array[] {
-    const tokens = ids.flatMap((sequence, b) => sequence.map((_, t): Token => ({ b, t })));
-    const found = new Map<number, Float32Array>();
-    for (let first = 0; first < tokens.length; first += MAX_TOKENS) {
-      const piece = tokens.slice(first, first + MAX_TOKENS);
-      const here = wanted.filter((index) => index >= first && index < first + piece.length);
-      this.#write(
-        piece,
-        ids,
-        cache,
-        here.map((index) => index - first),
-      );
-      this.#team.run(forwardJob(piece.length, here.length, this.#head));
-      const isOnly = here.length === wanted.length;
-      for (const [n, index] of here.entries()) {
-        const logits = this.#logits(n);
-        found.set(index, isOnly ? logits : logits.slice()); // the next piece writes over them
+  /**
+   * Runs the tokens of a pass piece by piece, in order, so that each piece sees the keys of those before. Plain loops: whatever is
+   * called here is compiled while the first tokens are made, on a core that they need.
+   */
+  #run({ ids, wanted }: Pass, cache: BlockCache, T: number): Float32Array[] {
+    const logits: Float32Array[] = [];
+    const tokens = ids.length * T;
+    for (let first = 0; first < tokens; first += MAX_TOKENS) {
+      const count = Math.min(MAX_TOKENS, tokens - first);
+      for (let i = 0; i < count; i++) {
+        this.#writeToken(i, Math.floor((first + i) / T), (first + i) % T, ids, cache);
+      }
+      const here = indicesWithin(wanted, first, first + count);
+      for (let n = 0; n < here.length; n++) {
+        this.#wanted[n] = (wanted[here[n] as number] as number) - first;
+      }
+      this.#team.run(forwardJob(count, here.length, this.#head));
+      for (let n = 0; n < here.length; n++) {
+        const view = this.#logits(n);
+        logits[here[n] as number] = here.length === wanted.length ? view : view.slice(); // the next piece writes over it
       }
     }
-    return wanted.map((index) => found.get(index) as Float32Array);
+    return logits;
   }
 
-  /** Writes what the threads are to know of a piece. */
-  #write(piece: readonly Token[], ids: Pass['ids'], cache: BlockCache, wanted: readonly number[]): void {
-    const { memory } = this.#pool;
-    const idWords = memory.words(IDS, MAX_TOKENS);
-    const positionWords = memory.words(POSITIONS, MAX_TOKENS);
-    const tableWords = memory.words(TABLES, MAX_TOKENS);
-    memory.words(WANTED, MAX_TOKENS).set(wanted);
-    for (const [i, { b, t }] of piece.entries()) {
-      idWords[i] = ids[b]?.[t] as number;
-      positionWords[i] = (cache.sequences[b]?.length as number) + t;
-      tableWords[i] = i > 0 && piece[i - 1]?.b === b ? (tableWords[i - 1] as number) : this.#writeTable(i, cache, b);
-    }
+  /** Writes what the threads are to know of token t of sequence b, as number i of the piece. */
+  #writeToken(i: number, b: number, t: number, ids: Pass['ids'], cache: BlockCache): void {
+    const sequence = cache.sequences[b] as BlockSequence;
+    this.#ids[i] = (ids[b] as readonly number[])[t] as number;
+    this.#positions[i] = sequence.length + t;
+    const isSame = i > 0 && t > 0;
+    this.#tablesOf[i] = isSame ? (this.#tablesOf[i - 1] as number) : this.#writeTable(i, sequence);
   }
 
   /** @returns where the table of a sequence's blocks is */
-  #writeTable(place: number, cache: BlockCache, b: number): Pointer {
+  #writeTable(place: number, { blocks }: BlockSequence): Pointer {
     const at = this.#tables + 4 * place * this.#tableLength;
-    const blocks = cache.sequences[b]?.blocks ?? [];
-    this.#pool.memory.words(at, blocks.length).set(blocks.map((block) => block.at));
+    const words = this.#pool.memory.words(at, blocks.length);
+    for (let i = 0; i < blocks.length; i++) {
+      words[i] = (blocks[i] as KvBlock).at;
+    }
     return at;
   }
 
@@ -150,4 +156,16 @@ export class SimdEngine implements Engine {
     const { logits, logitsStride } = this.#model.plan;
     return this.#pool.memory.floats(logits + 4 * n * logitsStride, this.config.vocabSize);
   }
+}
+
+/** Where in `wanted` the tokens from … to are. */
+function indicesWithin(wanted: readonly number[], from: number, to: number): number[] {
+  const found: number[] = [];
+  for (let i = 0; i < wanted.length; i++) {
+    const token = wanted[i] as number;
+    if (token >= from && token < to) {
+      found.push(i);
+    }
+  }
+  return found;
 }

@@ -9,8 +9,18 @@ const ROUND: usize = 4;
 const SLEEPERS: usize = 8;
 const FAILED: usize = 12;
 
-/** Loads before a thread sleeps: some tens of microseconds, which is longer than the shares of a product differ. */
-const SPINS = 10000;
+/** The most loads before a thread sleeps: about 50 microseconds, which is longer than the shares of a product differ. */
+const MOST_SPINS = 100000;
+/** Every so many waits a thread that has become impatient tries the most again. */
+const RETRY = 64;
+
+/**
+ * How many loads this thread spends on a wait; each thread has an instance of the module and so its own. Who had to sleep halves
+ * it: then another program has the core that the others need, and spinning keeps a second core from them. Who had not, starts anew.
+ */
+let patience: i32 = MOST_SPINS;
+let waits: i32 = 0;
+
 /** A thread that failed wakes the others; this bounds the wait if it could not even do that. */
 const NAP_NS: i64 = 50_000_000;
 
@@ -21,7 +31,9 @@ export function barrier(at: usize, threads: i32): bool {
     atomic.store<i32>(at, 0, ARRIVED);
     set(at, at + ROUND, round + 1);
   } else {
-    waitWhile(at, at + ROUND, round, SPINS, NAP_NS);
+    waits++;
+    const spins = waits % RETRY == 0 ? MOST_SPINS : patience;
+    patience = waitWhile(at, at + ROUND, round, spins, NAP_NS) ? MOST_SPINS : patience >> 1;
   }
   return atomic.load<i32>(at, FAILED) == 0;
 }
@@ -39,11 +51,14 @@ export function waitForChange(at: usize, word: usize, value: i32, spins: i32): v
   waitWhile(at, word, value, spins, -1);
 }
 
-/** Waits until the word is no longer `value`, or a thread has failed. */
-function waitWhile(at: usize, word: usize, value: i32, spins: i32, napNs: i64): void {
+/**
+ * Waits until the word is no longer `value`, or a thread has failed.
+ * @returns whether spinning was enough
+ */
+function waitWhile(at: usize, word: usize, value: i32, spins: i32, napNs: i64): bool {
   for (let spin = 0; spin < spins; spin++) {
     if (atomic.load<i32>(word) != value) {
-      return;
+      return true;
     }
   }
   atomic.add<i32>(at, 1, SLEEPERS);
@@ -51,4 +66,5 @@ function waitWhile(at: usize, word: usize, value: i32, spins: i32, napNs: i64): 
     atomic.wait<i32>(word, value, napNs);
   }
   atomic.sub<i32>(at, 1, SLEEPERS);
+  return false;
 }
