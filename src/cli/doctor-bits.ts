@@ -22,7 +22,7 @@ const SEEDS = 20;
 type Bits = readonly [what: string, sha256: string];
 
 /**
- * Both forms of the weights, unless one is asked for. The threads change no bit.
+ * Both forms of the weights, unless one is asked for or stored. The threads change no bit.
  * @throws UsageError for another backend
  */
 export async function printBits(
@@ -33,7 +33,8 @@ export async function printBits(
     throw new UsageError(`--bits cannot go with --backend ${backend}: only simd gives the same bits everywhere`);
   }
   const source = await folderSource(findModel(name));
-  for (const form of weights === undefined ? WEIGHTS : [weights]) {
+  const stored = source.stored === 'int8' ? (['int8'] as const) : WEIGHTS;
+  for (const form of weights === undefined ? stored : [weights]) {
     const model = await openModel(source, { backend: 'simd', weights: form, threads });
     try {
       for (const [what, sha256] of await bitsOf(model)) {

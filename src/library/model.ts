@@ -5,7 +5,7 @@
 import { type BackendName, checkChoice, type WeightsName } from '../backends.js';
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
-import { KvgenError } from '../errors.js';
+import { KvgenError, UsageError } from '../errors.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
 import type { ModelConfig } from '../model/config.js';
 import { GENERATE, type GenerateArgs } from '../settings.js';
@@ -88,6 +88,8 @@ export class Model implements TextModel {
   }
 }
 
+const LOAD_OPTIONS = ['backend', 'weights', 'threads'] as const;
+
 export interface LoadModelOptions {
   /** `auto` (default): `node`, the native engine, where it is installed, else `simd`, which is WebAssembly. */
   backend?: GenerateArgs['backend'];
@@ -109,9 +111,13 @@ export interface LoadModelOptions {
  */
 export async function loadModel(model = 'stories', options: LoadModelOptions = {}): Promise<Model> {
   const { backend, weights, threads } = options;
-  for (const name of ['backend', 'weights', 'threads'] as const) {
-    if (options[name] !== undefined) {
-      GENERATE[name].kind.fromValue(options[name], name);
+  for (const [name, value] of Object.entries(options)) {
+    const setting = LOAD_OPTIONS.find((known) => known === name);
+    if (setting === undefined) {
+      throw new UsageError(`loadModel has no option ${name}; it has ${LOAD_OPTIONS.join(', ')}`);
+    }
+    if (value !== undefined) {
+      GENERATE[setting].kind.fromValue(value, name);
     }
   }
   checkChoice(options, (name, value) => `${name} ${value}`);

@@ -1,12 +1,16 @@
 // `kvgen doctor --bits` prints the table of docs/determinism.md, on any machine and with any number of threads.
 
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { tempDirs } from '../support/temp-dir.js';
 import { kvgen } from './run.js';
 
 const DOCUMENT = fileURLToPath(new URL('../../docs/determinism.md', import.meta.url));
 const [, table = ''] = /\$ kvgen doctor --bits\n([\s\S]*?)```/.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
+
+const tempDir = tempDirs();
 
 it('prints the hashes that the documentation has', async () => {
   expect(table.trim().split('\n').length).toBe(6);
@@ -15,6 +19,18 @@ it('prints the hashes that the documentation has', async () => {
 
 it('prints them for one form of the weights and one thread', async () => {
   const { stdout } = await kvgen(['doctor', '--bits', '--weights', 'int8', '--threads', '1']);
+  expect(stdout).toBe(
+    table
+      .split(/(?<=\n)/)
+      .filter((line) => line.startsWith('int8'))
+      .join(''),
+  );
+});
+
+it('prints the same for an int8 folder of the model, which has one form alone', async () => {
+  const folder = join(tempDir(), 'stories-int8');
+  expect((await kvgen(['quantize', 'stories', '-o', folder])).code).toBe(0);
+  const { stdout } = await kvgen(['doctor', '--bits', '-m', folder]);
   expect(stdout).toBe(
     table
       .split(/(?<=\n)/)

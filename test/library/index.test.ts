@@ -44,6 +44,10 @@ describe('loadModel', () => {
     await expectFailure(() => wrong({ weights: 'int4' }), "weights must be 'float32' or 'int8', got 'int4'");
     await expectFailure(() => wrong({ threads: 0 }), 'threads must be a whole number in 1 … 1024, got 0');
     await expectFailure(() => wrong({ backend: 'node', weights: 'int8' }), 'weights int8 cannot go with backend node');
+    await expectFailure(
+      () => wrong({ wieghts: 'int8' }),
+      'loadModel has no option wieghts; it has backend, weights, threads',
+    );
     const model = await loadModel(dir, { backend: 'node', weights: 'float32' });
     expect(model).toMatchObject({ backend: 'node', weights: 'float32', threads: expect.any(Number) });
     model.dispose();
