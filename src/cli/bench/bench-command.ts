@@ -1,5 +1,5 @@
 // `kvgen bench`: measures how fast a model runs on this machine, with and without the cache, on one backend or on several
-// in turns. Opens the model, captures the graph before the clock starts, and prints what was measured.
+// in turns. Opens the model, brings its engine to its steady state before the clock starts, and prints what was measured.
 
 import type { BackendChoice } from '../../backends.js';
 import { EXIT } from '../../errors.js';
@@ -24,6 +24,7 @@ import { type BenchMachine, type BenchRun, formatResults, jsonLine, type Subject
 import { measure, type Result } from './measure.js';
 import { benchPoints, type Point } from './points.js';
 import type { ProfileWork } from './profile.js';
+import { settle } from './settle.js';
 
 interface Bench extends Invocation {
   readonly args: BenchArgs;
@@ -75,6 +76,7 @@ async function run(bench: Bench, models: readonly Model[]): Promise<void> {
   const { args, terminal, signal, points } = bench;
   for (const model of models) {
     capture(bench, model);
+    await settle(model.engine, signal);
   }
   const about = await subject(models);
   const results = models.map((): Result[] => []);
