@@ -71,11 +71,7 @@ function planModel(
   kind: WeightKind,
   threads: number,
 ): { memory: LinearMemory; model: SimdModel } {
-  const bytes = (weights: WeightKind) => {
-    const plan = new MemoryPlan();
-    passes.plan(plan, config, weights, threads);
-    return plan.end;
-  };
+  const bytes = (weights: WeightKind) => bytesNeeded(passes, config, weights, threads);
   const needed = bytes(kind);
   if (needed > MAX_BYTES) {
     const smaller = kind === 'float32' && bytes('int8') <= MAX_BYTES ? '--weights int8' : 'a smaller model';
@@ -86,6 +82,16 @@ function planModel(
   const { nLayer, nKvHead, headDim } = config;
   const blocks = { positions: BLOCK_POSITIONS, nLayer, nKvHead, headDim: Math.ceil(headDim / 4) * 4 };
   return { memory: new LinearMemory(needed), model: { config, plan, blocks } };
+}
+
+/** Every layer takes the same, so that one and two tell of all: a broken config.json may ask for any number of layers. */
+function bytesNeeded(passes: SimdArchitecture, config: ModelConfig, kind: WeightKind, threads: number): number {
+  const [one, two] = [1, 2].map((nLayer) => {
+    const plan = new MemoryPlan();
+    passes.plan(plan, { ...config, nLayer }, kind, threads);
+    return plan.end;
+  }) as [number, number];
+  return one + (config.nLayer - 1) * (two - one);
 }
 
 /** @returns what gives the logits, and how many numbers the weights have */

@@ -257,6 +257,7 @@ describe('what cannot be', () => {
     [48, 'float32', 6.2, '--weights int8 would fit'],
     [480, 'float32', 59.4, 'a smaller model would fit'],
     [480, 'int8', 14.8, 'a smaller model would fit'],
+    [1_000_000_000, 'float32', 122_963_200, 'a smaller model would fit'], // more than any list of layers holds
   ])('%i layers in %s, %d GB: %s', async (layers, weights, gigabytes, remedy) => {
     const error = await expectFailure(() => openSimd(xl(layers), none, { threads: 1, weights }), remedy);
     const [, found] = /^in (?:float32|int8) the model needs (\d+\.\d) GB of memory, and WebAssembly has 4\.3 GB: /.exec(
