@@ -1,7 +1,7 @@
 // The keys and values of some positions as plain arrays, which every cache can export and import: cuts them into parts
 // and joins parts again. Knows nothing of tensors or files.
 
-import { alignedFloat32 } from '../weights/safetensors.js';
+import { alignedFloat32 } from '../weights/tensor-values.js';
 
 /** The keys and values of `length` positions of one sequence: for each layer a pair of [nKvHead, length, headDim]. */
 export interface KvRows {

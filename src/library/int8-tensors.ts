@@ -4,6 +4,7 @@
 import type { ExpectedTensor } from '../model/config.js';
 import type { LaidMatrix } from '../simd/export-weights.js';
 import { checkScales, SCALE } from '../weights/int8-format.js';
+import { readValues } from '../weights/tensor-values.js';
 import type { WrittenTensor } from '../weights/write-safetensors.js';
 import type { Model, ModelSource } from './model.js';
 
@@ -33,11 +34,9 @@ async function readPlain(
 ): Promise<Map<string, Float32Array>> {
   const names = new Set(expected.filter(({ isMatrix }) => !isMatrix).map(({ name }) => name));
   const plain = new Map<string, Float32Array>();
-  for await (const { name, shape, read } of source.tensors({ signal })) {
-    if (names.has(name)) {
-      const values = new Float32Array(shape.reduce((product, n) => product * n, 1));
-      await read(values, 0);
-      plain.set(name, values);
+  for await (const tensor of source.tensors({ signal })) {
+    if (names.has(tensor.name)) {
+      plain.set(tensor.name, await readValues(tensor));
     }
   }
   return plain;

@@ -3,6 +3,7 @@
 // There is never a second copy of the model.
 
 import { KvgenError } from '../errors.js';
+import { readValues } from '../weights/tensor-values.js';
 import type { Int8Matrix, NamedTensor } from '../weights/weight-file.js';
 import { layJob } from './jobs.js';
 import type { Pointer } from './kernels.js';
@@ -40,8 +41,7 @@ export class Loader {
   }
 
   async #loadVector(tensor: NamedTensor, { at, spread }: VectorPlace): Promise<void> {
-    const values = new Float32Array(tensor.shape.reduce((product, n) => product * n, 1));
-    await tensor.read(values, 0);
+    const values = await readValues(tensor);
     const target = this.#memory.floats(at, (values.length / spread.group) * spread.padded);
     spreadInto(target, 0, values, spread);
   }

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError, UsageError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
+import { valueCount } from '../weights/tensor-values.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { BLOCK_POSITIONS, BlockPool } from './blocks.js';
 import { compileKernels, type Pointer } from './kernels.js';
@@ -106,14 +107,13 @@ async function loadWeights(
   let head = plan.wte;
   let parameters = 0;
   for await (const tensor of weights) {
-    const size = tensor.shape.reduce((product, n) => product * n, 1);
     const place = places.get(tensor.name);
     if (place !== undefined) {
       await loader.load(tensor, place);
-      parameters += size;
+      parameters += valueCount(tensor.shape);
     } else {
       head = await loadHead(loader, tensor, memory, places.get('wte.weight') as Place, plan);
-      parameters += head === plan.wte ? 0 : size;
+      parameters += head === plan.wte ? 0 : valueCount(tensor.shape);
     }
   }
   return { head, parameters };

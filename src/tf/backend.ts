@@ -12,7 +12,7 @@ import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
 import { installedEngine, settleThreads, type ThreadChoice } from '../native/status.js';
 import type { GenerateArgs } from '../settings.js';
-import { alignedFloat32 } from '../weights/safetensors.js';
+import { readValues } from '../weights/tensor-values.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { gpt2Model } from './gpt2.js';
 import { tf } from './tf.js';
@@ -70,7 +70,7 @@ export async function openEngine(
   const tensors = new Map<string, Tensor>();
   try {
     for await (const tensor of weights) {
-      tensors.set(tensor.name, await upload(tensor));
+      tensors.set(tensor.name, tf.tensor(await readValues(tensor), [...tensor.shape], 'float32'));
     }
     const model = makeModel(config, tensors);
     return engine === 'eager' || tfjsNodeDir === undefined
@@ -80,12 +80,6 @@ export async function openEngine(
     tf.dispose([...tensors.values()]);
     throw error;
   }
-}
-
-async function upload(tensor: NamedTensor): Promise<Tensor> {
-  const values = alignedFloat32(tensor.shape.reduce((product, n) => product * n, 1));
-  await tensor.read(values, 0);
-  return tf.tensor(values, [...tensor.shape], 'float32');
 }
 
 /** The model owns `tensors` from here on. */

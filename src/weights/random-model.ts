@@ -7,6 +7,7 @@ import type { ModelShape } from '../model/architectures.js';
 import type { ExpectedTensor } from '../model/config.js';
 import { uniform } from '../sampling/random.js';
 import { parseConfig } from './folder.js';
+import { valueCount } from './tensor-values.js';
 import type { NamedTensor } from './weight-file.js';
 
 /** This many random numbers are repeated to fill all weights: a prime, so that no two rows of a matrix are equal. */
@@ -36,7 +37,7 @@ export function randomShape(name: string): ModelShape | undefined {
 
 /** The bytes of all weights, as float32. */
 export function randomBytes(shape: ModelShape): number {
-  return tensorsOf(shape).reduce((sum, tensor) => sum + 4 * size(tensor), 0);
+  return tensorsOf(shape).reduce((sum, tensor) => sum + 4 * valueCount(tensor.shape), 0);
 }
 
 /**
@@ -54,16 +55,12 @@ export function* randomTensors(name: string, shape: ModelShape, seed: number): G
     const mean = /ln_\w+\.weight$/.test(tensor.name) ? 1 : 0;
     const from = start;
     yield { ...tensor, read: async (into, first) => fill(into, block, from + first, mean) };
-    start = (start + size(tensor)) % BLOCK;
+    start = (start + valueCount(tensor.shape)) % BLOCK;
   }
 }
 
 function tensorsOf({ architecture, config }: ModelShape): ExpectedTensor[] {
   return [...architecture.tensors(config, { has: () => false })];
-}
-
-function size({ shape }: ExpectedTensor): number {
-  return shape.reduce((product, n) => product * n, 1);
 }
 
 /** Repeats the block from its number `from` on, each number plus `mean`. */

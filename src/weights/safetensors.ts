@@ -5,6 +5,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
+import { valueCount } from './tensor-values.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 const BYTES_PER_FLOAT: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
@@ -69,14 +70,6 @@ export class SafetensorsFile implements WeightFile {
   }
 }
 
-/**
- * An array that TensorFlow can use without a copy, because it is aligned to 64 bytes: a large allocation by the C
- * library begins 16 bytes into a page, so the array begins 48 bytes later. Elsewhere this only costs the copy.
- */
-export function alignedFloat32(length: number): Float32Array<ArrayBuffer> {
-  return new Float32Array(new ArrayBuffer(4 * length + 64), 48, length);
-}
-
 async function readHeader(path: string, handle: FileHandle): Promise<Map<string, TensorEntry>> {
   const { size } = await handle.stat();
   const prefix = new Uint8Array(8);
@@ -118,7 +111,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
     );
   }
   const size = BYTES_PER_VALUE[dtype];
-  const expected = size === undefined ? end - begin : size * shape.reduce((product, n) => product * n, 1);
+  const expected = size === undefined ? end - begin : size * valueCount(shape);
   if (end - begin !== expected) {
     const found = `${end - begin} bytes`;
     throw new KvgenError(
