@@ -21,7 +21,11 @@ export interface ModelConfig {
 }
 
 /** Bytes of the keys and values of one position in all layers, each number a float32. */
-export function bytesPerPosition({ nLayer, nKvHead, headDim }: ModelConfig): number {
+export function bytesPerPosition({
+  nLayer,
+  nKvHead,
+  headDim,
+}: Pick<ModelConfig, 'nLayer' | 'nKvHead' | 'headDim'>): number {
   return 2 * nLayer * nKvHead * headDim * 4;
 }
 

@@ -4,6 +4,7 @@
 
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
+import { bytesPerPosition } from '../model/config.js';
 import { type BlockPool, blockBytes, type KvBlock, offsets } from './blocks.js';
 import type { Pointer } from './kernels.js';
 
@@ -42,8 +43,8 @@ export class BlockCache implements KvCache {
   }
 
   get byteSize(): number {
-    const { nLayer, nKvHead } = this.#pool.shape;
-    return this.lengths.reduce((sum, length) => sum + 2 * nLayer * nKvHead * length * this.#headDim * 4, 0);
+    const positions = this.lengths.reduce((sum, length) => sum + length, 0);
+    return positions * bytesPerPosition({ ...this.#pool.shape, headDim: this.#headDim });
   }
 
   get sequences(): readonly BlockSequence[] {

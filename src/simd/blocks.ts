@@ -1,11 +1,12 @@
 // Blocks of linear memory for keys and values: each holds some positions of one sequence in all layers. Sequences that
 // begin alike share blocks, so a block is counted, and free when nobody holds it. Knows nothing of sequences or passes.
 
+import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 import type { Pointer } from './kernels.js';
 import type { LinearMemory } from './linear-memory.js';
 
 /** Positions in a block: a multiple of 4. Few enough that a short sequence wastes little, enough to be read as one stream. */
-export const BLOCK_POSITIONS = 64;
+const BLOCK_POSITIONS = 64;
 
 /** What a block is made of, by kernels/attention.ts: [nLayer][keys or values][nKvHead][positions][headDim] float32. */
 export interface BlockShape {
@@ -14,6 +15,15 @@ export interface BlockShape {
   readonly nKvHead: number;
   /** Filled up to a multiple of 4. */
   readonly headDim: number;
+}
+
+export function blockShape({ nLayer, nKvHead, headDim }: ModelConfig): BlockShape {
+  return { positions: BLOCK_POSITIONS, nLayer, nKvHead, headDim: filledHead(headDim) };
+}
+
+/** The numbers that a head takes in memory. */
+export function filledHead(headDim: number): number {
+  return Math.ceil(headDim / 4) * 4;
 }
 
 /** Bytes from the beginning of a block to the keys and the values of a head in a layer. */
@@ -27,8 +37,8 @@ export function offsets(
   return { keys, values: keys + nKvHead * headBytes };
 }
 
-export function blockBytes({ positions, nLayer, nKvHead, headDim }: BlockShape): number {
-  return 2 * nLayer * nKvHead * positions * headDim * 4;
+export function blockBytes(shape: BlockShape): number {
+  return shape.positions * bytesPerPosition(shape);
 }
 
 /** One block, and how many sequences hold it. */

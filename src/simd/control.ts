@@ -1,12 +1,14 @@
 // The first page of the linear memory: where threads meet, and where the main thread writes what they are to do.
 
-import { MAX_TOKENS } from './gpt2-plan.js';
 import type { Pointer } from './kernels.js';
+
+/** The most tokens that run together: a longer pass is run in pieces of so many, which changes no bit of the result. */
+export const MAX_TOKENS = 64;
 
 /** The words of kernels/barrier.ts. */
 export const BARRIER: Pointer = 64;
 /** The fourth of them: 1 when a thread has failed. */
-export const FAILED: Pointer = BARRIER + 12;
+const FAILED: Pointer = BARRIER + 12;
 /** The second: goes up when all have arrived. */
 const MEETING: Pointer = BARRIER + 4;
 /** Goes up with each job. */

@@ -3,13 +3,12 @@
 // The names are those of the Hugging Face weights.
 
 import type { Gpt2Config } from '../model/gpt2-config.js';
+import { filledHead } from './blocks.js';
+import { MAX_TOKENS } from './control.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
 import { filledUp, type Matrix, planMatrix, type Scratch, type WeightKind } from './matrix.js';
 import type { ModelPlan, Place, Spread } from './simd-model.js';
-
-/** The most tokens that run together: a longer pass is run in pieces of so many, which changes no bit of the result. */
-export const MAX_TOKENS = 64;
 
 export interface Norm {
   readonly weight: Pointer; // [C]
@@ -55,8 +54,8 @@ export interface Buffers {
   readonly inner: Pointer; // [T, inner]
 }
 
-export function widthsOf({ nEmbd, nHead, headDim, nInner, vocabSize }: Gpt2Config): Gpt2Widths {
-  const head = Math.ceil(headDim / 4) * 4;
+function widthsOf({ nEmbd, nHead, headDim, nInner, vocabSize }: Gpt2Config): Gpt2Widths {
+  const head = filledHead(headDim);
   return {
     C: filledUp(nEmbd),
     headDim: head,
@@ -146,7 +145,7 @@ export function placesOfGpt2(plan: Gpt2Plan, config: Gpt2Config): Map<string, Pl
 }
 
 /** A matrix [V, C] stored row by row: the embedding, or one for the logits alone. */
-export function vocabularyPlace(matrix: Matrix, { vocabSize, nEmbd }: Gpt2Config, { C, V }: Gpt2Widths): Place {
+function vocabularyPlace(matrix: Matrix, { vocabSize, nEmbd }: Gpt2Config, { C, V }: Gpt2Widths): Place {
   const spreadLines = { group: vocabSize, padded: V };
   return { kind: 'matrix', matrix, lines: 'rows', spreadLines, spreadLine: { group: nEmbd, padded: C } };
 }

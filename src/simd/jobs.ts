@@ -3,7 +3,7 @@
 
 import { IDS, POSITIONS, TABLES } from './control.js';
 import type { Pointer } from './kernels.js';
-import type { Matrix } from './matrix.js';
+import { type Matrix, matrixBytes } from './matrix.js';
 import { PASSES } from './passes.js';
 import type { SimdArchitecture, SimdModel } from './simd-model.js';
 import { meet, share, type Thread } from './thread.js';
@@ -25,7 +25,7 @@ export function forwardJob(T: number, N: number, { at, scales, rows, columns }: 
 /** Brings lines of float32 into the order of a matrix, from row `firstRow` on. */
 export function layJob(source: Pointer, lines: 'rows' | 'columns', count: number, matrix: Matrix, firstRow = 0): Job {
   const { columns, scales } = matrix;
-  const at = matrix.at + firstRow * columns * (scales === 0 ? 4 : 1);
+  const at = matrix.at + matrixBytes({ scales, columns, rows: firstRow });
   const rowScales = scales === 0 ? 0 : scales + 4 * firstRow;
   return [LAY, source, lines === 'rows' ? 1 : 0, count, columns, at, rowScales];
 }
@@ -51,15 +51,7 @@ export function doJob(model: SimdModel, thread: Thread, words: Uint32Array, want
 }
 
 function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: Uint32Array): void {
-  const [, T, N, at, scales, rows, columns] = words as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [, T = 0, N = 0, at = 0, scales = 0, rows = 0, columns = 0] = words;
   const { forward } = PASSES[model.config.modelType] as SimdArchitecture;
   forward(model, thread, {
     T,
@@ -73,15 +65,7 @@ function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: U
 
 /** Each thread takes some of the rows that the matrix gets. */
 function layMatrix(thread: Thread, words: Uint32Array): void {
-  const [, source, isRows, count, K, at, scales] = words as unknown as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [, source = 0, isRows = 0, count = 0, K = 0, at = 0, scales = 0] = words;
   const { kernels } = thread;
   const [from, to] = share(thread, count, 4);
   if (isRows === 1) {

@@ -29,6 +29,11 @@ export function planMatrix(plan: Pick<MemoryPlan, 'reserve'>, kind: WeightKind, 
   return { at, scales: kind === 'int8' ? plan.reserve(4 * N) : 0, rows: N, columns: K };
 }
 
+/** Bytes of its numbers, without the scales. */
+export function matrixBytes({ rows, columns, scales }: Pick<Matrix, 'rows' | 'columns' | 'scales'>): number {
+  return rows * columns * (scales === 0 ? 4 : 1);
+}
+
 /** How the numbers of an int8 matrix lie: see kernels/products.ts. */
 export function int8Shape({ rows, columns }: Matrix): readonly number[] {
   return [rows / 4, columns / 8, 4, 8];

@@ -6,11 +6,11 @@ import { KvgenError, UsageError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import { valueCount } from '../weights/tensor-values.js';
 import type { NamedTensor } from '../weights/weight-file.js';
-import { BLOCK_POSITIONS, BlockPool } from './blocks.js';
+import { BlockPool, blockShape } from './blocks.js';
 import { compileKernels, type Pointer } from './kernels.js';
 import { gigabytes, LinearMemory, MAX_BYTES, MemoryPlan } from './linear-memory.js';
 import { Loader } from './load-weights.js';
-import { type Matrix, planMatrix, type WeightKind } from './matrix.js';
+import { type Matrix, matrixBytes, planMatrix, type WeightKind } from './matrix.js';
 import { PASSES } from './passes.js';
 import { SimdEngine } from './simd-engine.js';
 import type { ModelPlan, Place, SimdArchitecture, SimdModel } from './simd-model.js';
@@ -80,9 +80,7 @@ function planModel(
     throw new KvgenError(`${what}, and WebAssembly has ${gigabytes(MAX_BYTES)} GB: ${smaller} would fit`);
   }
   const plan = passes.plan(new MemoryPlan(), config, kind, threads);
-  const { nLayer, nKvHead, headDim } = config;
-  const blocks = { positions: BLOCK_POSITIONS, nLayer, nKvHead, headDim: Math.ceil(headDim / 4) * 4 };
-  return { memory: new LinearMemory(needed), model: { config, plan, blocks } };
+  return { memory: new LinearMemory(needed), model: { config, plan, blocks: blockShape(config) } };
 }
 
 /** Every layer takes the same, so that one and two tell of all: a broken config.json may ask for any number of layers. */
@@ -139,9 +137,6 @@ async function loadHead(
 
 function sameBytes(memory: LinearMemory, a: Matrix, b: Matrix): boolean {
   const bytes = (at: Pointer, length: number) => Buffer.from(memory.memory.buffer, at, length);
-  const { rows, columns, scales } = a;
-  return (
-    bytes(a.at, rows * columns * (scales === 0 ? 4 : 1)).equals(bytes(b.at, rows * columns * (scales === 0 ? 4 : 1))) &&
-    (scales === 0 || bytes(scales, 4 * rows).equals(bytes(b.scales, 4 * rows)))
-  );
+  const same = (one: Pointer, other: Pointer, length: number) => bytes(one, length).equals(bytes(other, length));
+  return same(a.at, b.at, matrixBytes(a)) && (a.scales === 0 || same(a.scales, b.scales, 4 * a.rows));
 }

@@ -3,8 +3,17 @@
 
 import { Worker } from 'node:worker_threads';
 import { errorMessage, KvgenError } from '../errors.js';
-import { announceFailure, BARRIER, JOB, JOB_WORDS, MESSAGE, MESSAGE_BYTES, ROUND, WANTED } from './control.js';
-import { MAX_TOKENS } from './gpt2-plan.js';
+import {
+  announceFailure,
+  BARRIER,
+  JOB,
+  JOB_WORDS,
+  MAX_TOKENS,
+  MESSAGE,
+  MESSAGE_BYTES,
+  ROUND,
+  WANTED,
+} from './control.js';
 import { doJob, type Job, stopJob } from './jobs.js';
 import { instantiate } from './kernels.js';
 import type { LinearMemory } from './linear-memory.js';

@@ -8,12 +8,12 @@ import {
   hasFailed,
   JOB,
   JOB_WORDS,
+  MAX_TOKENS,
   MESSAGE,
   MESSAGE_BYTES,
   ROUND,
   WANTED,
 } from './control.js';
-import { MAX_TOKENS } from './gpt2-plan.js';
 import { doJob } from './jobs.js';
 import { instantiate } from './kernels.js';
 import type { SimdModel } from './simd-model.js';
