@@ -1,5 +1,5 @@
 // The interface of a KV cache: the keys and values of the tokens run so far. It belongs to whoever decodes, never to a
-// layer or an engine. Knows nothing of how or where an engine stores them.
+// layer or an engine. Also what every cache checks. Knows nothing of how or where an engine stores them.
 
 import type { KvRows } from './kv-rows.js';
 
@@ -35,4 +35,18 @@ export interface KvCache {
 export interface Sequences {
   readonly cache: KvCache;
   readonly places: readonly number[];
+}
+
+/** @throws RangeError for a length that the cache cannot be cut to */
+export function checkTruncate(length: number, held: number): void {
+  if (!Number.isInteger(length) || length < 0 || length > held) {
+    throw new RangeError(`truncate: expected 0 … ${held}, found ${length}`);
+  }
+}
+
+/** @throws RangeError for positions that the cache does not hold */
+export function checkExport(from: number, to: number, held: number): void {
+  if (!(from >= 0 && from <= to && to <= held)) {
+    throw new RangeError(`export: expected 0 ≤ from ≤ to ≤ ${held}, found ${from} and ${to}`);
+  }
 }

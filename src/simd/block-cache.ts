@@ -2,7 +2,7 @@
 // truncate moves the length, and forks and batches share blocks until one of them writes. Every position of a sequence is
 // counted from 0 whatever stands beside it, so there is no padding. Knows nothing of weights or kernels.
 
-import type { KvCache, Sequences } from '../engine/kv-cache.js';
+import { checkExport, checkTruncate, type KvCache, type Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import { bytesPerPosition } from '../model/config.js';
 import { type BlockPool, blockBytes, type KvBlock, offsets } from './blocks.js';
@@ -88,9 +88,7 @@ export class BlockCache implements KvCache {
   }
 
   truncate(length: number): void {
-    if (!Number.isInteger(length) || length < 0 || length > this.length) {
-      throw new RangeError(`truncate: expected 0 … ${this.length}, found ${length}`);
-    }
+    checkTruncate(length, this.length);
     if (length === 0) {
       this.dispose();
       return;
@@ -124,9 +122,7 @@ export class BlockCache implements KvCache {
   }
 
   export(from: number, to: number): KvRows {
-    if (!(from >= 0 && from <= to && to <= this.length)) {
-      throw new RangeError(`export: expected 0 ≤ from ≤ to ≤ ${this.length}, found ${from} and ${to}`);
-    }
+    checkExport(from, to, this.length);
     const { nLayer, nKvHead } = this.#pool.shape;
     const numbers = nKvHead * (to - from) * this.#headDim;
     const layers = Array.from({ length: nLayer }, () => ({

@@ -5,7 +5,7 @@
 
 import type { Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import type { Pass } from '../engine/engine.js';
-import type { KvCache, Sequences } from '../engine/kv-cache.js';
+import { checkExport, checkTruncate, type KvCache, type Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
@@ -85,9 +85,7 @@ export class TensorCache implements KvCache {
   }
 
   truncate(length: number): void {
-    if (!Number.isInteger(length) || length < 0 || length > this.length) {
-      throw new RangeError(`truncate: expected 0 … ${this.length}, found ${length}`);
-    }
+    checkTruncate(length, this.length);
     if (length === 0) {
       this.dispose();
     } else if (length < this.length) {
@@ -110,9 +108,7 @@ export class TensorCache implements KvCache {
   }
 
   export(from: number, to: number): KvRows {
-    if (!(from >= 0 && from <= to && to <= this.length)) {
-      throw new RangeError(`export: expected 0 ≤ from ≤ to ≤ ${this.length}, found ${from} and ${to}`);
-    }
+    checkExport(from, to, this.length);
     const layers = this.layers ?? [];
     const [, nKvHead, , headDim] = layers[0]?.[0]?.k.shape ?? [1, 0, 0, 0];
     const numbers = layers.map((past) => ({
