@@ -3,7 +3,7 @@
 import type { Engine } from '../engine/engine.js';
 import { EXIT, errorMessage } from '../errors.js';
 import { generate } from '../generation/generate.js';
-import { type Machine, machineFor } from '../library/machine.js';
+import { type Machine, machineFor, machineWords } from '../library/machine.js';
 import { folderSource, type ModelSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
 import { argmax } from '../sampling/scan.js';
@@ -80,11 +80,6 @@ async function loadTensorflow(
   const { loadBackend, tensorflowVersion } = await import('../tf/backend.js');
   await loadBackend(backend, { threads, modelBytes: bytes, graph: true });
   return tensorflowVersion();
-}
-
-function machineWords({ backend, threads, weights }: Machine): string {
-  const words = `${backend}, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return weights === 'float32' ? words : `${words}, ${weights} weights`;
 }
 
 /** Cached and uncached greedy decoding must give the same ten ids. */

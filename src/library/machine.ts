@@ -14,6 +14,13 @@ export interface Machine {
   readonly weights: WeightsName;
 }
 
+/** For people, such as `node, graph, 2 threads`. @param engine how it runs, where the backend can run in several ways */
+export function machineWords({ backend, threads, weights }: Machine, engine: string = backend): string {
+  const name = engine === backend ? backend : `${backend}, ${engine}`;
+  const words = `${name}, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return weights === 'float32' ? words : `${words}, ${weights} weights`;
+}
+
 /** What is known of a model before its weights are loaded. */
 export interface ModelFacts {
   /** Its folder. */

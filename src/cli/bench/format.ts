@@ -1,7 +1,7 @@
 // Results as text: a table for people, Markdown, CSV, JSON, JSON lines. The fields of the JSON are a contract with
 // other programs. Knows nothing of how results are measured.
 
-import type { Machine } from '../../library/machine.js';
+import { type Machine, machineWords } from '../../library/machine.js';
 import type { BenchArgs } from '../shell/command-settings.js';
 import { type ChartLine, depthChart } from './chart.js';
 import { machineName } from './combinations.js';
@@ -71,13 +71,7 @@ function machineFields({ backend, engine, threads, weights }: BenchMachine): obj
 function headline({ model, parameters, versions }: Subject, runs: readonly BenchRun[]): string {
   const size = parameters >= 1e6 ? `${(parameters / 1e6).toFixed(1)} M` : `${(parameters / 1e3).toFixed(1)} k`;
   const tensorflow = versions.tensorflow === undefined ? [] : [`TensorFlow ${versions.tensorflow}`];
-  return [model, `${size} parameters`, ...runs.map(machineWords), ...tensorflow].join(' · ');
-}
-
-function machineWords({ backend, engine, threads, weights }: BenchMachine): string {
-  const name = engine === backend ? backend : `${backend}, ${engine}`;
-  const words = `${name}, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return weights === 'float32' ? words : `${words}, ${weights} weights`;
+  return [model, `${size} parameters`, ...runs.map((run) => machineWords(run, run.engine)), ...tensorflow].join(' · ');
 }
 
 /** A result, and what it was measured on. */
