@@ -6,12 +6,9 @@ keeps the keys and values in float32, with which flash attention is several time
         [--no-flash]
 """
 
-import argparse
-from pathlib import Path
-
 import llama_cpp
 from llama_cpp_model import CACHES, clear, open_context, open_model, run_batch, run_ids
-from options import add_kinds, add_sizes, add_threads
+from options import export_parser, measure_all
 from report import Clock, report, report_points
 from sizes import GEN_TOKENS, SIZES, prompt_ids
 
@@ -107,11 +104,7 @@ def measure(name, kind, args):
 
 
 def options():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    add_threads(parser)
-    add_sizes(parser)
-    add_kinds(parser, KINDS)
+    parser = export_parser(KINDS)
     parser.add_argument("--cache", choices=CACHES, default="f16", help="type of the keys and values (default: f16)")
     parser.add_argument("--no-flash", action="store_true", help="no flash attention")
     args = parser.parse_args()
@@ -119,11 +112,4 @@ def options():
     return args
 
 
-def main():
-    args = options()
-    for name in args.sizes:
-        for kind in args.kinds:
-            measure(name, kind, args)
-
-
-main()
+measure_all(options(), measure)

@@ -4,13 +4,10 @@ library's own tensors, so it never becomes numpy's.
     python onnxruntime_bench.py DIR_OF_EXPORT [threads] [--sizes 124M,stories] [--kinds int8]
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import onnxruntime
 from onnxruntime import OrtValue
-from options import add_kinds, add_sizes, add_threads
+from options import export_parser, measure_all
 from report import Clock, report_points
 from sizes import SIZES
 
@@ -70,20 +67,4 @@ def measure(name, kind, args):
     report_points(peer, name, args.threads, decode_model, lambda ids: prefill(model, ids))
 
 
-def options():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
-    add_threads(parser)
-    add_sizes(parser)
-    add_kinds(parser, KINDS)
-    return parser.parse_args()
-
-
-def main():
-    args = options()
-    for name in args.sizes:
-        for kind in args.kinds:
-            measure(name, kind, args)
-
-
-main()
+measure_all(export_parser(KINDS).parse_args(), measure)

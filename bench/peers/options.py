@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from pathlib import Path
 
 from sizes import SIZES
 
@@ -34,3 +35,19 @@ def add_kinds(parser, kinds):
 def add_threads(parser):
     cores = len(os.sched_getaffinity(0))
     parser.add_argument("threads", nargs="?", type=int, default=cores, help="default: all cores")
+
+
+def export_parser(kinds):
+    """For what measures files of an export, several kinds of each size."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    add_threads(parser)
+    add_sizes(parser)
+    add_kinds(parser, kinds)
+    return parser
+
+
+def measure_all(args, measure):
+    for name in args.sizes:
+        for kind in args.kinds:
+            measure(name, kind, args)
