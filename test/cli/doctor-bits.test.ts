@@ -11,6 +11,10 @@ const DOCUMENT = fileURLToPath(new URL('../../docs/determinism.md', import.meta.
 const [, table = ''] = /\$ kvgen doctor --bits\n([\s\S]*?)```/.exec(readFileSync(DOCUMENT, 'utf8')) ?? [];
 
 const tempDir = tempDirs();
+const int8Lines = table
+  .split(/(?<=\n)/)
+  .filter((line) => line.startsWith('int8'))
+  .join('');
 
 it('prints the hashes that the documentation has', async () => {
   expect(table.trim().split('\n').length).toBe(6);
@@ -19,24 +23,14 @@ it('prints the hashes that the documentation has', async () => {
 
 it('prints them for one form of the weights and one thread', async () => {
   const { stdout } = await kvgen(['doctor', '--bits', '--weights', 'int8', '--threads', '1']);
-  expect(stdout).toBe(
-    table
-      .split(/(?<=\n)/)
-      .filter((line) => line.startsWith('int8'))
-      .join(''),
-  );
+  expect(stdout).toBe(int8Lines);
 });
 
 it('prints the same for an int8 folder of the model, which has one form alone', async () => {
   const folder = join(tempDir(), 'stories-int8');
   expect((await kvgen(['quantize', 'stories', '-o', folder])).code).toBe(0);
   const { stdout } = await kvgen(['doctor', '--bits', '-m', folder]);
-  expect(stdout).toBe(
-    table
-      .split(/(?<=\n)/)
-      .filter((line) => line.startsWith('int8'))
-      .join(''),
-  );
+  expect(stdout).toBe(int8Lines);
 });
 
 it('is refused on a backend that promises no bits', async () => {

@@ -86,46 +86,32 @@ export class KernelBench {
 
   /** @returns y */
   productInt8(w: Int8Matrix, x: Int16Array, xScales: Float32Array, product: Product): Float32Array {
-    const { T, bias, y, stride, range, add } = product;
-    return this.#scratch(() => {
-      const at = this.#put(laid(w, GROUP.int8));
-      const target = this.#put(y);
-      this.#kernels.productInt8(
-        at,
-        this.#put(w.scales),
-        bias === undefined ? 0 : this.#put(bias),
-        this.#put(x),
-        this.#put(xScales),
-        target,
-        stride,
-        range.from,
-        range.to,
-        w.columns,
-        T,
-        add ? 1 : 0,
-      );
-      return this.#floats(target, y.length);
+    return this.#product(w.columns, product, (bias, y, rest) => {
+      const [at, scales] = [this.#put(laid(w, GROUP.int8)), this.#put(w.scales)];
+      this.#kernels.productInt8(at, scales, bias, this.#put(x), this.#put(xScales), y, ...rest);
     });
   }
 
   /** @returns y */
   productFloat32(w: Plain<Float32Array>, x: Float32Array, product: Product): Float32Array {
-    const { T, bias, y, stride, range, add } = product;
+    return this.#product(w.columns, product, (bias, y, rest) => {
+      this.#kernels.productFloat32(this.#put(laid(w, GROUP.float32)), bias, this.#put(x), y, ...rest);
+    });
+  }
+
+  /** What both products have in common. @returns y */
+  #product(
+    K: number,
+    { T, bias, y, stride, range, add }: Product,
+    multiply: (
+      bias: number,
+      y: number,
+      rest: [stride: number, from: number, to: number, K: number, T: number, add: 0 | 1],
+    ) => void,
+  ): Float32Array {
     return this.#scratch(() => {
-      const at = this.#put(laid(w, GROUP.float32));
       const target = this.#put(y);
-      this.#kernels.productFloat32(
-        at,
-        bias === undefined ? 0 : this.#put(bias),
-        this.#put(x),
-        target,
-        stride,
-        range.from,
-        range.to,
-        w.columns,
-        T,
-        add ? 1 : 0,
-      );
+      multiply(bias === undefined ? 0 : this.#put(bias), target, [stride, range.from, range.to, K, T, add ? 1 : 0]);
       return this.#floats(target, y.length);
     });
   }
