@@ -6,6 +6,7 @@ import type { Engine } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { EventLoop } from './event-loop.js';
+import { keepText } from './keep-text.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
 import { PromptPool } from './prompt-pool.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
@@ -173,6 +174,9 @@ class Batch<R extends SequenceRequest> {
     }
     const end = typeof next === 'string' ? next : sequence.end;
     if (end !== null) {
+      if (member.cache !== null) {
+        keepText(this.#engine, sequence, member.cache, member.place);
+      }
       this.#remove(member);
       yield { request, end: sequence.ending(end) };
     }

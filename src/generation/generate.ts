@@ -5,8 +5,9 @@ import type { Engine } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { EventLoop } from './event-loop.js';
+import { keepText } from './keep-text.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
-import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
+import { type Ending, type FinishReason, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
 
 /**
  * Generates ids until an id of `stopIds`, `isStopped`, `maxTokens`, the end of the context or an abort ends the text.
@@ -27,7 +28,7 @@ export async function* generate(
     for (;;) {
       const next = sequence.choose(logits, sampler, engine.numTensors());
       if (typeof next === 'string') {
-        return sequence.ending(next);
+        return run.end(next);
       }
       yield next;
       if (eventLoop.due) {
@@ -35,7 +36,7 @@ export async function* generate(
       }
       const { end } = sequence;
       if (end !== null) {
-        return sequence.ending(end);
+        return run.end(end);
       }
       logits = sequence.full ? await run.reprefill() : run.step(); // no await between a step and the choice: borrowed logits
     }
@@ -80,6 +81,13 @@ class SequenceRun {
     const [logits] = this.#engine.forward(lastOf(this.#cache === null ? window : window.slice(-1)), this.#cache);
     this.#sequence.ran(this.#cache?.length ?? 0);
     return logits as Float32Array;
+  }
+
+  end(reason: FinishReason): Ending {
+    if (this.#cache !== null) {
+      keepText(this.#engine, this.#sequence, this.#cache, 0);
+    }
+    return this.#sequence.ending(reason);
   }
 
   dispose(): void {

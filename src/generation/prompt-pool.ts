@@ -24,9 +24,13 @@ export class PromptPool {
     this.#bytesPerPosition = bytesPerPosition(config);
   }
 
-  /** A prompt cache that looks here first and in `lasting` after that, and keeps prompts in both. */
+  /**
+   * A prompt cache that looks here first and in `lasting` after that, and keeps prompts in both. What is generated is kept
+   * in `lasting` alone: here it would take the place of prompts, which are shared more often.
+   */
   in(lasting: PromptCache | undefined): PromptCache {
     return {
+      ...(lasting?.keepText && { keepText: (ended) => lasting.keepText?.(ended) }),
       restore: (ids) => this.#restore(ids, lasting),
       keep: (prefilled) => {
         lasting?.keep(prefilled);

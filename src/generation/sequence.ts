@@ -35,6 +35,8 @@ export interface PromptCache {
   restore(promptIds: readonly number[], known?: number): Restored | null;
   /** Called after prefill, unless the whole prompt was known. */
   keep(prefilled: Prefilled): void;
+  /** Called at the end of a sequence that ran more than its prompt; undefined: what was generated is not kept. */
+  keepText?(ended: EndedText): void;
 }
 
 export interface Restored {
@@ -53,6 +55,16 @@ export interface Prefilled {
   readonly reused: number;
   /** Milliseconds that it took to run the others. */
   readonly computeMs: number;
+}
+
+/** A sequence that has ended: its prompt and what was generated, as far as that was run. */
+export interface EndedText {
+  /** Those whose keys and values the cache holds: not the last one that was generated, which no pass has run. */
+  readonly ids: readonly number[];
+  /** Holds this sequence alone; still the loop's own. */
+  readonly cache: KvCache;
+  readonly promptTokens: number;
+  readonly stats: SequenceStats;
 }
 
 /** What was measured so far. Times are in milliseconds; null: that point was not reached. */
@@ -161,6 +173,18 @@ export class Sequence {
 
   ending(finishReason: FinishReason): Ending {
     return { finishReason, stats: this.stats };
+  }
+
+  /**
+   * The text as far as `positions` positions of a cache hold it; null: that is no more than the prompt, or not the
+   * text from its beginning on, since the sequence was shortened.
+   */
+  ranText(positions: number): Omit<EndedText, 'cache'> | null {
+    const isWhole = this.#window.length === this.ids.length;
+    const promptTokens = this.#promptLength;
+    return isWhole && positions > promptTokens
+      ? { ids: this.ids.slice(0, positions), promptTokens, stats: this.stats }
+      : null;
   }
 
   /** Called at the end of prefill. @param done false: it was aborted */

@@ -195,8 +195,11 @@ function paddingBias({ padding, layers }: PastTokens): Tensor4D {
 /** Keys or values of some sequences in one layer, padded or cut on the left to `length` positions. */
 function pick(past: Past, places: readonly number[], side: 'k' | 'v', length: number): Tensor4D {
   const segments = past.map((segment) => segment[side]).filter(({ size }) => size > 0);
-  const all = segments.length === 1 ? (segments[0] as Tensor4D) : tf.concat<Tensor4D>(segments, 2); // [B, nKvHead, cache.length, headDim]
-  const picked = tf.gather(all, [...places]); // [places, nKvHead, cache.length, headDim]
+  const chosen = (values: Tensor4D) => tf.gather(values, [...places]); // [places, nKvHead, …, headDim]
+  const isFewer = places.length < (segments[0]?.shape[0] ?? 0); // what is not wanted is then not joined either
+  const parts = isFewer ? segments.map(chosen) : segments;
+  const all = parts.length === 1 ? (parts[0] as Tensor4D) : tf.concat<Tensor4D>(parts, 2); // [B or places, nKvHead, cache.length, headDim]
+  const picked = isFewer ? all : chosen(all); // [places, nKvHead, cache.length, headDim]
   const missing = length - all.shape[2];
   const none: [number, number] = [0, 0];
   return missing < 0

@@ -4,12 +4,18 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import type { Engine, Pass } from '../../src/engine/engine.js';
+import type { KvRows } from '../../src/engine/kv-rows.js';
 import { generateMany, type RequestSource, type SequenceRequest } from '../../src/generation/generate-many.js';
-import { NOTHING_MEASURED, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
+import {
+  type EndedText,
+  NOTHING_MEASURED,
+  type SequenceOptions,
+  type SequenceStats,
+} from '../../src/generation/sequence.js';
 import { makeSampler, type Sampler } from '../../src/sampling/sampler.js';
 import { lending } from '../support/borrowed-logits.js';
 import { bothEngines } from '../support/both-engines.js';
-import { goldenDir, readGolden } from '../support/golden.js';
+import { expectParity, goldenDir, readGolden } from '../support/golden.js';
 import { TINY } from '../support/model-folder.js';
 import { open } from '../support/open.js';
 import { greedy, optionsFor, PLAIN, type RunResult, run } from '../support/run.js';
@@ -213,6 +219,42 @@ describe('a sequence that', () => {
     expect(runs[1]).toMatchObject({ end: 'length', ids: [] });
     await others(runs);
   });
+});
+
+it('at the end of each the prompt cache is given its keys and values alone, from its beginning on', async () => {
+  const { engine } = built.eager;
+  const before = tf.memory().numTensors;
+  const asked = [1, 0, 4].map((i, n) => ({ promptIds: PROMPTS[i] as number[], options: { maxTokens: 4 + 2 * n } }));
+  const exported = ({ cache, ids }: EndedText) => {
+    const rows = cache.export(0, ids.length);
+    cache.dispose();
+    return rows;
+  };
+  const texts = (found: EndedText[]) => ({
+    restore: () => null,
+    keep: () => {},
+    keepText: (ended: EndedText) => void found.push({ ...ended, cache: ended.cache.fork() }),
+  });
+  const together = asked.map(() => [] as EndedText[]);
+  const runs = asked.map(({ promptIds, options }, n) => ({
+    promptIds,
+    sampler: greedy(),
+    options: { ...options, promptCache: texts(together[n] as EndedText[]) },
+  }));
+  await runMany(engine, runs, 3);
+  for (const [n, { promptIds, options }] of asked.entries()) {
+    const alone: EndedText[] = [];
+    const { ids } = await run(engine, promptIds, { ...options, promptCache: texts(alone) });
+    const [[one], [other]] = [together[n] as EndedText[], alone] as [[EndedText], [EndedText]];
+    expect(one).toMatchObject({ ids: [...promptIds, ...ids.slice(0, -1)], promptTokens: promptIds.length });
+    expect(one.cache.lengths).toEqual([one.ids.length]);
+    const [mine, its] = [one, other].map(exported) as [KvRows, KvRows];
+    for (const [layer, { k, v }] of mine.layers.entries()) {
+      expectParity(k, its.layers[layer]?.k as Float32Array);
+      expectParity(v, its.layers[layer]?.v as Float32Array);
+    }
+  }
+  expect(tf.memory().numTensors).toBe(before);
 });
 
 describe('what is computed once', () => {

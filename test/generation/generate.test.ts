@@ -3,10 +3,10 @@
 import { describe, expect, it, vi } from 'vitest';
 import { generate } from '../../src/generation/generate.js';
 import { lastOf, prefillPrompt } from '../../src/generation/prefill.js';
-import { Sequence, type SequenceStats } from '../../src/generation/sequence.js';
+import { type EndedText, Sequence, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
 import { bytesPerPosition } from '../../src/model/config.js';
 import { makeSampler } from '../../src/sampling/sampler.js';
-import { MockEngine } from '../support/mock-engine.js';
+import { type MockCache, MockEngine } from '../support/mock-engine.js';
 import { greedy, optionsFor, PLAIN, run } from '../support/run.js';
 
 /** After n ids in all comes id 100 + n. */
@@ -352,6 +352,53 @@ it('generations that share an engine do not see each other’s logits', async ()
     ids.push(found.map(({ done, value }) => (done ? undefined : value.id)));
   }
   expect(ids).toEqual(range(11, 17).map((id) => [id, id + 10]));
+});
+
+describe('at its end the prompt cache is given', () => {
+  const texts = async (engine: MockEngine, options: Partial<SequenceOptions>) => {
+    const found: Omit<EndedText, 'stats'>[] = [];
+    const keepText = ({ ids, cache, promptTokens, stats }: EndedText) => {
+      found.push({ ids, cache, promptTokens });
+      expect((cache as MockCache).ids).toEqual(ids);
+      expect(stats.cachePositions).toBe(ids.length);
+    };
+    const promptCache = { restore: () => null, keep: () => {}, keepText };
+    const { ids, reason } = await run(engine, PROMPT, { promptCache, ...options });
+    return { ids, reason, found: found.map(({ ids, promptTokens }) => [promptTokens, ids]) };
+  };
+  const aborting = () => {
+    const controller = new AbortController();
+    const engine = MockEngine.script((ids) => {
+      ids.length === 6 && controller.abort();
+      return 100 + ids.length;
+    });
+    return [engine, { signal: controller.signal }] as const;
+  };
+
+  it.each<[string, number, MockEngine, Partial<SequenceOptions>]>([
+    ['length', 5, counting(), { maxTokens: 3 }],
+    ['context', 7, counting({ nPositions: 8 }), { maxTokens: 99 }],
+    ['stop', 5, counting(), { stopIds: [105] }],
+    ['abort', 6, ...aborting()],
+  ])('the prompt and what was run behind it: %s', async (reason, positions, engine, options) => {
+    const ran = await texts(engine, options);
+    expect(ran).toMatchObject({ reason, found: [[3, [...PROMPT, ...range(103, 100 + positions)]]] });
+    expect(engine.caches[0]?.disposed).toBe(1);
+  });
+
+  it('what a stop string then takes back, too', async () => {
+    let asked = 0;
+    const { ids, found } = await texts(counting(), { isStopped: () => ++asked === 3 });
+    expect([ids, found]).toEqual([[103, 104, 105], [[3, [...PROMPT, 103, 104]]]]);
+  });
+
+  it.each<[string, MockEngine, Partial<SequenceOptions>]>([
+    ['that is all of the prompt', counting(), { maxTokens: 1 }],
+    ['there is no cache', counting(), { cache: false }],
+    ['the sequence was shortened, so that its positions are others', counting(), { nCtx: 8, onFull: 'reprefill' }],
+  ])('nothing where %s', async (_, engine, options) => {
+    expect((await texts(engine, { maxTokens: 12, ...options })).found).toEqual([]);
+  });
 });
 
 describe('prefill', () => {
