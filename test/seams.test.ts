@@ -387,7 +387,8 @@ describe('the prompt cache on another engine', () => {
   function promptsIn(folder: string): SavedPrompts {
     const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
     const onNote = (line: string) => expect.unreachable(line);
-    const store = new PromptStore({ folder, write: true, limits, fingerprint: known, model: 'toy', onNote });
+    const shape = engine.config;
+    const store = new PromptStore({ folder, write: true, limits, fingerprint: known, shape, model: 'toy', onNote });
     return new SavedPrompts(engine, store, 'abcde');
   }
 

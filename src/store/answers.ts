@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { crcDigits } from './crc32.js';
 import { evict } from './eviction.js';
-import { readWhole, removeFile, touch, writeWhole } from './files.js';
+import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
 import type { StoreOptions } from './location.js';
 import { answerName } from './names.js';
 import { recordUse } from './uses.js';
@@ -25,6 +25,9 @@ export interface StoredAnswer {
   };
 }
 
+/** In bytes. A longer answer is not kept. */
+const MAX_BYTES = 1 << 26;
+
 export class AnswerStore {
   readonly #options: StoreOptions;
 
@@ -32,27 +35,29 @@ export class AnswerStore {
     this.#options = options;
   }
 
-  /** The answer to exactly this question; undefined if there is none, or if it is damaged. */
-  find(question: string): unknown {
+  /**
+   * The answer to exactly this question; undefined if there is none, or if it is damaged.
+   * @param isAnswer is it of the form that was kept?
+   */
+  find<T>(question: string, isAnswer: (found: unknown) => found is T): T | undefined {
     const { folder, write, onNote } = this.#options;
     if (folder === undefined) {
       return undefined;
     }
     const name = answerName(question);
     const path = join(folder, name);
-    const bytes = readWhole(path);
-    if (bytes === undefined) {
+    if (statFile(path) === undefined) {
       return undefined;
     }
-    const found = decodeAnswer(bytes);
-    if (found?.question === question) {
+    const found = readAnswer(path);
+    if (found?.question === question && isAnswer(found.answer)) {
       if (write) {
         touch(path);
         recordUse(folder, name.slice(0, 32), found.meta.ms);
       }
       return found.answer;
     }
-    onNote(`${path}: damaged${write ? '; removed' : ''}`);
+    onNote(`${path}: damaged, or not what its name says${write ? '; removed' : ''}`);
     if (write) {
       removeFile(path);
     }
@@ -66,7 +71,11 @@ export class AnswerStore {
       return;
     }
     try {
-      writeWhole(folder, answerName(stored.question), encodeAnswer(stored));
+      const bytes = encodeAnswer(stored);
+      if (bytes.length > MAX_BYTES) {
+        throw new Error(`it takes ${bytes.length} bytes, more than ${MAX_BYTES}`);
+      }
+      writeWhole(folder, answerName(stored.question), bytes);
       evict(folder, limits);
     } catch (error) {
       onNote(`the answer is not kept: ${folder}: ${errorCode(error) ?? errorMessage(error)}`);
@@ -80,9 +89,27 @@ function encodeAnswer(stored: StoredAnswer): Uint8Array {
   return Buffer.concat([Buffer.from(crcDigits(json)), json]);
 }
 
-/** Returns undefined when the bytes are not whole. */
-export function decodeAnswer(bytes: Uint8Array): StoredAnswer | undefined {
+/** Returns undefined when the file is not whole, or no answer. */
+export function readAnswer(path: string): StoredAnswer | undefined {
+  const bytes = readWhole(path, MAX_BYTES + 1) ?? new Uint8Array();
   const json = Buffer.from(bytes.subarray(8));
   const found = Buffer.from(bytes.subarray(0, 8)).toString('latin1');
-  return bytes.length > 8 && found === crcDigits(json) ? (JSON.parse(json.toString()) as StoredAnswer) : undefined;
+  if (bytes.length <= 8 || found !== crcDigits(json)) {
+    return undefined;
+  }
+  try {
+    const stored: unknown = JSON.parse(json.toString());
+    return isStored(stored) ? stored : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isStored(value: unknown): value is StoredAnswer {
+  const { question, meta } = Object(value);
+  const { model, created, words, tokens, ms } = Object(meta);
+  return (
+    [question, model, created, words].every((text) => typeof text === 'string') &&
+    [tokens, ms].every((number) => typeof number === 'number')
+  );
 }

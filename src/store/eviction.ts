@@ -2,10 +2,9 @@
 // counts as used whenever a block that builds on it is, so a chain of blocks loses its end first and has no gaps. Only
 // regular files whose names fit are ever removed. Knows nothing of what is in them.
 
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Limits } from '../settings.js';
-import { removeFile, statFile, TEMPORARY } from './files.js';
+import { listFiles, removeFile, statFile, TEMPORARY } from './files.js';
 import { REMEMBERED } from './fingerprint.js';
 import { ANSWER, type PartName, parseName } from './names.js';
 import { USES, usesFile } from './uses.js';
@@ -28,7 +27,7 @@ export interface Removed {
 }
 
 export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date.now()): Removed {
-  const files = readdirSync(folder);
+  const files = listFiles(folder);
   const kept = survey(folder, files);
   const order = kept.toSorted((a, b) => a.used - b.used || (b.part?.index ?? 0) - (a.part?.index ?? 0));
   let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -46,14 +45,14 @@ export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date
 
 /** Removes every file of kvgen in one folder. */
 export function clear(folder: string): Removed {
-  const ours = readdirSync(folder).filter(isOurs);
+  const ours = listFiles(folder).filter(isOurs);
   const bytes = ours.map((file) => removeFile(join(folder, file)));
   return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
 }
 
 /** The size of all files of kvgen in one folder. */
 export function bytesIn(folder: string): number {
-  const sizes = readdirSync(folder)
+  const sizes = listFiles(folder)
     .filter(isOurs)
     .map((file) => statFile(join(folder, file))?.size ?? 0);
   return sizes.reduce((sum, size) => sum + size, 0);

@@ -1,5 +1,6 @@
 // Whole files in a private folder. They are written under a temporary name and then renamed, so that a reader sees all of a
-// file or nothing, even if a writer is killed. Links are not followed. Knows nothing of what is in a file.
+// file or nothing, even if a writer is killed. Only regular files count: no link is followed, and no pipe or device that has
+// the name of a file is waited for. Knows nothing of what is in a file.
 
 import { randomBytes } from 'node:crypto';
 import {
@@ -7,12 +8,13 @@ import {
   constants,
   fstatSync,
   lstatSync,
+  lutimesSync,
   openSync,
+  readdirSync,
   readSync,
   renameSync,
   rmSync,
   type Stats,
-  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -21,9 +23,15 @@ import { join } from 'node:path';
 /** Names that a killed writer may leave behind. */
 export const TEMPORARY = /^\.tmp-\d+-[0-9a-f]{16}$/;
 
-// O_NONBLOCK: opening a pipe of that name must not wait for its writer. Windows has neither flag.
-const READ = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
+// O_NONBLOCK: opening a pipe of that name must not wait for its other end. Windows has neither flag.
+const SAFELY = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
+const READ = constants.O_RDONLY | SAFELY;
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | SAFELY;
+
+/** The names of the regular files of a folder. @throws the system's error */
+export function listFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? entry.name : []));
+}
 
 /** @throws the system's error, and leaves nothing behind */
 export function writeWhole(folder: string, name: string, bytes: Uint8Array): void {
@@ -72,11 +80,13 @@ function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<Arr
   return bytes.subarray(0, done);
 }
 
-/** Adds a short line. Several processes may do so at the same time. */
+/** Adds a short line to a regular file. Several processes may do so at the same time. @throws the system's error */
 export function appendLine(path: string, line: string): void {
   const file = openSync(path, APPEND, 0o600);
   try {
-    writeSync(file, `${line}\n`);
+    if (fstatSync(file).isFile()) {
+      writeSync(file, `${line}\n`);
+    }
   } finally {
     closeSync(file);
   }
@@ -96,7 +106,7 @@ export function statFile(path: string): Stats | undefined {
 export function touch(path: string): void {
   try {
     const now = Date.now() / 1000;
-    utimesSync(path, now, now);
+    lutimesSync(path, now, now);
   } catch {
     // The file is gone or may not be changed. Its age is not worth a failure.
   }

@@ -1,12 +1,11 @@
 // Lists what is stored, for `kvgen cache`: every saved prompt with the blocks that it is made of, and every saved answer.
 // Reads the headers of files, not their keys and values. Knows nothing of how a list is shown.
 
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeAnswer } from './answers.js';
+import { readAnswer } from './answers.js';
 import type { Removed } from './eviction.js';
-import { readWhole, removeFile, statFile } from './files.js';
-import { ANSWER, idCount, type PartName, parseName } from './names.js';
+import { listFiles, readWhole, removeFile, statFile } from './files.js';
+import { ANSWER, answerName, idCount, type PartName, parseName } from './names.js';
 import { decodeMeta, type PartMeta } from './part.js';
 import { readUses, type Uses, usesFile } from './uses.js';
 
@@ -39,7 +38,7 @@ interface StoredPart extends PartName, Uses {
 
 /** Saved prompts, newest first. Blocks that no prompt's end builds on any more are listed like a prompt. */
 export function listPrompts(folder: string): StoredEntry[] {
-  const names = readdirSync(folder).flatMap((file) => parseName(file) ?? []);
+  const names = listFiles(folder).flatMap((file) => parseName(file) ?? []);
   const parts = names.map((name): StoredPart => {
     const bytes = statFile(join(folder, name.file))?.size ?? 0;
     return { ...name, ...readUses(folder, name.hash), bytes, prompts: 0 };
@@ -54,7 +53,7 @@ export function listPrompts(folder: string): StoredEntry[] {
 }
 
 export function listAnswers(folder: string): StoredEntry[] {
-  return readdirSync(folder)
+  return listFiles(folder)
     .flatMap((file) => answerEntry(folder, file) ?? [])
     .toSorted(newestFirst);
 }
@@ -64,7 +63,7 @@ export function removeEntry(folder: string, { files }: StoredEntry): Removed {
   const removed = { files: 0, bytes: 0 };
   for (const file of files.toReversed()) {
     const part = parseName(file);
-    const isUsed = part !== undefined && readdirSync(folder).some((other) => parseName(other)?.parent === part.hash);
+    const isUsed = part !== undefined && listFiles(folder).some((other) => parseName(other)?.parent === part.hash);
     if (isUsed) {
       break;
     }
@@ -87,7 +86,7 @@ function chainOf(leaf: StoredPart, byHash: ReadonlyMap<string, StoredPart>): Sto
 function promptEntry(folder: string, chain: readonly StoredPart[]): StoredEntry | undefined {
   const leaf = chain.at(-1) as StoredPart;
   const stats = statFile(join(folder, leaf.file));
-  const meta = readPartMeta(join(folder, leaf.file));
+  const meta = readPartMeta(join(folder, leaf.file), leaf);
   if (stats === undefined || meta === undefined) {
     return undefined;
   }
@@ -108,18 +107,18 @@ function promptEntry(folder: string, chain: readonly StoredPart[]): StoredEntry 
   };
 }
 
-function readPartMeta(path: string): PartMeta | undefined {
+function readPartMeta(path: string, name: PartName): PartMeta | undefined {
   const start = readWhole(path, 8) ?? new Uint8Array();
   const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
   const header = Buffer.from(readWhole(path, 8 + Math.min(length, MAX_HEADER)) ?? []).subarray(8);
-  return decodeMeta(header.toString());
+  return decodeMeta(header.toString(), name);
 }
 
 function answerEntry(folder: string, file: string): StoredEntry | undefined {
   const [, hash] = ANSWER.exec(file) ?? [];
   const stats = statFile(join(folder, file));
-  const stored = hash === undefined ? undefined : decodeAnswer(readWhole(join(folder, file)) ?? new Uint8Array());
-  if (stats === undefined || stored === undefined) {
+  const stored = hash === undefined ? undefined : readAnswer(join(folder, file));
+  if (stats === undefined || stored === undefined || answerName(stored.question) !== file) {
     return undefined;
   }
   const { model, created, tokens, words } = stored.meta;

@@ -31,7 +31,7 @@ export function planLookup(files: readonly string[], fingerprint: string, ids: r
   if (missing === undefined) {
     return { parts, nearest: undefined, whole: true, known };
   }
-  const siblings = saved.filter(({ parent }) => parent === missing.parent);
+  const siblings = saved.filter(({ parent, index }) => parent === missing.parent && index === missing.index);
   const from = missing.index * BLOCK_IDS;
   const nearest = nearestOf(siblings, ids.slice(from, from + BLOCK_IDS));
   if (nearest !== undefined && nearest.take > 0) {

@@ -9,16 +9,21 @@ export const BLOCK_IDS = 32;
 const NAME = /^(block|end)-(\d{4,7})-([0-9a-f]{32})-([0-9a-f]{32})-((?:[0-9a-f]{2}){0,32})\.safetensors$/;
 export const ANSWER = /^([0-9a-f]{32})\.json$/;
 
-type PartKind = 'block' | 'end';
+export type PartKind = 'block' | 'end';
 
-export interface PartName {
-  readonly file: string;
+/** Where a part belongs. Its file says so too, because files can be renamed. */
+export interface PartPlace {
   readonly kind: PartKind;
   /** How many blocks come before it. */
   readonly index: number;
   /** The hash of the block before it, or of the model. */
   readonly parent: string;
+  /** Of kind, parent and ids: so it stands for all ids from the first one of the prompt on. */
   readonly hash: string;
+}
+
+export interface PartName extends PartPlace {
+  readonly file: string;
   /** The low byte of each id, in hexadecimal: it shows how far two prompts agree without opening a file. */
   readonly sketch: string;
 }
@@ -29,10 +34,14 @@ export function rootHash(fingerprint: string): string {
 }
 
 function partName(kind: PartKind, index: number, parent: string, ids: readonly number[]): PartName {
-  const own = hash(`${kind} ${parent} ${ids.join()}`);
+  const own = partHash(kind, parent, ids);
   const sketch = Buffer.from(ids.map((id) => id & 0xff)).toString('hex');
   const file = `${kind}-${String(index).padStart(4, '0')}-${parent}-${own}-${sketch}.safetensors`;
   return { file, kind, index, parent, hash: own, sketch };
+}
+
+export function partHash(kind: PartKind, parent: string, ids: readonly number[]): string {
+  return hash(`${kind} ${parent} ${ids.join()}`);
 }
 
 /** Returns undefined for a file that is no part of a saved prompt. */

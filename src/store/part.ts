@@ -1,13 +1,23 @@
 // One file of a saved prompt, as bytes: the ids, keys and values of up to 32 positions and, at the prompt's end, the last
-// logits. The layout is safetensors in float32, with a CRC-32 of the file at a fixed place in its header. A file that is not
-// whole, or has another format, is refused. Knows nothing of tensors or of where files lie.
+// logits. The layout is safetensors in float32, with a CRC-32 of the file at a fixed place in its header. The header says
+// where the part belongs, so a file under another's name is refused, as is one that is not whole, has another format or
+// another model's sizes. Knows nothing of tensors or of where files lie.
 // Reference: the format section of huggingface/safetensors' README.
 
 import type { KvRows } from '../engine/kv-rows.js';
 import { crc32, crcDigits } from './crc32.js';
+import { idCount, type PartName, type PartPlace, partHash } from './names.js';
 
 /** Raise it whenever the files, or the numbers that the forward pass computes, change: older files are then not read. */
-export const FORMAT = 'kvgen-prompt-1';
+export const FORMAT = 'kvgen-prompt-2';
+
+/** The sizes of a model, of which those of its parts follow. */
+export interface PartShape {
+  readonly nLayer: number;
+  readonly nKvHead: number;
+  readonly headDim: number;
+  readonly vocabSize: number;
+}
 
 export interface PartMeta {
   readonly fingerprint: string;
@@ -22,15 +32,28 @@ export interface PartMeta {
 }
 
 export interface Part {
+  readonly place: PartPlace;
   readonly ids: readonly number[];
   readonly rows: KvRows;
+  /** Of an end; null: it is a block. */
   readonly logits: Float32Array | null;
   readonly meta: PartMeta;
+}
+
+/** What a file is expected to be. */
+export interface ExpectedPart {
+  readonly name: PartName;
+  readonly fingerprint: string;
+  readonly shape: PartShape;
 }
 
 const CRC_PREFIX = '{"__metadata__":{"crc32":"';
 const CRC_AT = 8 + CRC_PREFIX.length;
 const NO_CRC = '00000000';
+
+/** Room in a header for names and words, and for each array. */
+const META_BYTES = 1 << 16;
+const ARRAY_BYTES = 1 << 8;
 
 interface ArrayHeader {
   readonly dtype: 'F32' | 'I32';
@@ -38,114 +61,212 @@ interface ArrayHeader {
   readonly data_offsets: readonly [number, number];
 }
 
-type Header = Readonly<Record<string, ArrayHeader | undefined>> & {
-  readonly __metadata__: Readonly<Record<string, string>>;
-};
+/** The arrays of a file in their order; they follow each other without a gap. */
+type Layout = readonly (readonly [name: string, header: ArrayHeader])[];
 
-type NamedArray = readonly [name: string, shape: readonly number[], values: Float32Array | Int32Array];
-
-export function encodePart(part: Part): Uint8Array<ArrayBuffer> {
-  const arrays = namedArrays(part);
-  const header: Record<string, unknown> = { __metadata__: metadata(part.meta) };
-  let end = 0;
-  for (const [name, shape, values] of arrays) {
-    const begin = end;
-    end += values.byteLength;
-    const dtype = values instanceof Int32Array ? 'I32' : 'F32';
-    header[name] = { dtype, shape, data_offsets: [begin, end] } satisfies ArrayHeader;
-  }
-  const bytes = withHeader(header, end);
-  let at = bytes.length - end;
-  for (const [, , values] of arrays) {
-    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), at);
-    at += values.byteLength;
+/** @throws an error for a part that the reader would refuse */
+export function encodePart(part: Part, shape: PartShape): Uint8Array<ArrayBuffer> {
+  const layout = layoutOf(part.ids.length, part.logits !== null, shape);
+  const header = headerBytes(NO_CRC, part.place, metadata(part.meta), layout);
+  const bytes = new Uint8Array(header.length + dataBytes(layout));
+  bytes.set(header);
+  for (const [i, values] of arraysOf(part).entries()) {
+    const [name, { data_offsets: offsets }] = layout[i] as Layout[number];
+    if (values.byteLength !== offsets[1] - offsets[0]) {
+      throw new Error(`${name}: expected ${offsets[1] - offsets[0]} bytes, found ${values.byteLength}`);
+    }
+    if (values instanceof Float32Array && !allFinite(values)) {
+      throw new Error(`${name} has values that are no finite numbers`);
+    }
+    bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), header.length + offsets[0]);
   }
   bytes.set(Buffer.from(checksum(bytes)), CRC_AT);
   return bytes;
+}
+
+/** The most bytes that a file can have which is what is expected. */
+export function maxPartBytes({ name, shape }: ExpectedPart): number {
+  const layout = layoutOf(idCount(name), name.kind === 'end', shape);
+  return META_BYTES + ARRAY_BYTES * layout.length + dataBytes(layout);
 }
 
 /**
  * @param bytes they begin where their buffer begins; keys, values and logits are views of that buffer
  * @throws an error that says what is wrong with the bytes
  */
-export function decodePart(bytes: Uint8Array<ArrayBuffer>): Part {
-  const { header, dataStart } = readHeader(bytes);
-  const array = (name: string): Float32Array | undefined => {
-    const entry = header[name];
-    return entry === undefined
-      ? undefined
-      : new Float32Array(bytes.buffer, dataStart + entry.data_offsets[0], elements(entry));
-  };
-  const { ids } = header;
-  if (ids === undefined) {
-    throw new Error('it has no ids');
+export function decodePart(bytes: Uint8Array<ArrayBuffer>, expected: ExpectedPart): Part {
+  const { name, shape } = expected;
+  const length = headerLength(bytes);
+  const found = readMetadata(Buffer.from(bytes.subarray(8, length)).toString());
+  const layout = layoutOf(idCount(name), name.kind === 'end', shape);
+  const header = headerBytes(found.crc32, found.place, found.texts, layout);
+  checkPlace(found, expected);
+  // All of the header follows from what is expected, so nothing in it is taken on trust: it is compared as a whole.
+  if (header.length !== length || Buffer.compare(header, bytes.subarray(0, length)) !== 0) {
+    throw new Error('its header is not that of this part of this model');
   }
-  const [nKvHead = 0, , headDim = 0] = header['h.0.k']?.shape ?? [];
-  return {
-    ids: [...new Int32Array(bytes.buffer, dataStart + ids.data_offsets[0], elements(ids))],
-    rows: { length: elements(ids), nKvHead, headDim, layers: layers(array) },
-    logits: array('logits') ?? null,
-    meta: readMetadata(header.__metadata__),
-  };
+  if (bytes.length !== length + dataBytes(layout)) {
+    throw new Error(`expected ${length + dataBytes(layout)} bytes, found ${bytes.length}`);
+  }
+  if (found.crc32 !== checksum(bytes)) {
+    throw new Error(`its CRC-32 should be ${checksum(bytes)}, found ${quoted(found.crc32)}`);
+  }
+  return viewsOf(bytes, length, layout, expected, found);
 }
 
-/** What a header says about its file. The data is not there, so the CRC-32 cannot be checked. */
-export function decodeMeta(header: string): PartMeta | undefined {
+/**
+ * What a header says about its file, for a list of files. The data is not there, so the CRC-32 cannot be checked.
+ * @returns undefined where it is of another format, or does not belong under that name
+ */
+export function decodeMeta(header: string, name: PartName): PartMeta | undefined {
   try {
-    const { __metadata__: found } = JSON.parse(header) as Header;
-    return found.format === FORMAT ? readMetadata(found) : undefined;
+    const { place, meta } = readMetadata(header);
+    return samePlace(place, name) ? meta : undefined;
   } catch {
     return undefined;
   }
 }
 
-function namedArrays({ ids, rows, logits }: Part): NamedArray[] {
-  const arrays: NamedArray[] = [['ids', [ids.length], Int32Array.from(ids)]];
-  const shape = [rows.nKvHead, rows.length, rows.headDim];
-  for (const [layer, { k, v }] of rows.layers.entries()) {
-    arrays.push([`h.${layer}.k`, shape, k], [`h.${layer}.v`, shape, v]);
+function viewsOf(
+  bytes: Uint8Array<ArrayBuffer>,
+  dataStart: number,
+  layout: Layout,
+  { name, shape }: ExpectedPart,
+  { place, meta }: Metadata,
+): Part {
+  const view = <T>(type: new (buffer: ArrayBuffer, at: number, length: number) => T, i: number): T => {
+    const [begin, end] = (layout[i] as Layout[number])[1].data_offsets;
+    return new type(bytes.buffer, dataStart + begin, (end - begin) / 4);
+  };
+  const ids = [...view(Int32Array, 0)];
+  if (partHash(name.kind, name.parent, ids) !== name.hash) {
+    throw new Error('it is not what its name says: other ids');
   }
-  if (logits !== null) {
-    arrays.push(['logits', [logits.length], logits]);
-  }
-  return arrays;
+  const logits = name.kind === 'end' ? view(Float32Array, 1) : null;
+  const first = logits === null ? 1 : 2;
+  const layers = Array.from({ length: shape.nLayer }, (_, layer) => ({
+    k: view(Float32Array, first + 2 * layer),
+    v: view(Float32Array, first + 2 * layer + 1),
+  }));
+  const { nKvHead, headDim } = shape;
+  return { place, ids, rows: { length: ids.length, nKvHead, headDim, layers }, logits, meta };
 }
 
-/** The whole file, its data still zeros. Spaces after the header let the data begin at a multiple of 8 bytes. */
-function withHeader(header: object, dataBytes: number): Uint8Array<ArrayBuffer> {
-  const text = Buffer.from(JSON.stringify(header));
+/** @throws an error that says in what the file is another than the expected one */
+function checkPlace({ place, meta }: Metadata, { name, fingerprint }: ExpectedPart): void {
+  if (meta.fingerprint !== fingerprint) {
+    throw new Error('it is not what its name says: of another model');
+  }
+  if (!samePlace(place, name)) {
+    throw new Error(`it is not what its name says: ${place.kind} ${place.index} of other ids`);
+  }
+}
+
+function samePlace(a: PartPlace, b: PartPlace): boolean {
+  return a.kind === b.kind && a.index === b.index && a.parent === b.parent && a.hash === b.hash;
+}
+
+function layoutOf(length: number, isEnd: boolean, { nLayer, nKvHead, headDim, vocabSize }: PartShape): Layout {
+  const sides = Array.from({ length: nLayer }, (_, layer) => [`h.${layer}.k`, `h.${layer}.v`]).flat();
+  const arrays: [name: string, dtype: ArrayHeader['dtype'], shape: number[]][] = [
+    ['ids', 'I32', [length]],
+    ...(isEnd ? [['logits', 'F32', [vocabSize]] satisfies [string, 'F32', number[]]] : []),
+    ...sides.map((name): [string, 'F32', number[]] => [name, 'F32', [nKvHead, length, headDim]]),
+  ];
+  let end = 0;
+  return arrays.map(([name, dtype, shape]) => {
+    const begin = end;
+    end += 4 * shape.reduce((product, n) => product * n, 1);
+    return [name, { dtype, shape, data_offsets: [begin, end] }];
+  });
+}
+
+/** In the order of the layout. */
+function arraysOf({ ids, rows, logits }: Part): (Int32Array | Float32Array)[] {
+  const sides = rows.layers.flatMap(({ k, v }) => [k, v]);
+  return [Int32Array.from(ids), ...(logits === null ? [] : [logits]), ...sides];
+}
+
+function dataBytes(layout: Layout): number {
+  return layout.at(-1)?.[1].data_offsets[1] ?? 0;
+}
+
+/** Length and text of a header. Spaces behind the text let the data begin at a multiple of 8 bytes. */
+function headerBytes(
+  crc: string,
+  { kind, index, parent, hash }: PartPlace,
+  texts: Readonly<Record<string, string>>,
+  layout: Layout,
+): Uint8Array {
+  const place = { crc32: crc, format: FORMAT, kind, index: String(index), parent, hash };
+  const text = Buffer.from(JSON.stringify({ __metadata__: { ...place, ...texts }, ...Object.fromEntries(layout) }));
   const length = Math.ceil(text.length / 8) * 8;
-  const bytes = new Uint8Array(8 + length + dataBytes);
+  const bytes = new Uint8Array(8 + length).fill(0x20, 8 + text.length);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
   bytes.set(text, 8);
-  bytes.fill(0x20, 8 + text.length, 8 + length);
   return bytes;
 }
 
 function metadata({ fingerprint, model, created, prefillMs, words }: PartMeta): Record<string, string> {
-  return { crc32: NO_CRC, format: FORMAT, fingerprint, model, created, prefill_ms: prefillMs.toFixed(3), words };
+  return { fingerprint, model, created, prefill_ms: prefillMs.toFixed(3), words };
 }
 
-function readMetadata(metadata: Readonly<Record<string, string>>): PartMeta {
-  const { fingerprint = '', model = '', created = '', prefill_ms: prefillMs, words = '' } = metadata;
-  return { fingerprint, model, created, prefillMs: Number(prefillMs), words };
+interface Metadata {
+  readonly crc32: string;
+  readonly place: PartPlace;
+  readonly meta: PartMeta;
+  /** `meta` as it is written. */
+  readonly texts: Readonly<Record<string, string>>;
 }
 
-function readHeader(bytes: Uint8Array<ArrayBuffer>): { header: Header; dataStart: number } {
+/** @param header a JSON text, maybe with spaces behind it */
+function readMetadata(header: string): Metadata {
+  const found = Object(parseJson(header)).__metadata__;
+  const text = (key: string): string => {
+    const value: unknown = Object(found)[key];
+    if (typeof value !== 'string') {
+      throw new Error(`its header has no ${key}`);
+    }
+    return value;
+  };
+  const format = text('format');
+  if (format !== FORMAT) {
+    throw new Error(`expected format ${FORMAT}, found ${quoted(format)}`);
+  }
+  const kind = text('kind') === 'end' ? 'end' : 'block';
+  const place = { kind, index: Number(text('index')), parent: text('parent'), hash: text('hash') } as const;
+  const [fingerprint, model, created, words] = [text('fingerprint'), text('model'), text('created'), text('words')];
+  const meta = { fingerprint, model, created, prefillMs: milliseconds(text('prefill_ms')), words };
+  return { crc32: text('crc32'), place, meta, texts: metadata(meta) };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Error('its header is not JSON');
+  }
+}
+
+/** A text of a file as a message shows it. */
+function quoted(text: string): string {
+  return JSON.stringify(text.slice(0, 40));
+}
+
+function milliseconds(text: string): number {
+  if (!/^\d+\.\d{3}$/.test(text)) {
+    throw new Error(`expected milliseconds, found ${quoted(text)}`);
+  }
+  return Number(text);
+}
+
+/** Of the length and the text. @throws an error where the file ends before its header does */
+function headerLength(bytes: Uint8Array<ArrayBuffer>): number {
   const length = bytes.length < 8 ? 0n : new DataView(bytes.buffer).getBigUint64(0, true);
-  const dataStart = 8 + Number(length);
-  if (dataStart > bytes.length || dataStart < CRC_AT + NO_CRC.length) {
+  if (length === 0n || length > bytes.length - 8) {
     throw new Error(`it is truncated, or no safetensors file (${bytes.length} bytes)`);
   }
-  const found = Buffer.from(bytes.subarray(CRC_AT, CRC_AT + NO_CRC.length)).toString('latin1');
-  if (found !== checksum(bytes)) {
-    throw new Error(`its CRC-32 should be ${checksum(bytes)}, found ${JSON.stringify(found)}`);
-  }
-  const header: Header = JSON.parse(Buffer.from(bytes.subarray(8, dataStart)).toString());
-  if (header.__metadata__.format !== FORMAT) {
-    throw new Error(`expected format ${FORMAT}, found ${header.__metadata__.format}`);
-  }
-  return { header, dataStart };
+  return 8 + Number(length);
 }
 
 /** Of the whole file except the place where the checksum itself stands. */
@@ -154,18 +275,11 @@ function checksum(bytes: Uint8Array): string {
   return crcDigits(bytes.subarray(CRC_AT + NO_CRC.length), before);
 }
 
-function elements({ data_offsets: [begin, end] }: ArrayHeader): number {
-  return (end - begin) / 4;
-}
-
-function layers(array: (name: string) => Float32Array | undefined): KvRows['layers'] {
-  const found: { k: Float32Array; v: Float32Array }[] = [];
-  for (;;) {
-    const k = array(`h.${found.length}.k`);
-    const v = array(`h.${found.length}.v`);
-    if (k === undefined || v === undefined) {
-      return found;
+function allFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) {
+    if (!Number.isFinite(values[i])) {
+      return false;
     }
-    found.push({ k, v });
   }
+  return true;
 }

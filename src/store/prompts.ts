@@ -2,20 +2,21 @@
 // only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is
 // damaged, or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
 
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { evict } from './eviction.js';
-import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
+import { listFiles, readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
 import type { StoreOptions } from './location.js';
 import { type Plan, planLookup } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
-import { decodePart, encodePart, type Part } from './part.js';
+import { decodePart, encodePart, maxPartBytes, type Part, type PartShape } from './part.js';
 import { recordUse } from './uses.js';
 
 export interface PromptStoreOptions extends StoreOptions {
   readonly fingerprint: string;
+  /** Of the model that asks: files of other sizes are refused. */
+  readonly shape: PartShape;
   /** The model's name, for `kvgen cache`. */
   readonly model: string;
 }
@@ -48,7 +49,7 @@ export interface Computed {
 }
 
 /** What is still needed of a file when its keys and values have been copied. */
-interface Loaded extends Omit<Part, 'rows'> {
+interface Loaded extends Omit<Part, 'rows' | 'place'> {
   readonly name: PartName;
   /** How many of its ids are those of the prompt. */
   readonly agreed: number;
@@ -113,7 +114,7 @@ export class PromptStore {
   #list(): string[] {
     const { folder, onNote } = this.#options;
     try {
-      return folder === undefined ? [] : readdirSync(folder);
+      return folder === undefined ? [] : listFiles(folder);
     } catch (error) {
       onNote(`${folder}: cannot be read (${errorCode(error) ?? errorMessage(error)})`);
       return [];
@@ -139,19 +140,17 @@ export class PromptStore {
     return loaded;
   }
 
-  /** A file of this model, held in `#scratch` until the next is read. A damaged file is removed and gives undefined. */
+  /** A file of this model, held in `#scratch` until the next is read. One that is not what it should be is removed and gives undefined. */
   #read(name: PartName): Part | undefined {
-    const { folder, write, fingerprint, onNote } = this.#options;
+    const { folder, write, fingerprint, shape, onNote } = this.#options;
     const path = join(folder as string, name.file);
-    const bytes = readWhole(path, undefined, (size) => this.#memory(size));
+    const expected = { name, fingerprint, shape };
+    const bytes = readWhole(path, maxPartBytes(expected) + 1, (size) => this.#memory(size));
     if (bytes === undefined) {
       return undefined; // It has been removed since the folder was listed.
     }
     try {
-      const part = decodePart(bytes);
-      if (part.meta.fingerprint !== fingerprint || part.ids.length !== idCount(name)) {
-        throw new Error('it is not what its name says');
-      }
+      const part = decodePart(bytes, expected);
       if (write) {
         touch(path);
       }
@@ -199,7 +198,7 @@ export class PromptStore {
     const from = (missing[0] as PartName).index * BLOCK_IDS;
     const rows = computed.rowsFrom(from);
     for (const name of missing) {
-      const bytes = encodePart(this.#part(name, computed, rows, from));
+      const bytes = encodePart(this.#part(name, computed, rows, from), this.#options.shape);
       if (bytes.length * missing.length > limits.maxBytes) {
         throw new Error(`it takes more than KVGEN_CACHE_MAX_BYTES=${limits.maxBytes}`);
       }
@@ -216,6 +215,7 @@ export class PromptStore {
     const created = new Date().toISOString();
     const prefillMs = computed.prefillMs(begin, end);
     return {
+      place: name,
       ids: computed.ids.slice(begin, end),
       rows: sliceRows(rows, begin - from, end - from),
       logits: isEnd ? computed.logits : null,

@@ -29,7 +29,7 @@ export function recordUse(folder: string, hash: string, savedMs: number): void {
 }
 
 export function readUses(folder: string, hash: string): Uses {
-  const text = Buffer.from(readWhole(join(folder, usesFile(hash))) ?? []).toString();
+  const text = Buffer.from(readWhole(join(folder, usesFile(hash)), 2 * MAX_BYTES) ?? []).toString();
   const saved = text.split('\n').filter((line) => /^-?\d+(\.\d+)?$/.test(line));
   return { hits: saved.length, savedMs: saved.reduce((sum, line) => sum + Number(line), 0) };
 }

@@ -40,7 +40,8 @@ function writeLonger(dir: string): string {
 
 function saved(folder: string, fingerprint = 'f') {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
-  const store = new PromptStore({ folder, write: true, limits, fingerprint, model: 'tiny', onNote: () => {} });
+  const shape = engine.config;
+  const store = new PromptStore({ folder, write: true, limits, fingerprint, shape, model: 'tiny', onNote: () => {} });
   return new SavedPrompts(engine, store, 'words');
 }
 

@@ -1,10 +1,11 @@
 // Saved answers: found for exactly their question, damaged ones never.
 
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readLimits } from '../../src/settings.js';
 import { AnswerStore, type StoredAnswer } from '../../src/store/answers.js';
+import { crcDigits } from '../../src/store/crc32.js';
 import { listAnswers } from '../../src/store/list.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -15,6 +16,8 @@ const stored = (question: string): StoredAnswer => ({
   answer: { text: `to ${question}`, ids: [1, 2] },
   meta,
 });
+
+const isAny = (found: unknown): found is unknown => found !== undefined;
 
 function open(folder: string, write = true) {
   const notes: string[] = [];
@@ -27,8 +30,8 @@ describe('answers', () => {
     const folder = newDir();
     const { store } = open(folder);
     store.keep(stored('why?'));
-    expect(store.find('why?')).toEqual({ text: 'to why?', ids: [1, 2] });
-    expect(store.find('why ?')).toBeUndefined();
+    expect(store.find('why?', isAny)).toEqual({ text: 'to why?', ids: [1, 2] });
+    expect(store.find('why ?', isAny)).toBeUndefined();
     expect(statSync(join(folder, readdirSync(folder)[0] as string)).mode & 0o777).toBe(0o600);
     expect(listAnswers(folder)).toMatchObject([{ kind: 'answer', words: 'Once', tokens: 5, hits: 1, savedMs: 12.5 }]);
   });
@@ -44,7 +47,7 @@ describe('answers', () => {
       for (const broken of [flipped, bytes.subarray(0, at)]) {
         writeFileSync(path, broken);
         const { store, notes } = open(folder);
-        expect(store.find('q'), `byte ${at}`).toBeUndefined();
+        expect(store.find('q', isAny), `byte ${at}`).toBeUndefined();
         expect([notes.length, existsSync(path)]).toEqual([1, false]);
       }
     }
@@ -58,7 +61,33 @@ describe('answers', () => {
     store.keep(stored('two'));
     const two = readdirSync(folder).find((file) => file !== one) as string;
     writeFileSync(join(folder, one), readFileSync(join(folder, two)));
-    expect(store.find('one')).toBeUndefined();
+    expect(store.find('one', isAny)).toBeUndefined();
+  });
+
+  it.each([
+    ['no object', () => null],
+    ['without what is told of it', ({ question, answer }: StoredAnswer) => ({ question, answer })],
+    ['with words that are no text', (one: StoredAnswer) => ({ ...one, meta: { ...meta, words: 5 } })],
+    ['without an answer', ({ question, meta }: StoredAnswer) => ({ question, meta })],
+  ])('whole, but %s: none, one line, removed, and not listed', (_, change) => {
+    const folder = newDir();
+    open(folder).store.keep(stored('q'));
+    const path = join(folder, readdirSync(folder)[0] as string);
+    const json = Buffer.from(JSON.stringify(change(stored('q'))));
+    writeFileSync(path, Buffer.concat([Buffer.from(crcDigits(json)), json]));
+    const listed = listAnswers(folder);
+    expect(listed.length).toBe(_ === 'without an answer' ? 1 : 0);
+    const { store, notes } = open(folder);
+    expect(store.find('q', isAny)).toBeUndefined();
+    expect([notes.length, existsSync(path)]).toEqual([1, false]);
+  });
+
+  it('under the name of another: not listed', () => {
+    const folder = newDir();
+    open(folder).store.keep(stored('q'));
+    const [file] = readdirSync(folder) as [string];
+    renameSync(join(folder, file), join(folder, `${'0'.repeat(32)}.json`));
+    expect(listAnswers(folder)).toEqual([]);
   });
 
   it('write: false writes and removes nothing', () => {
@@ -66,10 +95,10 @@ describe('answers', () => {
     open(folder).store.keep(stored('q'));
     const [file] = readdirSync(folder) as [string];
     const { store } = open(folder, false);
-    expect(store.find('q')).toBeDefined();
+    expect(store.find('q', isAny)).toBeDefined();
     store.keep(stored('new'));
     writeFileSync(join(folder, file), 'x');
-    expect(store.find('q')).toBeUndefined();
+    expect(store.find('q', isAny)).toBeUndefined();
     expect(readdirSync(folder)).toEqual([file]);
   });
 });

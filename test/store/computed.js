@@ -4,6 +4,10 @@
 const N_LAYER = 2;
 const N_HEAD = 2;
 const HEAD_DIM = 3;
+const VOCAB = 4;
+
+/** The sizes of the model. */
+export const SHAPE = { nLayer: N_LAYER, nKvHead: N_HEAD, headDim: HEAD_DIM, vocabSize: VOCAB };
 
 /** After each id a number that all ids so far have made. */
 function states(ids) {
@@ -38,7 +42,7 @@ export function rowsOf(ids, from = 0, to = ids.length) {
 
 export function logitsOf(ids) {
   const last = states(ids).at(-1);
-  return Float32Array.from({ length: 4 }, (_, id) => last + id);
+  return Float32Array.from({ length: VOCAB }, (_, id) => last + id);
 }
 
 export function computed(ids) {

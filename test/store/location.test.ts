@@ -8,7 +8,7 @@ import { clear, evict } from '../../src/store/eviction.js';
 import { openStore, storeRoot } from '../../src/store/location.js';
 import { PromptStore } from '../../src/store/prompts.js';
 import { tempDirs } from '../support/temp-dir.js';
-import { computed } from './computed.js';
+import { computed, SHAPE } from './computed.js';
 
 const newDir = tempDirs();
 const isRoot = process.geteuid?.() === 0;
@@ -21,7 +21,7 @@ function open(cacheDir: string, make = true) {
 
 function keepOne(folder: string): void {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
-  const options = { folder, write: true, limits, fingerprint: 'a', model: 'm', onNote: () => {} };
+  const options = { folder, write: true, limits, fingerprint: 'a', shape: SHAPE, model: 'm', onNote: () => {} };
   new PromptStore(options).keep(computed([1, 2, 3]));
 }
 

@@ -21,9 +21,10 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { crc32 } from '../../src/store/crc32.js';
 import { bytesIn, evict } from '../../src/store/eviction.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
+import { FORMAT } from '../../src/store/part.js';
 import { type Found, PromptStore, type PromptStoreOptions } from '../../src/store/prompts.js';
 import { tempDirs } from '../support/temp-dir.js';
-import { computed, wrongWith } from './computed.js';
+import { computed, SHAPE, wrongWith } from './computed.js';
 
 const newDir = tempDirs();
 const A = 'a'.repeat(64);
@@ -35,7 +36,7 @@ const range = (length: number, from = 0) => Array.from({ length }, (_, i) => fro
 function open(folder: string, options: Partial<PromptStoreOptions> = {}) {
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
-  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, model: 'm', onNote };
+  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, shape: SHAPE, model: 'm', onNote };
   return { store: new PromptStore({ ...defaults, ...options }), notes };
 }
 
@@ -121,7 +122,7 @@ describe('look-up', () => {
     renameSync(join(folder, foreign), join(folder, name));
     const { store, notes } = open(folder);
     expect(store.find([9, 9, 9])).toMatchObject({ reused: 0, missReason: 'the stored file is damaged or gone' });
-    expect(notes.join()).toContain('it is not what its name says; removed');
+    expect(notes.join()).toContain('it is not what its name says: of another model; removed');
     store.keep(computed([1, 1, 1]));
     renameSync(join(folder, (partNames(A, [1, 1, 1])[0] as PartName).file), join(folder, name));
     expect(store.find([9, 9, 9]).reused).toBe(0);
@@ -201,14 +202,14 @@ describe('damage', () => {
 
   it('a whole file in a format of another version is a miss, and is removed', () => {
     const { folder, path, bytes } = stored();
-    const other = Buffer.from(bytes.toString('latin1').replace('kvgen-prompt-1', 'kvgen-prompt-0'), 'latin1');
+    const other = Buffer.from(bytes.toString('latin1').replace(FORMAT, 'kvgen-prompt-0'), 'latin1');
     const at = other.indexOf('"crc32":"') + 9;
     const sum = crc32(other.subarray(at + 8), crc32(other.subarray(0, at)));
     other.write(sum.toString(16).padStart(8, '0'), at);
     writeFileSync(path, other);
     const { store, notes } = open(folder);
     expect(store.find(ids).reused).toBe(0);
-    expect(notes).toEqual([expect.stringContaining('expected format kvgen-prompt-1, found kvgen-prompt-0; removed')]);
+    expect(notes).toEqual([expect.stringContaining('expected format kvgen-prompt-2, found "kvgen-prompt-0"; removed')]);
   });
 
   it('in the middle of a chain: what is before it is used, and it is stored anew', () => {

@@ -2,7 +2,7 @@
 // done enough. Arguments: the folder, a seed, how many rounds. Exit code 1 and a line when a look-up was wrong.
 
 import { PromptStore } from '../../dist/store/prompts.js';
-import { computed, wrongWith } from './computed.js';
+import { computed, SHAPE, wrongWith } from './computed.js';
 
 const [folder, seed, rounds] = process.argv.slice(2);
 const store = new PromptStore({
@@ -10,6 +10,7 @@ const store = new PromptStore({
   write: true,
   limits: { maxBytes: 120_000, maxAgeMs: 1e9 }, // some twenty files: every round makes room
   fingerprint: 'f'.repeat(64),
+  shape: SHAPE,
   model: 'made up',
   onNote: (line) => process.stderr.write(`${line}\n`),
 });

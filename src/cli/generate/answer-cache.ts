@@ -1,7 +1,7 @@
 // The answer cache: everything that decides a text is a question, the finished texts are its answer. A new setting is
 // part of the question by itself, unless `question` leaves it out. Knows nothing of files or of how a text is made.
 
-import { type Completion, joinedText } from '../../completion/complete.js';
+import { joinedText } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import { NOTHING_MEASURED } from '../../generation/sequence.js';
 import type { Machine } from '../../library/machine.js';
@@ -12,19 +12,11 @@ import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { FinishedRun } from './samples.js';
 import { firstWords, type Saved } from './saved.js';
+import { type Answer, isAnswers, toAnswer } from './saved-answer.js';
 import type { TextEvent, Texts } from './write-texts.js';
 
 /** Environment variables that may change how TensorFlow rounds. */
 const ENVIRONMENT = ['TF_NUM_INTRAOP_THREADS', 'TF_NUM_INTEROP_THREADS', 'OMP_NUM_THREADS', 'TF_ENABLE_ONEDNN_OPTS'];
-
-/** One finished text as it is saved. */
-interface Answer
-  extends Pick<Completion, 'tokens' | 'finishReason'>,
-    Pick<FinishedRun, 'promptLogprobs' | 'seed' | 'engine'> {
-  /** What the cache held in the end. */
-  readonly positions: number;
-  readonly bytes: number;
-}
 
 /** What the question is made of, and what a found answer needs to be shown. */
 interface AnswerRequest {
@@ -63,7 +55,8 @@ export class AskedAnswers {
 
   /** The saved texts as if they had just been computed; null: there are none. */
   find(): { readonly texts: Texts; readonly events: AsyncIterable<TextEvent> } | null {
-    const answers = this.#store.find(this.#question) as Answer[] | undefined;
+    const { samples = 1 } = this.#request.args;
+    const answers = this.#store.find(this.#question, (found) => isAnswers(found, samples));
     if (answers === undefined) {
       return null;
     }
@@ -185,10 +178,4 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
 /** undefined, which JSON leaves out, where they are computed as they always were before there was a choice. */
 function unlessDefault({ weights }: Machine): string | undefined {
   return weights === 'float32' ? undefined : weights;
-}
-
-function toAnswer({ completion, promptLogprobs, seed, engine }: FinishedRun): Answer {
-  const { tokens, finishReason, stats } = completion;
-  const { cachePositions: positions, cacheBytes: bytes } = stats;
-  return { tokens, finishReason, promptLogprobs, seed, engine, positions, bytes };
 }

@@ -41,7 +41,13 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
   const common = { write: args.writeCache, limits: readLimits(process.env), onNote };
   const storeFor = (model: Model) => {
     const computed = fingerprintOf(hash, computation(model));
-    return new PromptStore({ ...common, fingerprint: computed, model: name, folder: promptFolder });
+    return new PromptStore({
+      ...common,
+      fingerprint: computed,
+      shape: model.config,
+      model: name,
+      folder: promptFolder,
+    });
   };
   return {
     fingerprint: hash,
