@@ -24,6 +24,7 @@ import { Model } from '../src/library/model.js';
 import type { Architecture, ModelConfig } from '../src/model/config.js';
 import { fingerprint } from '../src/store/fingerprint.js';
 import { PromptStore } from '../src/store/prompts.js';
+import { StoreFolder } from '../src/store/store-folder.js';
 import { loadTokenizer } from '../src/text/tokenizer.js';
 import { loadShape, readTensors } from '../src/weights/folder.js';
 import { expectFailure } from './support/errors.js';
@@ -384,7 +385,8 @@ describe('the prompt cache on another engine', () => {
     known = (await fingerprint(dir, { folder: undefined, write: false })).fingerprint;
   });
 
-  function promptsIn(folder: string): SavedPrompts {
+  function promptsIn(path: string): SavedPrompts {
+    const folder = new StoreFolder(path);
     const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
     const onNote = (line: string) => expect.unreachable(line);
     const shape = engine.config;

@@ -5,6 +5,7 @@ import { readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
+import type { StoreFolder } from '../store/store-folder.js';
 import type { Invocation } from './shell/command.js';
 import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
 import { printable, type Terminal } from './shell/terminal.js';
@@ -24,7 +25,7 @@ const ACTIONS = {
 interface CacheRequest {
   readonly ids: readonly string[];
   readonly root: string;
-  readonly folders: Readonly<Partial<Record<StoreKind, string>>>;
+  readonly folders: Readonly<Partial<Record<StoreKind, StoreFolder>>>;
   readonly json: boolean;
   readonly terminal: Terminal;
 }
@@ -107,7 +108,7 @@ async function show(request: CacheRequest): Promise<void> {
     await terminal.print(printable(`${name.replaceAll('_', ' ')}: ${value}`));
   }
   for (const file of entry.files) {
-    await terminal.print(`file: ${folderOf(request, entry)}/${file}`);
+    await terminal.print(`file: ${folderOf(request, entry).pathOf(file)}`);
   }
 }
 
@@ -118,8 +119,8 @@ async function remove(request: CacheRequest): Promise<void> {
   await say(request, removed);
 }
 
-function folderOf({ folders }: CacheRequest, { kind }: StoredEntry): string {
-  return folders[kind === 'prompt' ? 'prompts' : 'answers'] as string;
+function folderOf({ folders }: CacheRequest, { kind }: StoredEntry): StoreFolder {
+  return folders[kind === 'prompt' ? 'prompts' : 'answers'] as StoreFolder;
 }
 
 async function clearAll(request: CacheRequest): Promise<void> {
@@ -145,7 +146,7 @@ async function say({ terminal, json }: CacheRequest, removed: readonly Removed[]
   await terminal.print(json ? JSON.stringify({ removed_files: files, removed_bytes: bytes }) : words);
 }
 
-function allFolders({ folders }: CacheRequest): string[] {
+function allFolders({ folders }: CacheRequest): StoreFolder[] {
   return KINDS.flatMap((kind) => folders[kind] ?? []);
 }
 

@@ -1,13 +1,12 @@
 // Saved answers: the whole text of a run, found again when everything that decides it is the same. The file holds the
 // question too, which is compared, and a CRC-32 of both. Knows nothing of what a question is made of.
 
-import { join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
 import { crcDigits } from './crc32.js';
 import { evict } from './eviction.js';
-import { readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
 import type { StoreOptions } from './location.js';
 import { answerName } from './names.js';
+import type { StoreFolder } from './store-folder.js';
 import { recordUse } from './uses.js';
 
 export interface StoredAnswer {
@@ -45,21 +44,20 @@ export class AnswerStore {
       return undefined;
     }
     const name = answerName(question);
-    const path = join(folder, name);
-    if (statFile(path) === undefined) {
+    if (folder.stat(name) === undefined) {
       return undefined;
     }
-    const found = readAnswer(path);
+    const found = readAnswer(folder, name);
     if (found?.question === question && isAnswer(found.answer)) {
       if (write) {
-        touch(path);
+        folder.touch(name);
         recordUse(folder, name.slice(0, 32), found.meta.ms);
       }
       return found.answer;
     }
-    onNote(`${path}: damaged, or not what its name says${write ? '; removed' : ''}`);
+    onNote(`${folder.pathOf(name)}: damaged, or not what its name says${write ? '; removed' : ''}`);
     if (write) {
-      removeFile(path);
+      folder.remove(name);
     }
     return undefined;
   }
@@ -75,34 +73,38 @@ export class AnswerStore {
       if (bytes.length > MAX_BYTES) {
         throw new Error(`it takes ${bytes.length} bytes, more than ${MAX_BYTES}`);
       }
-      writeWhole(folder, answerName(stored.question), bytes);
+      folder.write(answerName(stored.question), bytes);
       evict(folder, limits);
     } catch (error) {
-      onNote(`the answer is not kept: ${folder}: ${errorCode(error) ?? errorMessage(error)}`);
+      onNote(`the answer is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
     }
   }
 }
 
 /** JSON behind the eight digits of its CRC-32. */
-function encodeAnswer(stored: StoredAnswer): Uint8Array {
+function encodeAnswer(stored: StoredAnswer): Uint8Array<ArrayBuffer> {
   const json = Buffer.from(JSON.stringify(stored));
-  return Buffer.concat([Buffer.from(crcDigits(json)), json]);
+  return new Uint8Array(Buffer.concat([Buffer.from(crcDigits(json)), json]));
 }
 
-/** Returns undefined when the file is not whole, or no answer. */
-export function readAnswer(path: string): StoredAnswer | undefined {
-  const bytes = readWhole(path, MAX_BYTES + 1) ?? new Uint8Array();
+/** Returns undefined when what is stored there is not whole, or no answer. */
+export function readAnswer(folder: StoreFolder, name: string): StoredAnswer | undefined {
+  try {
+    return decodeAnswer(folder.read(name, MAX_BYTES + 1) ?? new Uint8Array());
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws an error for what is no JSON */
+function decodeAnswer(bytes: Uint8Array): StoredAnswer | undefined {
   const json = Buffer.from(bytes.subarray(8));
   const found = Buffer.from(bytes.subarray(0, 8)).toString('latin1');
   if (bytes.length <= 8 || found !== crcDigits(json)) {
     return undefined;
   }
-  try {
-    const stored: unknown = JSON.parse(json.toString());
-    return isStored(stored) ? stored : undefined;
-  } catch {
-    return undefined;
-  }
+  const stored: unknown = JSON.parse(json.toString());
+  return isStored(stored) ? stored : undefined;
 }
 
 function isStored(value: unknown): value is StoredAnswer {

@@ -2,21 +2,18 @@
 // counts as used whenever a block that builds on it is, so a chain of blocks loses its end first and has no gaps. Only
 // regular files whose names fit are ever removed. Knows nothing of what is in them.
 
-import { join } from 'node:path';
 import type { Limits } from '../settings.js';
-import { listFiles, removeFile, statFile, TEMPORARY } from './files.js';
+import { TEMPORARY } from './files.js';
 import { REMEMBERED } from './fingerprint.js';
 import { ANSWER, type PartName, parseName } from './names.js';
-import { USES, usesFile } from './uses.js';
+import type { StoredFile, StoreFolder } from './store-folder.js';
+import { USES } from './uses.js';
 
 /** A file that looks lost may belong to a writer that is still at work. After this time no writer is. */
 const GRACE_MS = 60 * 60 * 1000;
 
-interface KeptFile {
-  readonly file: string;
-  readonly hash: string;
+interface KeptFile extends StoredFile {
   readonly part: PartName | undefined;
-  readonly bytes: number;
   /** Milliseconds since 1970; for a block, the latest time of all that build on it. */
   used: number;
 }
@@ -26,79 +23,77 @@ export interface Removed {
   readonly bytes: number;
 }
 
-export function evict(folder: string, { maxBytes, maxAgeMs }: Limits, now = Date.now()): Removed {
-  const files = listFiles(folder);
-  const kept = survey(folder, files);
-  const order = kept.toSorted((a, b) => a.used - b.used || (b.part?.index ?? 0) - (a.part?.index ?? 0));
-  let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
-  const removed = { files: 0, bytes: 0 };
-  for (const { file, hash, bytes, used } of order) {
-    if (total > maxBytes || now - used > maxAgeMs) {
-      total -= bytes;
-      removed.files++;
-      removed.bytes += removeFile(join(folder, file)) + removeFile(join(folder, usesFile(hash)));
-    }
-  }
-  removed.bytes += sweep(folder, files, kept, Math.max(maxAgeMs, GRACE_MS), now);
-  return removed;
+export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Removed {
+  const files = folder.files();
+  const kept = survey(files);
+  const out = new Set(tooMany(kept, limits, now));
+  const staying = kept.filter((file) => !out.has(file));
+  const lost = lostFiles(files, staying, Math.max(limits.maxAgeMs, GRACE_MS), now);
+  const bytes = [...out, ...lost].map((file) => folder.removeFile(file));
+  return { files: out.size, bytes: bytes.reduce((sum, n) => sum + n, 0) };
 }
 
 /** Removes every file of kvgen in one folder. */
-export function clear(folder: string): Removed {
-  const ours = listFiles(folder).filter(isOurs);
-  const bytes = ours.map((file) => removeFile(join(folder, file)));
+export function clear(folder: StoreFolder): Removed {
+  const ours = folder.files().filter(isOurs);
+  const bytes = ours.map((file) => folder.removeFile(file));
   return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
 }
 
 /** The size of all files of kvgen in one folder. */
-export function bytesIn(folder: string): number {
-  const sizes = listFiles(folder)
-    .filter(isOurs)
-    .map((file) => statFile(join(folder, file))?.size ?? 0);
-  return sizes.reduce((sum, size) => sum + size, 0);
+export function bytesIn(folder: StoreFolder): number {
+  const ours = folder.files().filter(isOurs);
+  return ours.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-function isOurs(file: string): boolean {
-  return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(file)) || parseName(file) !== undefined;
+function isOurs({ name }: StoredFile): boolean {
+  return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(name)) || parseName(name) !== undefined;
 }
 
-function survey(folder: string, files: readonly string[]): KeptFile[] {
+function survey(files: readonly StoredFile[]): KeptFile[] {
   const kept = files.flatMap((file): KeptFile[] => {
-    const part = parseName(file);
-    const hash = part?.hash ?? ANSWER.exec(file)?.[1];
-    const stats = hash === undefined ? undefined : statFile(join(folder, file));
-    return stats === undefined ? [] : [{ file, hash: hash as string, part, bytes: stats.size, used: stats.mtimeMs }];
+    const part = parseName(file.name);
+    return part === undefined && !ANSWER.test(file.name) ? [] : [{ ...file, part, used: file.usedMs }];
   });
-  const byHash = new Map(kept.map((entry) => [entry.hash, entry]));
-  for (const entry of kept.toSorted((a, b) => (b.part?.index ?? 0) - (a.part?.index ?? 0))) {
-    const parent = byHash.get(entry.part?.parent ?? '');
+  const byHash = new Map(kept.map((file) => [file.part?.hash, file]));
+  for (const { part, used } of kept.toSorted((a, b) => (b.part?.index ?? 0) - (a.part?.index ?? 0))) {
+    const parent = part === undefined ? undefined : byHash.get(part.parent);
     if (parent !== undefined) {
-      parent.used = Math.max(parent.used, entry.used);
+      parent.used = Math.max(parent.used, used);
     }
   }
   return kept;
 }
 
-/** Removes what no longer belongs to anything. @returns the bytes that this freed */
-function sweep(
-  folder: string,
-  files: readonly string[],
+/** The oldest files, the later blocks of a chain first. */
+function tooMany(kept: readonly KeptFile[], { maxBytes, maxAgeMs }: Limits, now: number): KeptFile[] {
+  const order = kept.toSorted((a, b) => a.used - b.used || (b.part?.index ?? 0) - (a.part?.index ?? 0));
+  let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
+  return order.filter(({ bytes, used }) => {
+    const isOut = total > maxBytes || now - used > maxAgeMs;
+    total -= isOut ? bytes : 0;
+    return isOut;
+  });
+}
+
+/** What no longer belongs to anything. */
+function lostFiles(
+  files: readonly StoredFile[],
   kept: readonly KeptFile[],
   maxAgeMs: number,
   now: number,
-): number {
-  const hashes = new Set(kept.map(({ hash }) => hash));
+): StoredFile[] {
+  const hashes = new Set(kept.map(({ name, part }) => part?.hash ?? ANSWER.exec(name)?.[1]));
   const orphans = kept.filter(
     ({ part, used }) => part !== undefined && part.index > 0 && !hashes.has(part.parent) && now - used > GRACE_MS,
   );
-  const lost = files.filter((file) => {
-    const age = now - (statFile(join(folder, file))?.mtimeMs ?? now);
-    const [, used] = USES.exec(file) ?? [];
+  const others = files.filter(({ name, usedMs }) => {
+    const [, used] = USES.exec(name) ?? [];
     return (
-      (TEMPORARY.test(file) && age > GRACE_MS) ||
-      (REMEMBERED.test(file) && age > maxAgeMs) ||
+      (TEMPORARY.test(name) && now - usedMs > GRACE_MS) ||
+      (REMEMBERED.test(name) && now - usedMs > maxAgeMs) ||
       (used !== undefined && !hashes.has(used))
     );
   });
-  return [...orphans.map(({ file }) => file), ...lost].reduce((sum, file) => sum + removeFile(join(folder, file)), 0);
+  return [...orphans, ...others];
 }

@@ -8,18 +8,19 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { crcDigits } from './crc32.js';
-import { readWhole, writeWhole } from './files.js';
 import { FORMAT } from './part.js';
+import type { StoreFolder } from './store-folder.js';
 
 /** The names of remembered fingerprints: each begins with the hash that `fileState` returns. */
 export const REMEMBERED = /^[0-9a-f]{32}\.model$/;
 const MODEL_FILES = /^(config|tokenizer|tokenizer_config|vocab)\.json$|^merges\.txt$|\.safetensors(\.index\.json)?$/;
+const REMEMBERED_BYTES = 64 + 8;
 /** The times of files move in steps: a file that was changed so recently may change again and keep its time. */
 const SETTLED_MS = 2000;
 
 interface FingerprintOptions {
   /** Where fingerprints are remembered; undefined: nowhere. */
-  readonly folder: string | undefined;
+  readonly folder: StoreFolder | undefined;
   readonly write: boolean;
   /** Called while the weights are hashed. */
   readonly onProgress?: (() => void) | undefined;
@@ -35,7 +36,7 @@ export async function fingerprint(
 ): Promise<{ fingerprint: string; state: string }> {
   const { state, changedMs } = await fileState(dir);
   const name = `${state.slice(0, 32)}.model`;
-  const known = folder === undefined ? undefined : recall(join(folder, name), state);
+  const known = folder === undefined ? undefined : recall(folder, name, state);
   if (known !== undefined) {
     return { fingerprint: known, state };
   }
@@ -83,20 +84,24 @@ async function hashFiles(dir: string): Promise<string> {
 }
 
 /** The file holds the fingerprint (64 digits) and a CRC-32 of it and the state (8 digits). */
-function recall(path: string, state: string): string | undefined {
-  const text = Buffer.from(readWhole(path) ?? []).toString('latin1');
-  const known = text.slice(0, 64);
-  return text === sealed(known, state) ? known : undefined;
+function recall(folder: StoreFolder, name: string, state: string): string | undefined {
+  try {
+    const text = Buffer.from(folder.read(name, REMEMBERED_BYTES + 1) ?? []).toString('latin1');
+    const known = text.slice(0, 64);
+    return text === checked(known, state) ? known : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
-function remember(folder: string, name: string, computed: string, state: string): void {
+function remember(folder: StoreFolder, name: string, computed: string, state: string): void {
   try {
-    writeWhole(folder, name, Buffer.from(sealed(computed, state)));
+    folder.write(name, new Uint8Array(Buffer.from(checked(computed, state))));
   } catch {
     // It will be computed again.
   }
 }
 
-function sealed(fingerprint: string, state: string): string {
+function checked(fingerprint: string, state: string): string {
   return fingerprint + crcDigits(Buffer.from(fingerprint + state));
 }

@@ -1,12 +1,11 @@
 // Lists what is stored, for `kvgen cache`: every saved prompt with the blocks that it is made of, and every saved answer.
 // Reads the headers of files, not their keys and values. Knows nothing of how a list is shown.
 
-import { join } from 'node:path';
 import { readAnswer } from './answers.js';
 import type { Removed } from './eviction.js';
-import { listFiles, readWhole, removeFile, statFile } from './files.js';
 import { ANSWER, answerName, idCount, type PartName, parseName } from './names.js';
 import { decodeMeta, type PartMeta } from './part.js';
+import type { StoreFolder } from './store-folder.js';
 import { readUses, type Uses, usesFile } from './uses.js';
 
 /** In bytes. A header takes a few kilobytes even for the largest models. */
@@ -37,10 +36,10 @@ interface StoredPart extends PartName, Uses {
 }
 
 /** Saved prompts, newest first. Blocks that no prompt's end builds on any more are listed like a prompt. */
-export function listPrompts(folder: string): StoredEntry[] {
-  const names = listFiles(folder).flatMap((file) => parseName(file) ?? []);
+export function listPrompts(folder: StoreFolder): StoredEntry[] {
+  const names = folder.names().flatMap((file) => parseName(file) ?? []);
   const parts = names.map((name): StoredPart => {
-    const bytes = statFile(join(folder, name.file))?.size ?? 0;
+    const bytes = folder.stat(name.file)?.size ?? 0;
     return { ...name, ...readUses(folder, name.hash), bytes, prompts: 0 };
   });
   const byHash = new Map(parts.map((part) => [part.hash, part]));
@@ -52,24 +51,27 @@ export function listPrompts(folder: string): StoredEntry[] {
   return chains.flatMap((chain) => promptEntry(folder, chain) ?? []).toSorted(newestFirst);
 }
 
-export function listAnswers(folder: string): StoredEntry[] {
-  return listFiles(folder)
+export function listAnswers(folder: StoreFolder): StoredEntry[] {
+  return folder
+    .names()
     .flatMap((file) => answerEntry(folder, file) ?? [])
     .toSorted(newestFirst);
 }
 
 /** Removes one entry, with those of its blocks that no other prompt uses. */
-export function removeEntry(folder: string, { files }: StoredEntry): Removed {
+export function removeEntry(folder: StoreFolder, { files }: StoredEntry): Removed {
   const removed = { files: 0, bytes: 0 };
+  const own = new Set(files);
+  const others = folder.names().filter((name) => !own.has(name));
+  const parents = new Set(others.map((name) => parseName(name)?.parent));
   for (const file of files.toReversed()) {
     const part = parseName(file);
-    const isUsed = part !== undefined && listFiles(folder).some((other) => parseName(other)?.parent === part.hash);
-    if (isUsed) {
+    if (part !== undefined && parents.has(part.hash)) {
       break;
     }
     const hash = part?.hash ?? file.slice(0, 32);
     removed.files++;
-    removed.bytes += removeFile(join(folder, file)) + removeFile(join(folder, usesFile(hash)));
+    removed.bytes += folder.remove(file) + folder.remove(usesFile(hash));
   }
   return removed;
 }
@@ -83,10 +85,10 @@ function chainOf(leaf: StoredPart, byHash: ReadonlyMap<string, StoredPart>): Sto
   return chain;
 }
 
-function promptEntry(folder: string, chain: readonly StoredPart[]): StoredEntry | undefined {
+function promptEntry(folder: StoreFolder, chain: readonly StoredPart[]): StoredEntry | undefined {
   const leaf = chain.at(-1) as StoredPart;
-  const stats = statFile(join(folder, leaf.file));
-  const meta = readPartMeta(join(folder, leaf.file), leaf);
+  const stats = folder.stat(leaf.file);
+  const meta = readPartMeta(folder, leaf);
   if (stats === undefined || meta === undefined) {
     return undefined;
   }
@@ -107,17 +109,17 @@ function promptEntry(folder: string, chain: readonly StoredPart[]): StoredEntry 
   };
 }
 
-function readPartMeta(path: string, name: PartName): PartMeta | undefined {
-  const start = readWhole(path, 8) ?? new Uint8Array();
+function readPartMeta(folder: StoreFolder, name: PartName): PartMeta | undefined {
+  const start = folder.readStart(name.file, 8) ?? new Uint8Array();
   const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
-  const header = Buffer.from(readWhole(path, 8 + Math.min(length, MAX_HEADER)) ?? []).subarray(8);
-  return decodeMeta(header.toString(), name);
+  const header = folder.readStart(name.file, 8 + Math.min(length, MAX_HEADER)) ?? [];
+  return decodeMeta(Buffer.from(header).subarray(8).toString(), name);
 }
 
-function answerEntry(folder: string, file: string): StoredEntry | undefined {
+function answerEntry(folder: StoreFolder, file: string): StoredEntry | undefined {
   const [, hash] = ANSWER.exec(file) ?? [];
-  const stats = statFile(join(folder, file));
-  const stored = hash === undefined ? undefined : readAnswer(join(folder, file));
+  const stats = folder.stat(file);
+  const stored = hash === undefined ? undefined : readAnswer(folder, file);
   if (stats === undefined || stored === undefined || answerName(stored.question) !== file) {
     return undefined;
   }

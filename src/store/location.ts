@@ -7,12 +7,13 @@ import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import { makeDirectories, makeDirectory } from '../native/folders.js';
 import type { Limits } from '../settings.js';
+import { StoreFolder } from './store-folder.js';
 
 export type StoreKind = 'prompts' | 'answers';
 
 export interface StoreOptions {
   /** What `openStore` returned; undefined: nothing is stored yet, and nothing will be. */
-  readonly folder: string | undefined;
+  readonly folder: StoreFolder | undefined;
   readonly write: boolean;
   readonly limits: Limits;
   /** Told what was damaged, or could not be written. */
@@ -36,7 +37,7 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
 /**
  * Opens the folder of one kind.
  * @param make make the folder if there is none yet; `onNote` is told when that fails
- * @returns its path; undefined where there is none
+ * @returns undefined where there is none
  * @throws KvgenError when it is not private
  */
 export function openStore(
@@ -44,7 +45,7 @@ export function openStore(
   kind: StoreKind,
   make: boolean,
   onNote: (line: string) => void,
-): string | undefined {
+): StoreFolder | undefined {
   const folder = join(root, kind);
   try {
     if (make) {
@@ -57,7 +58,7 @@ export function openStore(
     }
     check(root, parent, 0o022, 'written to');
     check(folder, own, 0o077, 'read');
-    return folder;
+    return new StoreFolder(folder);
   } catch (error) {
     if (error instanceof KvgenError) {
       throw error;

@@ -2,15 +2,14 @@
 // only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is
 // damaged, or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
 
-import { join } from 'node:path';
 import { type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { evict } from './eviction.js';
-import { listFiles, readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
 import type { StoreOptions } from './location.js';
 import { type Plan, planLookup } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
 import { decodePart, encodePart, maxPartBytes, type Part, type PartShape } from './part.js';
+import type { StoreFolder } from './store-folder.js';
 import { recordUse } from './uses.js';
 
 export interface PromptStoreOptions extends StoreOptions {
@@ -107,16 +106,16 @@ export class PromptStore {
       this.#write(folder, computed);
       evict(folder, limits);
     } catch (error) {
-      this.#options.onNote(`the prompt is not kept: ${folder}: ${errorCode(error) ?? errorMessage(error)}`);
+      this.#options.onNote(`the prompt is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
     }
   }
 
   #list(): string[] {
     const { folder, onNote } = this.#options;
     try {
-      return folder === undefined ? [] : listFiles(folder);
+      return folder?.names() ?? [];
     } catch (error) {
-      onNote(`${folder}: cannot be read (${errorCode(error) ?? errorMessage(error)})`);
+      onNote(`${folder?.path}: cannot be read (${errorCode(error) ?? errorMessage(error)})`);
       return [];
     }
   }
@@ -142,23 +141,23 @@ export class PromptStore {
 
   /** A file of this model, held in `#scratch` until the next is read. One that is not what it should be is removed and gives undefined. */
   #read(name: PartName): Part | undefined {
-    const { folder, write, fingerprint, shape, onNote } = this.#options;
-    const path = join(folder as string, name.file);
+    const { write, fingerprint, shape, onNote } = this.#options;
+    const folder = this.#options.folder as StoreFolder;
     const expected = { name, fingerprint, shape };
-    const bytes = readWhole(path, maxPartBytes(expected) + 1, (size) => this.#memory(size));
-    if (bytes === undefined) {
-      return undefined; // It has been removed since the folder was listed.
-    }
     try {
+      const bytes = folder.read(name.file, maxPartBytes(expected) + 1, (size) => this.#memory(size));
+      if (bytes === undefined) {
+        return undefined; // It has been removed since the folder was listed.
+      }
       const part = decodePart(bytes, expected);
       if (write) {
-        touch(path);
+        folder.touch(name.file);
       }
       return part;
     } catch (error) {
-      onNote(`${path}: ${errorMessage(error)}${write ? '; removed' : ''}`);
+      onNote(`${folder.pathOf(name.file)}: ${errorMessage(error)}${write ? '; removed' : ''}`);
       if (write) {
-        removeFile(path);
+        folder.remove(name.file);
       }
       return undefined;
     }
@@ -187,11 +186,9 @@ export class PromptStore {
   }
 
   /** Writes the blocks first, so that a reader who finds an end also finds what it builds on. */
-  #write(folder: string, computed: Computed): void {
+  #write(folder: StoreFolder, computed: Computed): void {
     const { fingerprint, limits } = this.#options;
-    const missing = partNames(fingerprint, computed.ids).filter(
-      ({ file }) => statFile(join(folder, file)) === undefined,
-    );
+    const missing = partNames(fingerprint, computed.ids).filter(({ file }) => folder.stat(file) === undefined);
     if (missing.length === 0) {
       return;
     }
@@ -202,7 +199,7 @@ export class PromptStore {
       if (bytes.length * missing.length > limits.maxBytes) {
         throw new Error(`it takes more than KVGEN_CACHE_MAX_BYTES=${limits.maxBytes}`);
       }
-      writeWhole(folder, name.file, bytes);
+      folder.write(name.file, bytes);
     }
   }
 

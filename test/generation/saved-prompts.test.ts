@@ -10,6 +10,7 @@ import { sliceRows } from '../../src/engine/kv-rows.js';
 import { SavedPrompts } from '../../src/generation/saved-prompts.js';
 import type { Model } from '../../src/library/model.js';
 import { PromptStore } from '../../src/store/prompts.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { expectParity } from '../support/golden.js';
 import { randomTensors, TINY } from '../support/model-folder.js';
 import { open, useBackend } from '../support/open.js';
@@ -41,7 +42,15 @@ function writeLonger(dir: string): string {
 function saved(folder: string, fingerprint = 'f') {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
   const shape = engine.config;
-  const store = new PromptStore({ folder, write: true, limits, fingerprint, shape, model: 'tiny', onNote: () => {} });
+  const store = new PromptStore({
+    folder: new StoreFolder(folder),
+    write: true,
+    limits,
+    fingerprint,
+    shape,
+    model: 'tiny',
+    onNote: () => {},
+  });
   return new SavedPrompts(engine, store, 'words');
 }
 

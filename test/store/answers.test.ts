@@ -7,6 +7,7 @@ import { readLimits } from '../../src/settings.js';
 import { AnswerStore, type StoredAnswer } from '../../src/store/answers.js';
 import { crcDigits } from '../../src/store/crc32.js';
 import { listAnswers } from '../../src/store/list.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const newDir = tempDirs();
@@ -19,7 +20,8 @@ const stored = (question: string): StoredAnswer => ({
 
 const isAny = (found: unknown): found is unknown => found !== undefined;
 
-function open(folder: string, write = true) {
+function open(path: string, write = true) {
+  const folder = new StoreFolder(path);
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
   return { store: new AnswerStore({ folder, write, limits: readLimits({}), onNote }), notes };
@@ -33,7 +35,9 @@ describe('answers', () => {
     expect(store.find('why?', isAny)).toEqual({ text: 'to why?', ids: [1, 2] });
     expect(store.find('why ?', isAny)).toBeUndefined();
     expect(statSync(join(folder, readdirSync(folder)[0] as string)).mode & 0o777).toBe(0o600);
-    expect(listAnswers(folder)).toMatchObject([{ kind: 'answer', words: 'Once', tokens: 5, hits: 1, savedMs: 12.5 }]);
+    expect(listAnswers(new StoreFolder(folder))).toMatchObject([
+      { kind: 'answer', words: 'Once', tokens: 5, hits: 1, savedMs: 12.5 },
+    ]);
   });
 
   it('each byte flipped and each truncation: none, one line, and removed', () => {
@@ -75,7 +79,7 @@ describe('answers', () => {
     const path = join(folder, readdirSync(folder)[0] as string);
     const json = Buffer.from(JSON.stringify(change(stored('q'))));
     writeFileSync(path, Buffer.concat([Buffer.from(crcDigits(json)), json]));
-    const listed = listAnswers(folder);
+    const listed = listAnswers(new StoreFolder(folder));
     expect(listed.length).toBe(_ === 'without an answer' ? 1 : 0);
     const { store, notes } = open(folder);
     expect(store.find('q', isAny)).toBeUndefined();
@@ -87,7 +91,7 @@ describe('answers', () => {
     open(folder).store.keep(stored('q'));
     const [file] = readdirSync(folder) as [string];
     renameSync(join(folder, file), join(folder, `${'0'.repeat(32)}.json`));
-    expect(listAnswers(folder)).toEqual([]);
+    expect(listAnswers(new StoreFolder(folder))).toEqual([]);
   });
 
   it('write: false writes and removes nothing', () => {

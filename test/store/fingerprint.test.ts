@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { crc32, packaged } from '../../src/store/crc32.js';
 import { fileState, fingerprint, fingerprintOf } from '../../src/store/fingerprint.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const newDir = tempDirs();
@@ -27,7 +28,8 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-const of = (dir: string, folder?: string, write = true) => fingerprint(dir, { folder, write });
+const of = (dir: string, folder?: string, write = true) =>
+  fingerprint(dir, { folder: folder === undefined ? undefined : new StoreFolder(folder), write });
 
 describe('a fingerprint', () => {
   it('is that of the contents, wherever they lie', async () => {
@@ -66,7 +68,7 @@ describe('remembered', () => {
     expect(await of(dir, folder)).toEqual(fresh);
     expect(readdirSync(folder)).toHaveLength(1);
     const onProgress = vi.fn();
-    expect(await fingerprint(dir, { folder, write: true, onProgress })).toEqual(fresh);
+    expect(await fingerprint(dir, { folder: new StoreFolder(folder), write: true, onProgress })).toEqual(fresh);
     expect(onProgress).not.toHaveBeenCalled();
   });
 

@@ -7,6 +7,7 @@ import { KvgenError } from '../../src/errors.js';
 import { clear, evict } from '../../src/store/eviction.js';
 import { openStore, storeRoot } from '../../src/store/location.js';
 import { PromptStore } from '../../src/store/prompts.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { computed, SHAPE } from './computed.js';
 
@@ -16,12 +17,20 @@ const isRoot = process.geteuid?.() === 0;
 function open(cacheDir: string, make = true) {
   const notes: string[] = [];
   const folder = openStore(join(cacheDir, 'kvgen'), 'prompts', make, (line) => notes.push(line));
-  return { folder, notes };
+  return { folder: folder?.path, notes };
 }
 
 function keepOne(folder: string): void {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
-  const options = { folder, write: true, limits, fingerprint: 'a', shape: SHAPE, model: 'm', onNote: () => {} };
+  const options = {
+    folder: new StoreFolder(folder),
+    write: true,
+    limits,
+    fingerprint: 'a',
+    shape: SHAPE,
+    model: 'm',
+    onNote: () => {},
+  };
   new PromptStore(options).keep(computed([1, 2, 3]));
 }
 
@@ -103,10 +112,10 @@ it('a home directory given as --cache-dir keeps everything that was there', () =
   }
   const { folder } = open(home);
   keepOne(folder as string);
-  evict(folder as string, { maxBytes: 0, maxAgeMs: 0 });
+  evict(new StoreFolder(folder as string), { maxBytes: 0, maxAgeMs: 0 });
   expect(() => openStore(project, 'answers', true, () => {})).toThrow('can be read by others');
-  clear(join(project, 'answers'));
-  clear(folder as string);
+  clear(new StoreFolder(join(project, 'answers')));
+  clear(new StoreFolder(folder as string));
   expect(modeOf(project)).toBe(0o755);
   expect((readdirSync(project, { recursive: true }) as string[]).sort()).toEqual(
     ['answers', 'prompts', ...theirs].sort(),

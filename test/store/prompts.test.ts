@@ -23,6 +23,7 @@ import { bytesIn, evict } from '../../src/store/eviction.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
 import { FORMAT } from '../../src/store/part.js';
 import { type Found, PromptStore, type PromptStoreOptions } from '../../src/store/prompts.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { computed, SHAPE, wrongWith } from './computed.js';
 
@@ -33,7 +34,8 @@ const DAY = 24 * 60 * 60 * 1000;
 const UNBOUND = { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: 30 * DAY };
 const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 
-function open(folder: string, options: Partial<PromptStoreOptions> = {}) {
+function open(path: string, options: Partial<PromptStoreOptions> = {}) {
+  const folder = new StoreFolder(path);
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
   const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, shape: SHAPE, model: 'm', onNote };
@@ -134,7 +136,7 @@ describe('look-up', () => {
     for (const i of range(10)) {
       open(ten).store.keep(computed([...range(800), ...range(100, 1000 * (i + 1))]));
     }
-    expect(bytesIn(ten)).toBeLessThan(0.3 * 10 * bytesIn(one));
+    expect(bytesIn(new StoreFolder(ten))).toBeLessThan(0.3 * 10 * bytesIn(new StoreFolder(one)));
   });
 
   it('property: reused and computed make up the prompt, the longest beginning is reused, nothing is wrong', () => {
@@ -250,7 +252,7 @@ describe('damage', () => {
 });
 
 describe('room', () => {
-  const size = (folder: string) => bytesIn(folder);
+  const size = (folder: string) => bytesIn(new StoreFolder(folder));
 
   it('removes the least recently used, from the end of a chain', () => {
     fc.assert(
@@ -270,7 +272,7 @@ describe('room', () => {
             }
           }
           const maxBytes = Math.floor((size(folder) * percent) / 100);
-          evict(folder, { maxBytes, maxAgeMs: 1e15 });
+          evict(new StoreFolder(folder), { maxBytes, maxAgeMs: 1e15 });
           expect(size(folder)).toBeLessThanOrEqual(maxBytes);
           const hashes = new Set(parts(folder).map(({ hash }) => hash));
           expect(parts(folder).filter(({ index, parent }) => index > 0 && !hashes.has(parent))).toEqual([]);
@@ -290,7 +292,7 @@ describe('room', () => {
       utimesSync(join(folder, file), 1e9, 1e9);
     }
     store.find([1, 1]);
-    evict(folder, { maxBytes: size(folder) - 1, maxAgeMs: 1e15 });
+    evict(new StoreFolder(folder), { maxBytes: size(folder) - 1, maxAgeMs: 1e15 });
     expect([store.find([1, 1]).reused, store.find([2, 2]).reused]).toEqual([2, 0]);
   });
 
@@ -298,13 +300,13 @@ describe('room', () => {
     const folder = newDir();
     const { store } = open(folder);
     store.keep(computed(range(40)));
-    evict(folder, UNBOUND, Date.now() - 400 * DAY);
+    evict(new StoreFolder(folder), UNBOUND, Date.now() - 400 * DAY);
     expect(store.find(range(40)).reused).toBe(40);
     vi.useFakeTimers({ now: Date.now() - 400 * DAY, toFake: ['Date'] });
     store.keep(computed([7, 7]));
     expect([store.find(range(40)).reused, store.find([7, 7]).reused]).toEqual([40, 2]);
     vi.useRealTimers();
-    evict(folder, UNBOUND, Date.now() + 31 * DAY);
+    evict(new StoreFolder(folder), UNBOUND, Date.now() + 31 * DAY);
     expect(parts(folder)).toEqual([]);
   });
 
@@ -330,8 +332,8 @@ describe('room', () => {
     for (const file of readdirSync(folder)) {
       utimesSync(join(folder, file), Date.now() / 1000 - 7200, Date.now() / 1000 - 7200);
     }
-    evict(folder, UNBOUND);
-    evict(folder, UNBOUND);
+    evict(new StoreFolder(folder), UNBOUND);
+    evict(new StoreFolder(folder), UNBOUND);
     expect(readdirSync(folder).sort()).toEqual([`${'1'.repeat(32)}.uses`, ...mine].sort());
   });
 });

@@ -23,6 +23,7 @@ import { listPrompts } from '../../src/store/list.js';
 import { type PartName, parseName, partNames } from '../../src/store/names.js';
 import type { PartShape } from '../../src/store/part.js';
 import { PromptStore } from '../../src/store/prompts.js';
+import { StoreFolder } from '../../src/store/store-folder.js';
 import { readUses, recordUse, usesFile } from '../../src/store/uses.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { computed, SHAPE, wrongWith } from './computed.js';
@@ -51,9 +52,10 @@ interface Asked {
   readonly files: readonly string[];
 }
 
-function open(folder: string, fingerprint: string, write = true, shape: PartShape = SHAPE) {
+function open(path: string, fingerprint: string, write = true, shape: PartShape = SHAPE) {
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
+  const folder = new StoreFolder(path);
   return { store: new PromptStore({ folder, write, limits, fingerprint, shape, model: 'm', onNote }), notes };
 }
 
@@ -66,7 +68,7 @@ function filled(): { folder: string; asked: Asked[]; files: string[] } {
   for (const { fingerprint, ids } of asked) {
     open(folder, fingerprint).store.keep(computed(ids));
   }
-  recordUse(folder, 'c'.repeat(32), 1);
+  recordUse(new StoreFolder(folder), 'c'.repeat(32), 1);
   writeFileSync(join(folder, `${'d'.repeat(32)}.model`), 'x'.repeat(72));
   writeFileSync(join(folder, '.tmp-1-0123456789abcdef'), 'half a file');
   return { folder, asked, files: readdirSync(folder) };
@@ -250,15 +252,15 @@ describe('what is no regular file', () => {
       make(join(folder, file));
     }
     store.used(found, 5);
-    expect(readUses(folder, found.last as string)).toEqual({ hits: 0, savedMs: 0 });
+    expect(readUses(new StoreFolder(folder), found.last as string)).toEqual({ hits: 0, savedMs: 0 });
     for (const file of files) {
       rmSync(join(folder, file));
       make(join(folder, file));
     }
     expect(store.find(ids).reused).toBe(0);
-    expect(listPrompts(folder)).toEqual([]);
-    evict(folder, { maxBytes: 0, maxAgeMs: 0 });
-    clear(folder);
+    expect(listPrompts(new StoreFolder(folder))).toEqual([]);
+    evict(new StoreFolder(folder), { maxBytes: 0, maxAgeMs: 0 });
+    clear(new StoreFolder(folder));
     expect(readdirSync(folder).sort()).toEqual([...files, ...beside].sort());
   });
 

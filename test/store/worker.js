@@ -2,11 +2,12 @@
 // done enough. Arguments: the folder, a seed, how many rounds. Exit code 1 and a line when a look-up was wrong.
 
 import { PromptStore } from '../../dist/store/prompts.js';
+import { StoreFolder } from '../../dist/store/store-folder.js';
 import { computed, SHAPE, wrongWith } from './computed.js';
 
 const [folder, seed, rounds] = process.argv.slice(2);
 const store = new PromptStore({
-  folder,
+  folder: new StoreFolder(folder),
   write: true,
   limits: { maxBytes: 120_000, maxAgeMs: 1e9 }, // some twenty files: every round makes room
   fingerprint: 'f'.repeat(64),
