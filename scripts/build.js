@@ -12,6 +12,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -20,6 +21,7 @@ import { fileURLToPath } from 'node:url';
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const stamp = 'build-stamp';
+const temporary = '.kvgen-dist-';
 /** For the sources, and for the kernels. */
 const [typescript, assemblyscript] = ['typescript', 'assemblyscript'].map((name) => join(root, 'node_modules', name));
 const compilers = [typescript, assemblyscript];
@@ -65,8 +67,20 @@ function readStamp() {
   }
 }
 
+/** Removes what builds that were killed have left. None takes an hour. */
+function sweep(parent) {
+  for (const path of readdirSync(parent)
+    .filter((name) => name.startsWith(temporary))
+    .map((name) => join(parent, name))) {
+    if (Date.now() - statSync(path).mtimeMs > 60 * 60 * 1000) {
+      rmSync(path, { recursive: true, force: true });
+    }
+  }
+}
+
 function compile(wanted) {
-  const out = mkdtempSync(join(root, 'node_modules', '.kvgen-dist-'));
+  sweep(join(root, 'node_modules'));
+  const out = mkdtempSync(join(root, 'node_modules', temporary));
   const fresh = join(out, 'new');
   try {
     const { bin } = JSON.parse(readFileSync(join(typescript, 'package.json'), 'utf8'));

@@ -11,14 +11,15 @@ const SRC = fileURLToPath(new URL('../src', import.meta.url));
 const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   { name: 'errors', files: /^errors\.ts$/ },
   { name: 'settings', files: /^(kinds|backends|settings)\.ts$/ },
+  { name: 'files', files: /^files\//, neverSees: /^(kinds|backends|settings)\.ts$/ },
   { name: 'native', files: /^native\//, neverSees: /^(kinds|backends|settings)\.ts$/ },
   { name: 'text', files: /^text\//, neverSees: /^native\/|^(kinds|backends|settings)\.ts$/ },
-  { name: 'sampling', files: /^sampling\//, neverSees: /^(native|text)\/|^(kinds|backends|settings)\.ts$/ },
-  { name: 'model', files: /^model\//, neverSees: /^(native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'sampling', files: /^sampling\//, neverSees: /^(files|native|text)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'model', files: /^model\//, neverSees: /^(files|native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
   { name: 'weights', files: /^weights\//, neverSees: /^(native|text)\/|^(kinds|backends|settings)\.ts$/ },
-  { name: 'engine', files: /^engine\//, neverSees: /^(native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
-  { name: 'tf', files: /^tf\//, neverSees: /^text\// },
-  { name: 'simd', files: /^simd\//, neverSees: /^(tf|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'engine', files: /^engine\//, neverSees: /^(files|native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'tf', files: /^tf\//, neverSees: /^(files|text)\// },
+  { name: 'simd', files: /^simd\//, neverSees: /^(files|tf|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
   {
     name: 'store',
     files: /^store\//,
@@ -27,9 +28,9 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   {
     name: 'generation',
     files: /^generation\//,
-    neverSees: /^(tf|simd|text|weights|native)\/|^(kinds|backends|settings)\.ts$/,
+    neverSees: /^(tf|simd|text|weights|native|files)\/|^(kinds|backends|settings)\.ts$/,
   },
-  { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights)\// },
+  { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights|files)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
   { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
 ];

@@ -20,8 +20,6 @@ interface RunOptions extends Omit<StepOptions, 'log'> {
   readonly timeoutSeconds: number;
   /** Let the program draw progress bars on our stderr if that is a terminal. */
   readonly show?: boolean;
-  /** Called every second. If it returns a reason, the program is ended. */
-  readonly stalled?: (seconds: number) => string | undefined;
 }
 
 /** A program and its arguments. */
@@ -61,16 +59,11 @@ export async function run([program, ...args]: Command, options: RunOptions): Pro
 
 /** Waits for the end. Returns how the program failed, or undefined. @throws if it cannot start or is interrupted */
 async function watch(child: ChildProcess, options: RunOptions): Promise<string | undefined> {
-  let seconds = 0;
   let reason: string | undefined;
-  const timer = setInterval(() => {
-    seconds += 1;
-    reason ??=
-      seconds >= options.timeoutSeconds ? `took longer than ${options.timeoutSeconds} s` : options.stalled?.(seconds);
-    if (reason !== undefined) {
-      killGroup(child);
-    }
-  }, 1000);
+  const timer = setTimeout(() => {
+    reason = `took longer than ${options.timeoutSeconds} s`;
+    killGroup(child);
+  }, options.timeoutSeconds * 1000);
   const abort = () => killGroup(child);
   options.signal?.addEventListener('abort', abort);
   try {
@@ -78,7 +71,7 @@ async function watch(child: ChildProcess, options: RunOptions): Promise<string |
     options.signal?.throwIfAborted();
     return reason ?? (code === 0 ? undefined : `failed (${signal ?? `exit ${code}`})`);
   } finally {
-    clearInterval(timer);
+    clearTimeout(timer);
     options.signal?.removeEventListener('abort', abort);
   }
 }
@@ -99,7 +92,7 @@ function killGroup({ pid }: ChildProcess): void {
  * what `npm pack` and node-gyp do. Only the settings of the network and the compiler are kept.
  */
 const KEPT =
-  /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs|tfjs_node_\w+)$/i;
+  /^npm_config_(registry|userconfig|globalconfig|(https?_?)?proxy|noproxy|ca|cafile|cert|key|strict_ssl|cache|python|nodedir|devdir|disturl|dist_url|node_gyp|jobs)$/i;
 
 /** The environment without what npm has put there for itself, if npm runs us. */
 export function childEnv(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

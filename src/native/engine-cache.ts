@@ -1,31 +1,26 @@
 // Keeps finished engines in the user's cache directory, so that a second checkout need not download or compile. The files
-// are code that will be loaded. So the folder must be a real directory of this user that nobody else can write to, and each
-// file's hash is checked before it is used. Knows nothing of tfjs-node's folder.
+// are code that will be loaded. So the folder must be a real directory of this user that nobody else can write to or replace,
+// and each file's hash is checked before it is used. Knows nothing of tfjs-node's folder.
 
 import { existsSync } from 'node:fs';
-import { chmod, lstat, rename, rm } from 'node:fs/promises';
+import { chmod, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode, errorMessage } from '../errors.js';
-import { checkWritable, makeDirectories, withStage } from './folders.js';
+import { checkWritable, makeDirectories, withStage } from '../files/folders.js';
+import { checkAbove, checkPrivate } from '../files/private-folder.js';
 import { TFJS_NODE } from './pins.js';
 import { findCorrupt } from './record.js';
 import { type NativeRecord, readRecord } from './status.js';
 
+const ELSEWHERE = 'choose another XDG_CACHE_HOME';
+
 /** Makes the cache folder if there is none, and checks it. @throws an error that says why it cannot be used */
 export async function openCache(cache: string): Promise<void> {
+  checkAbove(cache, ELSEWHERE);
   makeDirectories(cache, 0o700);
-  const stats = await lstat(cache);
-  if (!stats.isDirectory()) {
-    throw new Error(`${cache}: expected a directory`);
-  }
-  const uid = process.getuid?.();
-  if (uid !== undefined) {
-    if (stats.uid !== uid) {
-      throw new Error(`${cache}: belongs to user ${stats.uid}, expected ${uid}`);
-    }
-    if ((stats.mode & 0o022) !== 0) {
-      throw new Error(`${cache}: can be written by others: chmod 700 it`);
-    }
+  checkAbove(cache, ELSEWHERE); // somebody else may have made one of them first
+  checkPrivate(cache, 'write', ELSEWHERE);
+  if (process.platform !== 'win32') {
     await chmod(cache, 0o700);
   }
   await checkWritable(cache);
@@ -42,7 +37,7 @@ export async function findCached(entry: string, log: (line: string) => void): Pr
     return undefined;
   }
   const record = readRecord(entry);
-  let problem = 'files are missing or have another size than recorded';
+  let problem = 'no record of a checked engine, or files of another size than recorded';
   if (record !== undefined) {
     const corrupt = await findCorrupt(entry, record);
     if (corrupt === undefined) {

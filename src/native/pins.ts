@@ -1,4 +1,4 @@
-// Pins what is installed: the tfjs-node package and, for each platform, the TensorFlow wheel whose two shared libraries can
+// Pins what is installed: the tfjs-node package and, for each platform, the TensorFlow wheel whose two shared libraries
 // replace tfjs-node's own download. Sizes (in bytes) and hashes are those of the published files. A new version changes only
 // this file. Knows nothing of how the files are fetched.
 

@@ -1,19 +1,19 @@
-// Puts a native engine in place: the one that is there, else one from the cache, else tfjs-node's own download, else
-// TensorFlow's wheel and a binding built for it. Each step that fails says why in one line. TensorFlow is loaded in child
-// processes only. Knows nothing of the WebAssembly engine, on which kvgen runs when nothing here works.
+// Puts a native engine in place: the one that is there, else one from the cache, else TensorFlow's wheel and a binding built
+// for it. tfjs-node's own install script is never run: the binding that it downloads has no published hash. Each step that
+// fails says why in one line. TensorFlow is loaded in child processes only. Knows nothing of the WebAssembly engine, on which
+// kvgen runs when nothing here works.
 
 import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorMessage } from '../errors.js';
+import { checkWritable, withStage } from '../files/folders.js';
 import { buildBinding, checkCompiler } from './build-binding.js';
 import { run, type StepOptions } from './child.js';
 import { cacheEntry, findCached, keep, openCache } from './engine-cache.js';
-import { checkWritable, withStage } from './folders.js';
-import { ownDownload } from './own-download.js';
 import { packageFolder } from './package.js';
 import { platformName, type Wheel, wheelFor } from './pins.js';
 import { makeRecord, place, unplace, writeRecord } from './record.js';
-import { type NativeRecord, nativeCacheFolder, packageRoot, type Source, type Status, status } from './status.js';
+import { type NativeRecord, nativeCacheFolder, packageRoot, type Status, status } from './status.js';
 import { checkSpace, fetchWheel } from './wheel.js';
 
 export interface ProvisionOptions extends Omit<StepOptions, 'env'> {
@@ -39,8 +39,8 @@ export async function provision(options: ProvisionOptions): Promise<Status> {
   const { log, signal, env = process.env, root = packageRoot() } = options;
   const step = { log, signal, env };
   const before = status(root);
-  if (before.engine === 'native' && (before.checked || (await adopt(before.folder, step)))) {
-    return status(root);
+  if (before.engine === 'native') {
+    return before;
   }
   try {
     await install(await prepare(root, step, options));
@@ -48,17 +48,7 @@ export async function provision(options: ProvisionOptions): Promise<Status> {
     signal?.throwIfAborted();
     log(errorMessage(error));
   }
-  const after = status(root);
-  return after.engine === 'native' && after.checked ? after : { engine: 'none' };
-}
-
-/** Takes an engine that somebody else installed as it is, if it works. */
-function adopt(folder: string, step: StepOptions): Promise<boolean | undefined> {
-  return attempt(`${folder}: the engine found there does not work`, step, async () => {
-    const tensorflow = await selfCheck(folder, step);
-    await writeRecord(folder, await makeRecord(folder, 'found', tensorflow));
-    return true;
-  });
+  return status(root);
 }
 
 /** Returns what the work returns. When the work fails, logs the reason in one line and returns undefined. */
@@ -95,7 +85,6 @@ async function usable(cache: string | undefined, check: (cache: string) => Promi
 
 const WAYS = [
   ['the cached engine', fromCache],
-  ["tfjs-node's own download", fromDownload],
   ["TensorFlow's wheel", fromWheel],
 ] as const;
 
@@ -118,10 +107,6 @@ async function fromCache(context: Context): Promise<boolean> {
   return true;
 }
 
-function fromDownload(context: Context): Promise<boolean> {
-  return make('download', context, (stage, parts) => ownDownload(context.folder, stage, parts, context));
-}
-
 async function fromWheel(context: Context): Promise<boolean> {
   const { wheel } = context;
   if (wheel === undefined) {
@@ -130,32 +115,28 @@ async function fromWheel(context: Context): Promise<boolean> {
   checkCompiler(context.env);
   // If the cache's disk is full, the install may still fit on the disk of node_modules.
   const cache = await usable(context.cache, (folder) => checkSpace(wheel, folder), context);
-  return make('wheel', { ...context, cache }, async (stage, parts) => {
-    const tensorflow = join(stage, 'tensorflow');
-    await fetchWheel(wheel, stage, tensorflow, context);
-    await buildBinding(context.folder, tensorflow, parts, context);
-    await mkdir(join(parts, 'deps'), { recursive: true });
-    await rename(join(tensorflow, 'lib'), join(parts, 'deps', 'lib'));
-  });
-}
-
-/** Makes the native parts in a temporary folder and puts them in place. If they work, they are kept in the cache. */
-async function make(
-  source: Source,
-  context: Context,
-  fill: (stage: string, parts: string) => Promise<void>,
-): Promise<boolean> {
-  const { cache, platform, folder, log } = context;
-  await withStage(cache ?? folder, async (stage) => {
+  await withStage(cache ?? context.folder, async (stage) => {
     const parts = join(stage, 'parts');
-    await fill(stage, parts);
-    const record = await activate(parts, await makeRecord(parts, source, 'unknown'), context);
-    await writeRecord(parts, record);
+    const draft = await build(wheel, stage, parts, context);
+    await writeRecord(parts, await activate(parts, draft, context));
     if (cache !== undefined) {
-      await keep(parts, cacheEntry(cache, platform), log);
+      await keep(parts, cacheEntry(cache, context.platform), context.log);
     }
   });
   return true;
+}
+
+/** Makes the native parts in the temporary folder `stage`, and collects them in `parts`. */
+async function build(wheel: Wheel, stage: string, parts: string, context: Context): Promise<NativeRecord> {
+  const tensorflow = join(stage, 'tensorflow');
+  await fetchWheel(wheel, stage, tensorflow, context);
+  await buildBinding(context.folder, tensorflow, parts, context);
+  await mkdir(join(parts, 'deps'), { recursive: true });
+  await rename(join(tensorflow, 'lib'), join(parts, 'deps', 'lib'));
+  return makeRecord(
+    parts,
+    wheel.libraries.map(({ name }) => name),
+  );
 }
 
 /** Puts the files in place and tests that they work. If not, they are removed again. */

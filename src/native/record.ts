@@ -4,23 +4,26 @@
 import { createHash } from 'node:crypto';
 import { constants, createReadStream } from 'node:fs';
 import { chmod, copyFile, link, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { withStage } from '../files/folders.js';
 import { TFJS_NODE } from './pins.js';
-import { type NativeRecord, nativeFiles, RECORD, type Source, sizeOf } from './status.js';
+import { BINDING, type NativeRecord, RECORD, sizeOf } from './status.js';
 
-export async function makeRecord(folder: string, source: Source, tensorflow: string): Promise<NativeRecord> {
+/** @param libraries the names of the shared libraries that the binding loads */
+export async function makeRecord(folder: string, libraries: readonly string[]): Promise<NativeRecord> {
   const files: NativeRecord['files'][number][] = [];
-  for (const path of nativeFiles(folder)) {
+  for (const path of [...libraries.map((name) => `deps/lib/${name}`), BINDING]) {
     files.push({ path, size: sizeOf(join(folder, path)) ?? 0, sha256: await sha256(join(folder, path)) });
   }
-  return { tfjsNode: TFJS_NODE.version, tensorflow, source, files };
+  return { tfjsNode: TFJS_NODE.version, tensorflow: 'unknown', source: 'wheel', files };
 }
 
 export async function writeRecord(folder: string, record: NativeRecord): Promise<void> {
-  const path = join(folder, RECORD);
-  await writeFile(`${path}.${process.pid}`, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
-  await rename(`${path}.${process.pid}`, path);
+  await withStage(folder, async (stage) => {
+    await writeFile(join(stage, RECORD), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
+    await rename(join(stage, RECORD), join(folder, RECORD));
+  });
 }
 
 /** The first file whose content is not as recorded, or undefined. Reads every file completely. */
@@ -41,17 +44,14 @@ export async function sha256(path: string): Promise<string> {
 
 /** A file gets its name only when it is whole, even if another install runs at the same time. */
 export async function place(from: string, to: string, { files }: NativeRecord): Promise<void> {
-  for (const { path } of files) {
-    const target = join(to, path);
-    const temporary = `${target}.${process.pid}`;
-    await mkdir(dirname(target), { recursive: true });
-    try {
+  await withStage(to, async (stage) => {
+    for (const { path } of files) {
+      const temporary = join(stage, basename(path));
       await linkOrCopy(join(from, path), temporary);
-      await rename(temporary, target);
-    } finally {
-      await rm(temporary, { force: true });
+      await mkdir(dirname(join(to, path)), { recursive: true });
+      await rename(temporary, join(to, path));
     }
-  }
+  });
 }
 
 export async function unplace(from: string, { files }: NativeRecord): Promise<void> {
@@ -62,7 +62,6 @@ export async function unplace(from: string, { files }: NativeRecord): Promise<vo
 
 /** Makes a hard link where that is safe, so that half a gigabyte is on the disk only once; else a copy. */
 async function linkOrCopy(source: string, target: string): Promise<void> {
-  await rm(target, { force: true });
   const { uid, mode } = await stat(source);
   // A link has the owner and mode of its source. In a shared folder, others must be able to read the file but not write it.
   const isShareable = uid === process.getuid?.() && (mode & 0o777) === 0o644;

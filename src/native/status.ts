@@ -2,43 +2,37 @@
 // many threads it has, which it sets in the environment. The answers come from a few small files: nothing on disk is
 // changed, and TensorFlow is not loaded. Knows nothing of how an engine is installed.
 
-import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KvgenError } from '../errors.js';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
 
-/** `download`: tfjs-node's own; `wheel`: TensorFlow's Python package; `found`: it was there before kvgen looked. */
-export type Source = 'download' | 'wheel' | 'found';
-
 interface NativeStatus {
   readonly engine: 'native';
   /** The tfjs-node folder, as an absolute path for `require`. */
   readonly folder: string;
-  /** TensorFlow's version; undefined until kvgen has loaded an engine that it did not install. */
-  readonly tensorflow: string | undefined;
-  readonly source: Source;
-  /** Has kvgen loaded it once and multiplied two matrices? */
-  readonly checked: boolean;
+  /** TensorFlow's version. */
+  readonly tensorflow: string;
 }
 
 export type Status = NativeStatus | { readonly engine: 'none' };
 
+/**
+ * Only an engine with kvgen's record counts: its libraries came from a wheel with the pinned hash. What tfjs-node's own install
+ * script has downloaded was compared with no hash by anybody, so it is never loaded.
+ */
 export function status(root = packageRoot()): Status {
   const folders = [npmFolder(root), privateFolder(root)].filter((folder) => folder !== undefined);
-  const engines = folders.flatMap((folder) => engineIn(folder) ?? []);
-  return engines.find(({ checked }) => checked) ?? engines[0] ?? { engine: 'none' };
+  return folders.flatMap((folder) => engineIn(folder) ?? [])[0] ?? { engine: 'none' };
 }
 
 function engineIn(folder: string): NativeStatus | undefined {
   const record = readRecord(folder);
-  if (record?.tfjsNode === TFJS_NODE.version) {
-    return { engine: 'native', folder, tensorflow: record.tensorflow, source: record.source, checked: true };
-  }
-  // Without a record, tfjs-node's own install script or a person put the engine there.
-  const isThere = existsSync(join(folder, BINDING)) && nativeFiles(folder).length > 1;
-  return isThere ? { engine: 'native', folder, tensorflow: undefined, source: 'found', checked: false } : undefined;
+  return record?.tfjsNode === TFJS_NODE.version
+    ? { engine: 'native', folder, tensorflow: record.tensorflow }
+    : undefined;
 }
 
 /** @throws KvgenError where there is none */
@@ -55,51 +49,21 @@ export function autoBackend(): 'node' | 'simd' {
   return status().engine === 'native' ? 'node' : 'simd';
 }
 
-const ORIGIN: Readonly<Record<Source, string>> = {
-  download: "tfjs-node's own download",
-  wheel: "TensorFlow's wheel",
-  found: 'installed before',
-};
-
 export function describeEngine(status: Status): string {
   if (status.engine === 'native') {
-    return `native engine in place: TensorFlow ${status.tensorflow ?? '(not loaded yet)'} (${ORIGIN[status.source]})`;
+    return `native engine in place: TensorFlow ${status.tensorflow} (TensorFlow's wheel)`;
   }
   return 'no native engine: kvgen runs on its own WebAssembly engine; "kvgen setup" tries again';
 }
 
 export const BINDING = `lib/napi-v${NAPI_VERSION}/tfjs_binding.node`;
 
-/**
- * The libraries that the binding asks for. tfjs-node's download has libtensorflow.so.2 and libtensorflow_framework.so.2; a
- * wheel has libtensorflow_cc.so.2 in place of the first.
- */
-const LIBRARY = /^(libtensorflow(_cc|_framework)?\.(so\.2|2\.dylib)|tensorflow\.dll)$/;
-
-/** The binding and the shared libraries that it loads, as paths relative to a tfjs-node folder. */
-export function nativeFiles(folder: string): string[] {
-  const libraries = ['deps/lib', dirname(BINDING)].flatMap((sub) =>
-    namesIn(join(folder, sub))
-      .filter((name) => LIBRARY.test(name))
-      .map((name) => `${sub}/${name}`),
-  );
-  return [...libraries, BINDING];
-}
-
-/** The names in a folder, in alphabetical order; none if it cannot be read. */
-export function namesIn(folder: string): string[] {
-  try {
-    return readdirSync(folder).sort();
-  } catch {
-    return [];
-  }
-}
-
 /** What kvgen writes beside an engine that it has checked. The engine is whole as long as its files agree with this. */
 export interface NativeRecord {
   readonly tfjsNode: string;
   readonly tensorflow: string;
-  readonly source: Source;
+  /** Where the libraries came from. Records with other words are of a kvgen that took what nobody had checked. */
+  readonly source: 'wheel';
   /** Paths are relative to the folder, with forward slashes. Sizes are in bytes. */
   readonly files: readonly { readonly path: string; readonly size: number; readonly sha256: string }[];
 }
@@ -126,7 +90,7 @@ function isRecord(value: unknown): value is NativeRecord {
   return (
     typeof record?.tfjsNode === 'string' &&
     typeof record.tensorflow === 'string' &&
-    typeof record.source === 'string' &&
+    record.source === 'wheel' &&
     Array.isArray(record.files) &&
     record.files.length > 0 &&
     record.files.every((file) => isInside(file.path) && typeof file.sha256 === 'string')

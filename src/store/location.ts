@@ -1,11 +1,12 @@
 // Where saved prompts and answers lie: in `<cache-dir>/kvgen/{prompts,answers}`, which must belong to this user alone. A
-// link, or a folder that others own or can write to, is refused. Permissions are never changed, since the folder may hold
-// other things of the user. Knows nothing of what is stored.
+// link, or a folder that others own or can write to, is refused, and one above which there is such a folder. Permissions are
+// never changed, since the folder may hold other things of the user. Knows nothing of what is stored.
 
-import { lstatSync, type Stats } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
-import { makeDirectories, makeDirectory } from '../native/folders.js';
+import { makeDirectories, makeDirectory } from '../files/folders.js';
+import { checkAbove, checkPrivate } from '../files/private-folder.js';
 import type { Limits } from '../settings.js';
 import { StoreFolder } from './store-folder.js';
 
@@ -19,6 +20,8 @@ export interface StoreOptions {
   /** Told what was damaged, or could not be written. */
   readonly onNote: (line: string) => void;
 }
+
+const ELSEWHERE = 'choose another --cache-dir';
 
 /** The folder that holds both kinds. @throws KvgenError for a user without a cache directory */
 export async function storeRoot(cacheDir: string | undefined): Promise<string> {
@@ -48,16 +51,15 @@ export function openStore(
 ): StoreFolder | undefined {
   const folder = join(root, kind);
   try {
+    checkAbove(root, ELSEWHERE);
     if (make) {
       makePrivate(root, folder);
     }
-    const parent = lstatSync(root, { throwIfNoEntry: false });
-    const own = lstatSync(folder, { throwIfNoEntry: false });
-    if (parent === undefined || own === undefined) {
+    if (![root, folder].every((dir) => lstatSync(dir, { throwIfNoEntry: false }) !== undefined)) {
       return undefined;
     }
-    check(root, parent, 0o022, 'written to');
-    check(folder, own, 0o077, 'read');
+    checkPrivate(root, 'write', ELSEWHERE);
+    checkPrivate(folder, 'read', ELSEWHERE);
     return new StoreFolder(folder);
   } catch (error) {
     if (error instanceof KvgenError) {
@@ -72,26 +74,8 @@ export function openStore(
 
 function makePrivate(root: string, folder: string): void {
   makeDirectories(dirname(root), 0o700);
+  checkAbove(root, ELSEWHERE); // somebody else may have made one of them first
   makeDirectory(root, 0o700);
-  check(root, lstatSync(root), 0o022, 'written to');
+  checkPrivate(root, 'write', ELSEWHERE);
   makeDirectory(folder, 0o700);
-}
-
-/** @param forbidden the permission bits that others must not have */
-function check(dir: string, stats: Stats, forbidden: number, verb: string): void {
-  const uid = process.geteuid?.();
-  if (!stats.isDirectory()) {
-    throw new KvgenError(
-      `${dir}: expected a directory, found ${stats.isSymbolicLink() ? 'a link' : 'a file'}; remove it`,
-    );
-  }
-  if (uid === undefined) {
-    return; // On Windows a user's own directories are private by inheritance.
-  }
-  if (stats.uid !== uid) {
-    throw new KvgenError(`${dir}: belongs to user ${stats.uid}, expected ${uid}; choose another --cache-dir`);
-  }
-  if ((stats.mode & forbidden) !== 0) {
-    throw new KvgenError(`${dir}: can be ${verb} by others; chmod 700 it, or choose another --cache-dir`);
-  }
 }

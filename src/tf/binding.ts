@@ -25,6 +25,7 @@ export interface NodeBackend {
   /** The native ids of tensors; uploads those that are not yet there. */
   getInputTensorIds(tensors: readonly TensorInfo[]): number[];
   createOutputTensor(metadata: TensorMetadata): Tensor;
+  executeMultipleOutputs(name: string, attributes: OpAttribute[], inputs: Tensor[], numOutputs: number): Tensor[];
 }
 
 /** @throws Error on a backend other than tfjs-node's */

@@ -3,9 +3,7 @@
 // An input or a weight becomes a placeholder of the graph. A tensor created inside the function becomes a constant,
 // so it must not depend on the values of an input, or on a size that varies.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { type NodeBackend, nodeBackend } from './binding.js';
 import { plainProducts } from './plain-products.js';
@@ -104,15 +102,20 @@ function nativeId(backend: NodeBackend, tensor: Tensor): number {
   return (backend.getInputTensorIds([tensor]) as [number])[0];
 }
 
-/** TensorFlow loads a graph only from a folder: a private one, which is removed again before any other code runs. */
+let captures = 0;
+
+/**
+ * TensorFlow loads a graph only from a folder. This one is in its own file system in memory, which ends with the process, so that
+ * even a kill leaves nothing on a disk. No op removes it before (a few hundred kB), or replaces a file, and threads share it: each
+ * capture has its own.
+ */
 function load(backend: NodeBackend, bytes: Uint8Array): number {
-  const dir = mkdtempSync(join(tmpdir(), 'kvgen-'));
-  try {
-    writeFileSync(join(dir, 'saved_model.pb'), bytes, { mode: 0o600 });
-    return backend.binding.loadSavedModel(dir, 'serve');
-  } finally {
-    rmSync(dir, { recursive: true, force: true });
-  }
+  const folder = `ram://kvgen-${threadId}-${captures++}`;
+  tf.tidy(() => {
+    const inputs = [tf.scalar(`${folder}/saved_model.pb`), tf.scalar(bytes, 'string')];
+    backend.executeMultipleOutputs('WriteFile', [], inputs, 0);
+  });
+  return backend.binding.loadSavedModel(folder, 'serve');
 }
 
 class Replay implements Captured {

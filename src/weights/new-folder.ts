@@ -1,10 +1,11 @@
 // A new folder that is there with all of its files or not at all: it is filled under a temporary name beside its own, and
-// renamed. Knows nothing of what is in it.
+// renamed. What a killed run has left under such a name goes with the next run. Knows nothing of what is in it.
 
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import { sweep } from '../files/folders.js';
 
 /**
  * @param target does not exist yet, or is an empty folder
@@ -13,8 +14,10 @@ import { errorCode, errorMessage, KvgenError } from '../errors.js';
  */
 export async function writeFolder<T>(target: string, fill: (dir: string) => Promise<T>): Promise<T> {
   const found = await entriesOf(target);
-  const temporary = `${resolve(target)}.tmp-${randomBytes(4).toString('hex')}`;
+  const prefix = `${resolve(target)}.tmp-`;
+  const temporary = prefix + randomBytes(4).toString('hex');
   try {
+    await sweep(dirname(prefix), (name) => name.slice(0, -8) === basename(prefix) && /[0-9a-f]{8}$/.test(name));
     await mkdir(temporary);
     const result = await fill(temporary);
     if (found !== undefined) {

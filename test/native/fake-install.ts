@@ -1,6 +1,7 @@
 // A whole install in a temporary folder, without network, Python or compiler: a fake tfjs-node package, a fake
 // pip that copies a fake wheel, a fake node-gyp. What the fakes were asked is written down beside them.
 
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,12 +31,8 @@ const INSTALL = `
 const fs = require('fs');
 const path = require('path');
 process.chdir(path.join(__dirname, '..'));
+fs.appendFileSync(path.join(__dirname, 'runs'), 'x');
 fs.mkdirSync('deps/lib', { recursive: true });
-fs.writeFileSync('package.json', '{}');
-if (process.env.FAKE_DOWNLOAD !== 'works') {
-  console.error('Error: getaddrinfo ENOTFOUND downloads.example');
-  process.exit(1);
-}
 for (const name of ['libtensorflow', 'libtensorflow_framework']) {
   fs.writeFileSync('deps/lib/' + name + '.so.2.9.1', name);
   fs.symlinkSync(name + '.so.2.9.1', 'deps/lib/' + name + '.so.2');
@@ -99,6 +96,11 @@ export class FakeInstall {
     return join(this.base, name);
   }
 
+  /** What an older npm does with an optional dependency. */
+  runInstallScript(root: string): void {
+    execFileSync(process.execPath, [join(root, 'node_modules/@tensorflow/tfjs-node/scripts/install.js')]);
+  }
+
   /** Replaces the wheel that pip delivers; returns pins that fit it. */
   setWheel(bytes: Buffer): Wheel {
     writeFileSync(join(this.base, 'fake.whl'), bytes);
@@ -150,4 +152,4 @@ export class FakeInstall {
   }
 }
 
-export const PACKAGE = '{"name":"@tensorflow/tfjs-node","version":"4.22.0","main":"dist/index.js"}\n';
+const PACKAGE = '{"name":"@tensorflow/tfjs-node","version":"4.22.0","main":"dist/index.js"}\n';

@@ -1,10 +1,10 @@
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { setup } from '../../src/cli/setup-command.js';
 import { status } from '../../src/native/status.js';
-import { FakeInstall, PACKAGE } from './fake-install.js';
+import { FakeInstall } from './fake-install.js';
 
 let fake: FakeInstall;
 let root: string;
@@ -18,29 +18,10 @@ beforeEach(() => {
 
 afterEach(() => fake.remove());
 
-const REFUSED =
-  "tfjs-node's own download: its install script failed (exit 1): Error: getaddrinfo ENOTFOUND downloads.example";
-
-describe('the three steps', () => {
-  it("uses tfjs-node's own download where it works", async () => {
-    fake.env.FAKE_DOWNLOAD = 'works';
+describe('the steps', () => {
+  it('takes the wheel with the pinned hash, and builds the binding for it', async () => {
     const result = await fake.provision(root);
-    expect(result).toEqual({
-      engine: 'native',
-      folder: tfjs,
-      tensorflow: '9.9.9',
-      source: 'download',
-      checked: true,
-    });
-    expect(readdirSync(join(tfjs, 'deps/lib'))).toEqual(['libtensorflow.so.2', 'libtensorflow_framework.so.2']);
-    expect(readFileSync(join(tfjs, 'package.json'), 'utf8')).toBe(PACKAGE);
-    expect(fake.asked()).toBe('');
-    expect(fake.debris()).toEqual([]);
-  });
-
-  it('falls back to the wheel, with a pinned hash', async () => {
-    const result = await fake.provision(root);
-    expect(result).toMatchObject({ engine: 'native', tensorflow: '9.9.9', source: 'wheel', folder: tfjs });
+    expect(result).toEqual({ engine: 'native', tensorflow: '9.9.9', folder: tfjs });
     expect(fake.asked()).toContain('-m pip download --no-deps --only-binary=:all: --require-hashes --no-cache-dir');
     expect(fake.asked()).toContain(
       '--python-version 311 --implementation cp --abi cp311 --platform manylinux_fake --dest',
@@ -48,7 +29,6 @@ describe('the three steps', () => {
     expect(fake.asked()).toContain(`tensorflow-fake==9.9.9 --hash=sha256:${fake.wheel.sha256}\n`);
     expect(readdirSync(join(tfjs, 'deps/lib'))).toEqual(['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2']);
     expect(fake.lines).toEqual([
-      REFUSED,
       'downloading tensorflow-fake 9.9.9 with pip (0 MB)',
       "unpacking TensorFlow's libraries (0 MB)",
       'building the binding (10 to 30 s)',
@@ -82,15 +62,35 @@ describe('the three steps', () => {
     await fake.provision(root);
     fake.remove('kvgen/node_modules/@tensorflow/tfjs-node/deps');
     expect(status(root)).toEqual({ engine: 'none' });
-    expect(await fake.provision(root)).toMatchObject({ engine: 'native', source: 'wheel' });
+    expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
   });
 
-  it('keeps an engine that was there before, if it works', async () => {
-    await fake.provision(root, { cache: null });
-    fake.remove('kvgen/node_modules/@tensorflow/tfjs-node/kvgen-native.json');
-    expect(status(root)).toMatchObject({ engine: 'native', source: 'found', checked: false });
-    const result = await fake.provision(root, { env: { PATH: '/nonexistent' } });
-    expect(result).toMatchObject({ engine: 'native', source: 'found', tensorflow: '9.9.9', checked: true });
+  it("never runs tfjs-node's own install script, and uses nothing that it has put there", async () => {
+    fake.runInstallScript(root); // as an npm before 11.16 does
+    expect(status(root)).toEqual({ engine: 'none' });
+    expect(readFileSync(join(tfjs, 'scripts/runs'), 'utf8')).toBe('x');
+    expect(await fake.provision(root, { env: { PATH: '/nonexistent' } })).toEqual({ engine: 'none' });
+    expect(await fake.provision(root)).toEqual({ engine: 'native', tensorflow: '9.9.9', folder: tfjs });
+    expect(JSON.parse(readFileSync(join(tfjs, 'kvgen-native.json'), 'utf8'))).toMatchObject({
+      source: 'wheel',
+      files: [
+        { path: 'deps/lib/libtensorflow_cc.so.2' },
+        { path: 'deps/lib/libtensorflow_framework.so.2' },
+        { path: 'lib/napi-v8/tfjs_binding.node' },
+      ],
+    });
+    expect(readFileSync(join(tfjs, 'deps/lib/libtensorflow_framework.so.2'), 'utf8')).toBe('the framework');
+    expect(readFileSync(join(tfjs, 'scripts/runs'), 'utf8')).toBe('x');
+    expect(fake.debris()).toEqual([]);
+  });
+
+  it.each(['download', 'found'])('does not trust a record of source "%s", which nobody had checked', async (source) => {
+    await fake.provision(root);
+    const path = join(tfjs, 'kvgen-native.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"wheel"', `"${source}"`));
+    expect(status(root)).toEqual({ engine: 'none' });
+    expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
+    expect(readFileSync(path, 'utf8')).toContain('"source": "wheel"');
   });
 });
 
@@ -179,9 +179,9 @@ describe('the cache', () => {
     fake.remove('bin');
     const second = fake.checkout('second');
     const result = await fake.provision(second);
-    expect(result).toMatchObject({ engine: 'native', source: 'wheel', tensorflow: '9.9.9' });
+    expect(result).toMatchObject({ engine: 'native', tensorflow: '9.9.9' });
     expect(fake.asked().match(/^pip/gm)).toHaveLength(1);
-    expect(fake.lines).toHaveLength(4);
+    expect(fake.lines).toHaveLength(3);
   });
 
   it('is private, and shares its libraries by hard links', async () => {
@@ -207,22 +207,35 @@ describe('the cache', () => {
   it('with a missing file or no record is thrown away', async () => {
     await mkdir(join(entry(), 'deps'), { recursive: true, mode: 0o700 });
     expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
-    expect(fake.lines[0]).toBe(`${entry()}: files are missing or have another size than recorded; removed`);
+    expect(fake.lines[0]).toBe(
+      `${entry()}: no record of a checked engine, or files of another size than recorded; removed`,
+    );
   });
 
   it('that others can write to is not used', async () => {
     fake.write('cache/native/x', '');
-    const { chmodSync } = await import('node:fs');
     chmodSync(fake.cache, 0o777);
     expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
-    expect(fake.lines[0]).toBe(`working without a cache: ${fake.cache}: can be written by others: chmod 700 it`);
+    const remedy = 'chmod 700 it, or choose another XDG_CACHE_HOME';
+    expect(fake.lines[0]).toBe(`working without a cache: ${fake.cache}: can be written to by others; ${remedy}`);
     expect(existsSync(entry())).toBe(false);
     expect(fake.debris()).toEqual([]);
   });
 
+  it('below a folder that others can write to is not used either: they could put another in its place', async () => {
+    fake.write('cache/native/x', '');
+    const above = join(fake.base, 'cache');
+    chmodSync(above, 0o777);
+    expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
+    expect(fake.lines[0]).toMatch(
+      `working without a cache: ${above}: can be written to by others, and ${fake.cache} lies`,
+    );
+    expect(readdirSync(fake.cache)).toEqual(['x']);
+  });
+
   it('that cannot be made is done without', async () => {
     fake.write('cache', 'a file in its place');
-    expect(await fake.provision(root)).toMatchObject({ engine: 'native', source: 'wheel' });
+    expect(await fake.provision(root)).toMatchObject({ engine: 'native' });
     expect(fake.lines[0]).toMatch(/^working without a cache: ENOTDIR/);
     expect(fake.debris()).toEqual([]);
   });

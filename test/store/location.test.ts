@@ -89,6 +89,19 @@ describe('is refused', () => {
     refused(cacheDir).toThrow('belongs to user 65534, expected 0');
   });
 
+  it('where others can write above it, so that they could put another in its place', () => {
+    const above = newDir();
+    const cacheDir = join(above, 'a', 'b');
+    open(cacheDir);
+    chmodSync(above, 0o777);
+    refused(cacheDir).toThrow(
+      `${above}: can be written to by others, and ${cacheDir}/kvgen lies in it; chmod go-w it, or`,
+    );
+    expect(() => open(cacheDir, false)).toThrow(KvgenError);
+    refused(join(above, 'new')).toThrow(KvgenError);
+    expect(readdirSync(above)).toEqual(['a']); // nothing is made first
+  });
+
   it.each(['kvgen', 'prompts'])('where %s is a link, or a file', (name) => {
     const [cacheDir, elsewhere] = [newDir(), newDir()];
     if (name === 'prompts') {

@@ -2,7 +2,7 @@
 // of what is put into them.
 
 import { existsSync, mkdirSync } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode } from '../errors.js';
 
@@ -30,14 +30,15 @@ export function makeDirectory(dir: string, mode: number): void {
 }
 
 const STAGE = '.kvgen-stage-';
-const DAY_MS = 24 * 60 * 60 * 1000;
+/** No run goes longer without writing something. */
+const ABANDONED_MS = 60 * 60 * 1000;
 
 /**
  * Runs the work in a temporary folder that only this user can enter, and removes the folder afterwards. It lies in `parent`,
  * where the results go too, so that finished files need only be renamed.
  */
 export async function withStage<T>(parent: string, work: (stage: string) => Promise<T>): Promise<T> {
-  await sweep(parent);
+  await sweep(parent, (name) => name.startsWith(STAGE));
   const stage = await mkdtemp(join(parent, STAGE));
   try {
     return await work(stage);
@@ -46,15 +47,36 @@ export async function withStage<T>(parent: string, work: (stage: string) => Prom
   }
 }
 
-/** Removes the folders of runs that were killed. After a day nobody is using them. */
-async function sweep(parent: string): Promise<void> {
-  const stages = (await readdir(parent)).filter((name) => name.startsWith(STAGE));
-  for (const stage of stages.map((name) => join(parent, name))) {
-    const stats = await stat(stage).catch(() => undefined);
-    if (stats !== undefined && Date.now() - stats.mtimeMs > DAY_MS) {
-      await rm(stage, { recursive: true, force: true }).catch(() => undefined);
+/**
+ * Removes the temporary folders of runs that were killed: those of this user in `parent` in which nothing has changed for an hour.
+ * @param isTemporary whether a name is one that only such a folder has
+ */
+export async function sweep(parent: string, isTemporary: (name: string) => boolean): Promise<void> {
+  const user = process.geteuid?.();
+  const names = await readdir(parent).catch(() => []); // whoever makes a folder there will be told
+  for (const name of names.filter(isTemporary)) {
+    const folder = join(parent, name);
+    const stats = await lstat(folder).catch(() => undefined);
+    const isOurs = stats?.isDirectory() === true && (user === undefined || stats.uid === user);
+    if (isOurs && Date.now() - (await lastChange(folder)) > ABANDONED_MS) {
+      await rm(folder, { recursive: true, force: true }).catch(() => undefined);
     }
   }
+}
+
+/** In milliseconds since 1970: of the folder or anything in it. */
+async function lastChange(folder: string): Promise<number> {
+  const inside = await readdir(folder, { recursive: true }).catch(() => []);
+  const paths = [folder, ...inside.map((name) => join(folder, name))];
+  const times = await Promise.all(
+    paths.map((path) =>
+      lstat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    ),
+  );
+  return times.reduce((latest, time) => Math.max(latest, time), 0);
 }
 
 /** Makes a folder to find out, because some file systems refuse only the first write. @throws the system's error */
