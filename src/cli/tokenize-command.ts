@@ -8,7 +8,7 @@ import { TOKENIZE } from './shell/command-settings.js';
 import { checkHasInput, readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {
-  const { words, literal, settings, terminal, signal } = invocation;
+  const { words, literal, settings, terminal } = invocation;
   const { model, file } = settings(TOKENIZE);
   const [argument] = words;
   if (file !== undefined && argument !== undefined) {
@@ -16,7 +16,7 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   }
   checkHasInput(invocation, file === undefined ? {} : { file }, 'no text');
   const { dir } = findModel(model);
-  const text = await readPrompt({ argument, literal, file, readStdin: () => terminal.readStdin(signal) });
+  const text = await readPrompt({ argument, literal, file }, invocation);
   const tokenizer = await loadTokenizer(dir);
   await terminal.print(JSON.stringify(tokenizer.encode(text)));
   return EXIT.ok;

@@ -2,11 +2,13 @@
 // `--concurrency` lines are not written yet, so that memory is bounded and a slow reader of the output slows the input
 // down.
 
-import { statSync } from 'node:fs';
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken } from '../../completion/request.js';
 import { EXIT, errorMessage, KvgenError } from '../../errors.js';
+import { ROWS } from '../../files/file-kinds.js';
+import { type Line, LONGEST, linesOf } from '../../files/lines.js';
+import type { Input } from '../../files/named-input.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import { checkCacheEnvironment, checkGenerateArgs, GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
@@ -14,20 +16,19 @@ import { checkStops, fittedPrompt, onOpening, savedFor } from '../generate/openi
 import { reportFields } from '../generate/report.js';
 import { type Sample, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
-import { chunksOf } from '../shell/chunks.js';
 import type { Invocation } from '../shell/command.js';
 import { BATCH, type BatchArgs } from '../shell/command-settings.js';
-import { checkHasInput, decodeUtf8, withoutMark } from '../shell/prompt-input.js';
-import { type Line, openLines, RequestQueue, readLines } from './batch-input.js';
+import { checkHasInput, decodeUtf8, openNamed, withoutMark } from '../shell/prompt-input.js';
 import { type BatchLine, lineWords, readBatchLine } from './batch-line.js';
 import { BatchProgress } from './batch-progress.js';
 import { InOrder } from './in-order.js';
+import { RequestQueue } from './request-queue.js';
 
 /** Lines that may be read and not yet written, for each of those that run. */
 const AHEAD = 4;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
-  const { words, terminal, signal } = invocation;
+  const { words, terminal } = invocation;
   const args = invocation.settings(BATCH);
   const defaults = settingsOf(GENERATE, { ...args, json: true }); // for a line that gives only its prompt
   const [path = '-'] = words;
@@ -35,7 +36,20 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
   checkHasInput(invocation, {}, 'no rows: give a file, or pipe them in');
-  const size = path === '-' ? terminal.stdinSize : fileSize(path);
+  const input = await openNamed(path, ROWS, terminal); // before anything is loaded: it may be refused
+  try {
+    return await runBatch(invocation, args, defaults, input);
+  } finally {
+    await input.close();
+  }
+}
+
+async function runBatch(
+  { terminal, signal }: Invocation,
+  args: BatchArgs,
+  defaults: GenerateArgs,
+  input: Input,
+): Promise<number> {
   const found = findModel(args.model);
   const saved = await savedFor(defaults, found, terminal);
   const model = await openModel(await folderSource(found), onOpening(defaults, terminal, signal));
@@ -43,19 +57,9 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
     await saved?.checkUnchanged();
     const stopped = AbortSignal.any([signal, terminal.closed]);
     const run = { args, defaults, saved, model, terminal, stopped };
-    return await new BatchJob(run, new BatchProgress(terminal, size)).run(path);
+    return await new BatchJob(run, new BatchProgress(terminal, input.size)).run(input);
   } finally {
     model.dispose();
-  }
-}
-
-/** null: a named pipe. @throws KvgenError before anything is loaded */
-function fileSize(path: string): number | null {
-  try {
-    const stats = statSync(path);
-    return stats.isFile() ? stats.size : null;
-  } catch (error) {
-    throw new KvgenError(`${path}: the rows cannot be read (${errorMessage(error)})`);
   }
 }
 
@@ -105,10 +109,10 @@ class BatchJob {
     this.#banned = idsWithoutToken(run.model.tokenizer, run.model.config);
   }
 
-  async run(path: string): Promise<number> {
+  async run(input: Input): Promise<number> {
     const { terminal, stopped } = this.#run;
     const reader = new AbortController();
-    const reading = this.#read(path, AbortSignal.any([stopped, reader.signal])).finally(() => this.#queue.end());
+    const reading = this.#read(input, AbortSignal.any([stopped, reader.signal])).finally(() => this.#queue.end());
     reading.catch(() => {}); // awaited below, after what was read is run and written
     try {
       await this.#write();
@@ -148,22 +152,17 @@ class BatchJob {
   }
 
   /** Reads lines into the queue, and waits while too many are not written yet. */
-  async #read(path: string, stopped: AbortSignal): Promise<void> {
-    const { terminal, args } = this.#run;
+  async #read(input: Input, stopped: AbortSignal): Promise<void> {
+    const { args } = this.#run;
     stopped.addEventListener('abort', () => this.#written());
-    try {
-      const chunks = path === '-' ? terminal.stdinChunks(stopped) : chunksOf(openLines(path), stopped);
-      for await (const line of readLines(chunks)) {
-        while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
-          await this.#room();
-        }
-        if (stopped.aborted) {
-          return;
-        }
-        await this.#begin(line);
+    for await (const line of linesOf(input, stopped)) {
+      while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
+        await this.#room();
       }
-    } catch (error) {
-      throw new KvgenError(`${path === '-' ? 'stdin' : path}: the rows cannot be read (${errorMessage(error)})`);
+      if (stopped.aborted) {
+        return;
+      }
+      await this.#begin(line);
     }
   }
 
@@ -177,6 +176,9 @@ class BatchJob {
   /** Puts the samples of a line into the queue. */
   async #begin({ number: line, bytes, end }: Line): Promise<void> {
     const entry = (id: unknown): LineEntry => ({ id, bytes: end, left: 1, results: [], error: null });
+    if (bytes === null) {
+      return this.#refuse(entry(null), { id: null, line, error: `expected at most ${LONGEST}, found more` });
+    }
     let json: unknown;
     try {
       const text = decodeUtf8(bytes, `line ${line}`);

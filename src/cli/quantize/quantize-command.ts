@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { WeightsName } from '../../backends.js';
 import { EXIT, KvgenError, megabytes, UsageError } from '../../errors.js';
+import { TEXT } from '../../files/file-kinds.js';
 import { int8Tensors } from '../../library/int8-tensors.js';
 import { folderSource, type Model, type ModelSource, openModel } from '../../library/model.js';
 import { throwFirst } from '../../settings.js';
@@ -52,7 +53,7 @@ export async function quantizeCommand(invocation: Invocation): Promise<number> {
   if (source.stored === 'int8') {
     throw new KvgenError(`${source.dir}: its weights are int8 already; name the folder that it was made from`);
   }
-  const measured = args.perplexity === undefined ? undefined : await readMeasured(args.perplexity, source);
+  const measured = args.perplexity === undefined ? undefined : await readMeasured(args.perplexity, source, invocation);
   const run = { source, output, threads: args.threads, measured, terminal, signal };
   const { sizes, losses, counts } = await writeFolder(output, (dir) => quantize(run, dir));
   terminal.progressDone();
@@ -72,8 +73,8 @@ function checkedArgs(model: string | undefined, { output, quiet, verbose }: Quan
   return { model, output };
 }
 
-async function readMeasured(file: string, { dir }: ModelSource): Promise<Measured> {
-  return { file, text: await readUtf8(file), tokenizer: await loadTokenizer(dir) };
+async function readMeasured(file: string, { dir }: ModelSource, invocation: Invocation): Promise<Measured> {
+  return { file, text: await readUtf8(file, TEXT, invocation), tokenizer: await loadTokenizer(dir) };
 }
 
 /** Fills the folder `dir`. */

@@ -3,6 +3,7 @@
 
 import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
 import { EXIT, KvgenError } from '../../errors.js';
+import { CHOICES, TEXT } from '../../files/file-kinds.js';
 import { prefillPrompt } from '../../generation/prefill.js';
 import type { PromptCacheReport } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
@@ -31,8 +32,11 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
     checkHasInput(invocation, args);
   }
   const found = findModel(args.model);
-  const text = args.perplexity === undefined ? await promptText(invocation, args) : await readUtf8(args.perplexity);
-  const choices = args.perplexity === undefined ? await readChoices(args) : [];
+  const text =
+    args.perplexity === undefined
+      ? await promptText(invocation, args)
+      : await readUtf8(args.perplexity, TEXT, invocation);
+  const choices = args.perplexity === undefined ? await readChoices(args, invocation) : [];
   const saved = await savedFor(store, found, terminal);
   const opening = onOpening({ ...args, cache: true }, terminal, signal);
   const tokenizer = loadTokenizer(found.dir);
@@ -67,11 +71,11 @@ function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
   ]);
 }
 
-async function readChoices({ choices, choicesFile }: ScoreArgs): Promise<readonly string[]> {
+async function readChoices({ choices, choicesFile }: ScoreArgs, invocation: Invocation): Promise<readonly string[]> {
   if (choicesFile === undefined) {
     return choices ?? [];
   }
-  const lines = withoutMark(await readUtf8(choicesFile))
+  const lines = withoutMark(await readUtf8(choicesFile, CHOICES, invocation))
     .replace(/\r?\n$/, '')
     .split(/\r?\n/);
   if (lines.join('') === '') {

@@ -2,12 +2,16 @@
 
 import { isUtf8 } from 'node:buffer';
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { errorMessage, KvgenError, UsageError } from '../../errors.js';
+import { KvgenError, UsageError } from '../../errors.js';
+import { type FileKind, PROMPT } from '../../files/file-kinds.js';
+import { type Input, openInput, readInput } from '../../files/named-input.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { Invocation } from './command.js';
+import type { Terminal } from './terminal.js';
 
 const COMMAND_LINE = '/proc/self/cmdline';
+/** What may be a socket can only be read as what it is. */
+const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
 type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
 
@@ -24,12 +28,9 @@ export function checkHasInput(
 }
 
 /** @returns undefined: the prompt came as --prompt-ids */
-export async function promptText(
-  { words, literal, terminal, signal }: Invocation,
-  { file, promptIds }: PromptArgs,
-): Promise<string | undefined> {
-  const readStdin = () => terminal.readStdin(signal);
-  return promptIds === undefined ? readPrompt({ argument: words[0], literal, file, readStdin }) : undefined;
+export async function promptText(invocation: Invocation, { file, promptIds }: PromptArgs): Promise<string | undefined> {
+  const { words, literal } = invocation;
+  return promptIds === undefined ? readPrompt({ argument: words[0], literal, file }, invocation) : undefined;
 }
 
 interface PromptSource {
@@ -37,39 +38,40 @@ interface PromptSource {
   readonly argument: string | undefined;
   readonly literal: boolean;
   readonly file: string | undefined;
-  readStdin(): Promise<Uint8Array>;
+}
+
+interface Reading {
+  readonly terminal: Pick<Terminal, 'stdin'>;
+  readonly signal: AbortSignal;
 }
 
 /** The prompt's text; one newline at the end of a file or of stdin is dropped. @throws KvgenError */
-export async function readPrompt({ argument, literal, file, readStdin }: PromptSource): Promise<string> {
+export async function readPrompt({ argument, literal, file }: PromptSource, reading: Reading): Promise<string> {
   if (argument !== undefined && (literal || argument !== '-')) {
     checkArgument(argument);
     return argument;
   }
-  if (file === undefined) {
-    return withoutNewline(decodeUtf8(await readStdin(), 'stdin'));
-  }
-  return withoutNewline(await readUtf8(file, 'the prompt'));
+  return (await readUtf8(file ?? '-', PROMPT, reading)).replace(/\r?\n$/, '');
 }
 
-/** A whole file as text. @throws KvgenError where it cannot be read or is not UTF-8 */
-export async function readUtf8(file: string, what = 'the file'): Promise<string> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await readFile(file);
-  } catch (error) {
-    throw new KvgenError(`${file}: ${what} cannot be read (${errorMessage(error)})`);
-  }
-  return decodeUtf8(bytes, file);
+/** What a person named, as text. @throws KvgenError where it cannot be read or is not UTF-8 */
+export async function readUtf8(file: string, kind: FileKind, { terminal, signal }: Reading): Promise<string> {
+  const input = await openNamed(file, kind, terminal);
+  return decodeUtf8(await readInput(input, signal), input.path);
+}
+
+/**
+ * Opens what a person named; `-` is stdin.
+ * @returns the caller's to close
+ * @throws KvgenError
+ */
+export async function openNamed(path: string, kind: FileKind, terminal: Pick<Terminal, 'stdin'>): Promise<Input> {
+  return STDIN.includes(path) ? terminal.stdin(kind) : openInput(path, kind);
 }
 
 /** Drops the byte order mark that some editors write before the first line. */
 export function withoutMark(text: string): string {
   return text.replace(/^\uFEFF/, '');
-}
-
-function withoutNewline(text: string): string {
-  return text.replace(/\r?\n$/, '');
 }
 
 /** Node replaces what is not UTF-8 in an argument; on Linux its bytes can still be read. @throws KvgenError */

@@ -2,11 +2,11 @@
 // terminal and in a pipe; everything else goes to stderr.
 
 import { once } from 'node:events';
-import { fstatSync } from 'node:fs';
 import { Chalk, type ChalkInstance } from 'chalk';
 import type { Ora } from 'ora';
-import { EXIT, errorCode, errorMessage, KvgenError } from '../../errors.js';
-import { chunksOf } from './chunks.js';
+import { EXIT, errorCode, errorMessage } from '../../errors.js';
+import type { FileKind } from '../../files/file-kinds.js';
+import { checkInput, type Input, StreamInput } from '../../files/named-input.js';
 
 interface TerminalOptions {
   color: 'auto' | 'always' | 'never';
@@ -126,29 +126,10 @@ export class Terminal {
     this.#spinner = null;
   }
 
-  /** All bytes of stdin. @throws when `signal` aborts first */
-  async readStdin(signal: AbortSignal): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of this.stdinChunks(signal)) {
-        chunks.push(chunk);
-      }
-    } catch (error) {
-      throw new KvgenError(`stdin: the prompt cannot be read (${errorMessage(error)})`);
-    }
-    signal.throwIfAborted();
-    return Buffer.concat(chunks);
-  }
-
-  /** Size of the file that stdin reads, in bytes; null: a pipe or a terminal. */
-  get stdinSize(): number | null {
-    const stats = fstatSync(process.stdin.fd);
-    return stats.isFile() ? stats.size : null;
-  }
-
-  /** The pieces of stdin as they arrive; ends when `signal` aborts. */
-  stdinChunks(signal: AbortSignal): AsyncGenerator<Buffer, void> {
-    return chunksOf(process.stdin, signal);
+  /** @throws KvgenError for a folder, and for a device without end */
+  stdin(kind: FileKind): Input {
+    const { size } = checkInput('stdin', kind, process.stdin.fd);
+    return new StreamInput('stdin', kind, process.stdin, size);
   }
 
   #stderr(line: string): void {

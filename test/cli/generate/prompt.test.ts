@@ -150,8 +150,8 @@ describe('what is not UTF-8 is refused with the offset', () => {
 });
 
 it.each([
-  ['/nonexistent/prompt', /^kvgen: \/nonexistent\/prompt: the prompt cannot be read \(ENOENT.*\)\n$/],
-  ['/', /^kvgen: \/: the prompt cannot be read \(EISDIR.*\)\n$/],
+  ['/nonexistent/prompt', /^kvgen: \/nonexistent\/prompt: the prompt cannot be read \(there is no such file\)\n$/],
+  ['/', /^kvgen: \/: the prompt cannot be read \(it is a folder\); .*\n$/],
 ])('a file that cannot be read (%s): exit 1', async (path, message) => {
   const { code, stdout, stderr } = await kvgen([...bytes, '-f', path]);
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -101,7 +101,9 @@ describe('--perplexity', () => {
       expect(readdirSync(join(out, '..'))).toEqual([]);
       return stderr;
     };
-    expect(await refused('stories', file)).toMatch(/^kvgen: .*empty\.txt: the file cannot be read \(ENOENT.*\n$/);
+    expect(await refused('stories', file)).toMatch(
+      /^kvgen: .*empty\.txt: the text cannot be read \(there is no such file\)\n$/,
+    );
     writeFileSync(file, '');
     expect(await refused('stories', file)).toBe(`kvgen: ${file}: expected a text of two tokens or more, found fewer\n`);
     expect(await refused(writeModel(tempDir()), file)).toMatch(/^kvgen: .*: no tokenizer: .*\n$/);

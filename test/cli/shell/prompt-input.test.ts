@@ -1,35 +1,46 @@
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import { readPrompt } from '../../../src/cli/shell/prompt-input.js';
+import { PROMPT } from '../../../src/files/file-kinds.js';
+import { type Input, StreamInput } from '../../../src/files/named-input.js';
 import { expectFailure } from '../../support/errors.js';
 import { tempDirs } from '../../support/temp-dir.js';
 
 const tempDir = tempDirs();
-const noStdin = () => Promise.reject(new Error('stdin was read'));
-const fromStdin = (bytes: Uint8Array | string, argument?: string) =>
-  readPrompt({ argument, literal: false, file: undefined, readStdin: async () => Buffer.from(bytes) });
+const { signal } = new AbortController();
+const reading = (stdin: () => Input) => ({ terminal: { stdin }, signal });
+const noStdin = reading(() => {
+  throw new Error('stdin was read');
+});
+const fromStdin = (bytes: Uint8Array | string, argument?: string, file?: string) =>
+  readPrompt(
+    { argument, literal: false, file },
+    reading(() => new StreamInput('stdin', PROMPT, Readable.from([Buffer.from(bytes)]))),
+  );
 
 function fromFile(bytes: Uint8Array | string): Promise<string> {
   const file = join(tempDir(), 'prompt.txt');
   writeFileSync(file, bytes);
-  return readPrompt({ argument: undefined, literal: false, file, readStdin: noStdin });
+  return readPrompt({ argument: undefined, literal: false, file }, noStdin);
 }
 
 describe('where a prompt comes from', () => {
   it('the argument, byte for byte, with its newlines', async () => {
     const argument = ' x\ufeff\n\n';
-    expect(await readPrompt({ argument, literal: false, file: undefined, readStdin: noStdin })).toBe(argument);
-    expect(await readPrompt({ argument: '', literal: false, file: undefined, readStdin: noStdin })).toBe('');
+    expect(await readPrompt({ argument, literal: false, file: undefined }, noStdin)).toBe(argument);
+    expect(await readPrompt({ argument: '', literal: false, file: undefined }, noStdin)).toBe('');
   });
 
   it('stdin, where there is none or it is -', async () => {
     expect(await fromStdin('hello')).toBe('hello');
     expect(await fromStdin('hello', '-')).toBe('hello');
+    expect(await fromStdin('hello', undefined, '/dev/stdin')).toBe('hello');
   });
 
   it('- itself, after --', async () => {
-    expect(await readPrompt({ argument: '-', literal: true, file: undefined, readStdin: noStdin })).toBe('-');
+    expect(await readPrompt({ argument: '-', literal: true, file: undefined }, noStdin)).toBe('-');
   });
 
   it('a file', async () => {
@@ -38,14 +49,15 @@ describe('where a prompt comes from', () => {
 
   it('a file that cannot be read is named', async () => {
     const file = join(tempDir(), 'none.txt');
-    const source = { argument: undefined, literal: false, readStdin: noStdin };
-    await expectFailure(() => readPrompt({ ...source, file }), 'none.txt: the prompt cannot be read', 'ENOENT');
+    const source = { argument: undefined, literal: false };
+    const missing = 'none.txt: the prompt cannot be read (there is no such file)';
+    await expectFailure(() => readPrompt({ ...source, file }, noStdin), missing);
     const folder = tempDir();
-    await expectFailure(() => readPrompt({ ...source, file: folder }), folder, 'EISDIR');
+    await expectFailure(() => readPrompt({ ...source, file: folder }, noStdin), folder, '(it is a folder)');
     if (process.getuid?.() !== 0) {
       writeFileSync(file, 'x');
       chmodSync(file, 0);
-      await expectFailure(() => readPrompt({ ...source, file }), 'EACCES');
+      await expectFailure(() => readPrompt({ ...source, file }, noStdin), '(permission denied)');
     }
   });
 });

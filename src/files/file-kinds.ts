@@ -1,0 +1,35 @@
+// What a file is read as, which decides how large it may be: far more than people have, and less than would fill the
+// memory. Knows nothing of how files are opened.
+
+import { getHeapStatistics } from 'node:v8';
+
+export interface FileKind {
+  /** What messages call it, such as `the prompt`. */
+  readonly name: string;
+  readonly maxBytes: number;
+  /** What to do about one that is no such file. */
+  readonly advice: string;
+}
+
+const DOWNLOAD = 'download it again';
+const NAME = 'name a file or a pipe';
+
+/** config.json and all that is small in a model's folder. */
+export const CONFIG: FileKind = { name: 'the configuration', maxBytes: 16e6, advice: DOWNLOAD };
+/** Where the tensors of a model in several files are. */
+export const INDEX: FileKind = { name: 'the index', maxBytes: 64e6, advice: DOWNLOAD };
+export const TOKENIZER: FileKind = { name: 'the tokenizer', maxBytes: 128e6, advice: DOWNLOAD };
+/** They are read a tensor at a time. */
+export const WEIGHTS: FileKind = { name: 'the file', maxBytes: Number.POSITIVE_INFINITY, advice: DOWNLOAD };
+
+/** Tokenizing takes up to 32 bytes of the heap for each byte of a text. */
+const HEAP_PER_BYTE = 32;
+const MAX_TEXT_BYTES = Math.min(128e6, Math.floor(getHeapStatistics().heap_size_limit / HEAP_PER_BYTE));
+
+export const PROMPT: FileKind = { name: 'the prompt', maxBytes: MAX_TEXT_BYTES, advice: NAME };
+/** A text to be scored. */
+export const TEXT: FileKind = { name: 'the text', maxBytes: MAX_TEXT_BYTES, advice: NAME };
+/** Of `kvgen score`, one a line. */
+export const CHOICES: FileKind = { name: 'the list of choices', maxBytes: 16e6, advice: NAME };
+/** JSON lines, which are read one at a time. */
+export const ROWS: FileKind = { name: 'the rows', maxBytes: Number.POSITIVE_INFINITY, advice: NAME };

@@ -1,0 +1,94 @@
+// A model's folder, through which all files of the model are read. It remembers what was opened and what was looked for in
+// vain: so what decides a result is known without a list that somebody would have to keep. Knows nothing of formats.
+
+import { lstatSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorCode, KvgenError } from '../errors.js';
+import type { FileKind } from './file-kinds.js';
+import { type FileState, type OpenFile, openFile, readAll, stateOf } from './open-file.js';
+
+export class ModelFolder {
+  readonly dir: string;
+  readonly #signal: AbortSignal | undefined;
+  readonly #files = new Map<string, FileState | null>();
+
+  /** @param signal ends all reading */
+  constructor(dir: string, signal?: AbortSignal) {
+    this.dir = dir;
+    this.#signal = signal;
+  }
+
+  /** What was opened or looked for, by name, as it was then; null: it was not there. */
+  get files(): ReadonlyMap<string, FileState | null> {
+    return this.#files;
+  }
+
+  path(name: string): string {
+    return join(this.dir, name);
+  }
+
+  /** Is there anything of that name, even if it cannot be read? */
+  has(name: string): boolean {
+    const isThere = exists(this.path(name));
+    if (!isThere) {
+      this.#remember(name, null);
+    }
+    return isThere;
+  }
+
+  /**
+   * @param name relative to the folder, from which it may lead to another
+   * @returns the caller's to close; undefined: it is not there
+   * @throws KvgenError for what is there and cannot be read, or is not what it was before
+   */
+  async open(name: string, kind: FileKind): Promise<OpenFile | undefined> {
+    const file = await openFile(this.path(name), kind, this.#signal).catch((error: unknown) => {
+      if (error instanceof KvgenError && errorCode(error.cause) === 'ENOENT' && !this.has(name)) {
+        return undefined;
+      }
+      throw error;
+    });
+    try {
+      this.#remember(name, file?.state ?? null);
+      return file;
+    } catch (error) {
+      await file?.close();
+      throw error;
+    }
+  }
+
+  /** A whole file as text; undefined: it is not there. @throws KvgenError as `open` does */
+  async readText(name: string, kind: FileKind): Promise<string | undefined> {
+    const file = await this.open(name, kind);
+    return file === undefined ? undefined : (await readAll(file)).toString();
+  }
+
+  /** @throws KvgenError for the first file that is not what it was when it was opened or looked for */
+  async checkUnchanged(): Promise<void> {
+    for (const name of this.#files.keys()) {
+      this.#remember(name, await stateNow(this.path(name)));
+    }
+  }
+
+  #remember(name: string, state: FileState | null): void {
+    const before = this.#files.get(name);
+    if (before !== undefined && before?.text !== state?.text) {
+      throw new KvgenError(`${this.path(name)}: changed while the model was being loaded; run again`);
+    }
+    this.#files.set(name, state);
+  }
+}
+
+/** A link is there even if it leads nowhere, and so is what may not be looked at. */
+function exists(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    return errorCode(error) !== 'ENOTDIR';
+  }
+}
+
+async function stateNow(path: string): Promise<FileState | null> {
+  return stat(path, { bigint: true }).then(stateOf, () => null);
+}
