@@ -1,0 +1,104 @@
+// `npm run fuzz -- --minutes 5`: gives kvgen what nobody would give it on purpose, and looks whether it keeps what it promises. Each
+// case follows from the seed and its number, so `--seed 7 --case 1234` repeats one and tells what it did.
+// Exits 1 when something was found.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { runCases } from './watch.js';
+
+const KINDS = fileURLToPath(new URL('kinds/index.js', import.meta.url));
+const EVERY_MS = 10_000;
+const SHOWN = 20;
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '5' },
+    cases: { type: 'string', default: 'Infinity' },
+    seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
+    case: { type: 'string' },
+  },
+});
+const { seed, minutes, cases } = {
+  seed: Number(values.seed),
+  minutes: Number(values.minutes),
+  cases: Number(values.cases),
+};
+const only = values.case === undefined ? undefined : Number(values.case);
+if (![seed, minutes, cases, only ?? 0].every((n) => n >= 0) || !Number.isSafeInteger(seed)) {
+  process.stderr.write('fuzz: --minutes, --cases, --seed and --case are numbers from 0\n');
+  process.exit(2);
+}
+
+/** @type {Map<string, { cases: number, refused: number, ms: number }>} */
+const counts = new Map();
+/** From what is wrong, without numbers, to the first case of it and how many there were. */
+const findings = new Map();
+const start = performance.now();
+let total = 0;
+let shown = start;
+
+const base = mkdtempSync(join(tmpdir(), 'kvgen-fuzz-'));
+process.on('exit', () => {
+  rmSync(base, { recursive: true, force: true, maxRetries: 3 });
+  summary();
+});
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+]) {
+  process.on(signal, () => process.exit(code));
+}
+const say = (line) => process.stdout.write(`${line}\n`);
+say(only === undefined ? `fuzz: seed ${seed}, ${minutes} minutes` : `fuzz: seed ${seed}, case ${only}`);
+const [from, to] = only === undefined ? [0, Math.min(cases, Number.MAX_SAFE_INTEGER)] : [only, only + 1];
+await runCases({ base, seed, from, to, kinds: KINDS }, { onResult, isOver });
+process.exitCode = findings.size > 0 ? 1 : 0;
+
+function isOver() {
+  return performance.now() - start > minutes * 60_000;
+}
+
+function onResult({ n, kind, refused, story, wrong, ms = 0 }) {
+  const count = counts.get(kind) ?? { cases: 0, refused: 0, ms: 0 };
+  counts.set(kind, { cases: count.cases + 1, refused: count.refused + (refused ? 1 : 0), ms: count.ms + ms });
+  total++;
+  if (only !== undefined) {
+    say(story.join('\n'));
+  }
+  for (const what of wrong) {
+    found(`${kind}: ${what}`, n, story);
+  }
+  if (performance.now() - shown > EVERY_MS) {
+    shown = performance.now();
+    say(`fuzz: ${total} cases in ${seconds()} s, ${findings.size} findings`);
+  }
+}
+
+function found(what, n, story) {
+  const alike = what.replace(/\S*worker-\w+|\d+/g, '#');
+  const known = findings.get(alike);
+  findings.set(alike, { what, n, story, times: 1, ...known, ...(known && { times: known.times + 1 }) });
+  if (known === undefined && findings.size <= SHOWN) {
+    say(`finding: ${what}\n  npm run fuzz -- --seed ${seed} --case ${n}`);
+  }
+}
+
+function seconds() {
+  return Math.round((performance.now() - start) / 1000);
+}
+
+function summary() {
+  say('\nkind       cases  refused  ms a case');
+  for (const [kind, { cases, refused, ms }] of [...counts].toSorted()) {
+    say(
+      `${kind.padEnd(10)} ${String(cases).padStart(5)} ${String(refused).padStart(8)} ${(ms / cases).toFixed(1).padStart(10)}`,
+    );
+  }
+  for (const { what, n, times } of findings.values()) {
+    say(`${times} × case ${n}: ${what.slice(0, 300)}`);
+  }
+  say(`fuzz: seed ${seed}, ${total} cases in ${seconds()} s, ${findings.size} findings`);
+}

@@ -1,0 +1,124 @@
+// Saved prompts and answers whose files were changed, cut, swapped, renamed, replaced: what is found must be what would be computed,
+// to the bit, and all else is a miss.
+
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { breaches, readObjects, short } from '../contract.js';
+import { kvgen } from '../inside.js';
+import { mutateBytes } from '../mutate.js';
+import { copyFolder, replaceFile } from './files.js';
+import { textOf } from './model.js';
+
+/** Ids of prompts that begin alike, some of them a whole number of blocks long. */
+const PROMPTS = [5, 31, 32, 64, 70, 96].flatMap((length) => [ids(length, 16), ids(length, 40)]);
+const TEXT = ['--json', '--logprobs', '1', '-n', '3', '--seed', '4', '--threads', '1'];
+const CACHES = ['--prompt-cache', '--answer-cache', '--cache-dir'];
+
+/** @type {Map<string, string>} what each prompt gives without a cache */
+const truth = new Map();
+
+/** The first `common` ids are those of all prompts. */
+function ids(length, common) {
+  return Array.from({ length }, (_, i) => (i < common ? i + 1 : 1 + ((i * 7 + length * 3) % 250))).join();
+}
+
+function command(prompt, base) {
+  return ['-m', join(base, 'models', 'float32'), ...TEXT, '--prompt-ids', prompt];
+}
+
+/** Saves all prompts and answers, and remembers what they give. @param {string} base */
+export async function fillCache(base) {
+  for (const prompt of PROMPTS) {
+    truth.set(prompt, textOf(await kvgen(command(prompt, base))));
+    const saved = await kvgen([...command(prompt, base), ...CACHES, join(base, 'cache')]);
+    if (saved.code !== 0 || textOf(saved) !== truth.get(prompt)) {
+      throw new Error(`the caches cannot be filled: ${saved.stderr}`);
+    }
+  }
+}
+
+/** @type {import('./index.js').Kind} */
+export const cacheKind = {
+  name: 'cache',
+  weight: 25,
+  async run(random, { base }, tell) {
+    copyFolder(join(base, 'cache'), './cache');
+    const folders = readdirSync('./cache/kvgen').map((name) => join('cache', 'kvgen', name));
+    for (let i = random.between(1, 4); i > 0; i--) {
+      tell(spoil(random, random.pick(folders), base));
+    }
+    const wrong = [];
+    if (random.chance(0.3)) {
+      wrong.push(...(await manage(random, tell)));
+    }
+    const more = random.pick([[], [], ['--no-write-cache'], ['--verify-cache'], ['--verbose']]);
+    for (const prompt of random.some(PROMPTS, 2)) {
+      const ended = await kvgen([...command(prompt, base), ...CACHES, './cache', ...more]);
+      tell(`${prompt} ${more} → ${ended.code} ${ended.stderr}`);
+      wrong.push(...breaches(ended, [0]));
+      if (ended.code === 0 && textOf(ended) !== truth.get(prompt)) {
+        wrong.push(`a wrong hit: ${short(textOf(ended))}, computed ${short(String(truth.get(prompt)))}`);
+      }
+    }
+    return { wrong };
+  },
+};
+
+/** Does something to files of a folder. @returns what */
+function spoil(random, folder, base) {
+  const files = readdirSync(folder);
+  if (files.length === 0) {
+    return 'empty';
+  }
+  const [one, other] = [random.pick(files), random.pick(files)];
+  const [a, b] = [join(folder, one), join(folder, other)];
+  const bytes = (path) => (statSync(path, { throwIfNoEntry: false })?.isFile() ? readFileSync(path) : Buffer.alloc(9));
+  const put = (path, content) => {
+    rmSync(path, { recursive: true, force: true });
+    writeFileSync(path, content, { mode: 0o600 });
+  };
+  const ways = {
+    changed: () => put(a, mutateBytes(random, bytes(a))),
+    'changed thrice': () => put(a, mutateBytes(random, mutateBytes(random, mutateBytes(random, bytes(a))))),
+    swapped: () => {
+      const [first, second] = [bytes(a), bytes(b)];
+      put(a, second);
+      put(b, first);
+    },
+    'copied over': () => put(b, bytes(a)),
+    renamed: () => one !== other && !statSync(b, { throwIfNoEntry: false })?.isDirectory() && renameSync(a, b),
+    'renamed to one like it': () => renameSync(a, join(folder, one.replace(/[0-9a-f](?=[0-9a-f]*\.)/, '0'))),
+    'joined of two': () =>
+      put(a, Buffer.concat([bytes(a).subarray(0, random.below(2000)), bytes(b).subarray(random.below(2000))])),
+    replaced: () => replaceFile(random, a, base),
+    'another beside it': () =>
+      put(join(folder, random.pick(['x', '.tmp-1-0123456789abcdef', `${one}~`, 'a'.repeat(200)])), bytes(a)),
+  };
+  const way = random.pick(Object.keys(ways));
+  try {
+    ways[way]?.();
+  } catch (error) {
+    return `${way} ${one}: ${error.code}`; // such as the rename of a file onto an earlier change
+  }
+  return `${way}: ${one}, ${other}`;
+}
+
+/** `kvgen cache`, which looks at all files. */
+async function manage(random, tell) {
+  const action = random.pick([
+    ['ls'],
+    ['ls', '--json'],
+    ['prune'],
+    ['show', 'a'],
+    ['rm', '0'],
+    ['clear'],
+    ['stats'],
+    ['stats', '--json'],
+  ]);
+  const ended = await kvgen(['cache', ...action, '--cache-dir', './cache']);
+  tell(`cache ${action.join(' ')} → ${ended.code} ${ended.stderr}`);
+  return [
+    ...breaches(ended),
+    ...(ended.code === 0 && action.includes('--json') ? readObjects(ended.stdout).wrong : []),
+  ];
+}

@@ -1,0 +1,92 @@
+// Whole processes, as a shell starts them: what stdin, stdout, the environment and arguments can be, and the installed file itself.
+
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { breaches } from '../contract.js';
+import { TEXTS } from '../corpus.js';
+import { mutateBytes } from '../mutate.js';
+import { TEXTS as NASTY, NUMBERS } from '../nasty.js';
+import { replaceFile } from './files.js';
+
+const BIN = fileURLToPath(new URL('../../bin/kvgen.js', import.meta.url));
+/** On a machine with other work. What hangs, hangs for longer. */
+const LIMIT_MS = 20_000;
+/** When Ctrl-C is pressed for a run that waits for a pipe which nobody writes. */
+const INTERRUPT_MS = 2000;
+const MAX_OUTPUT = 1e6;
+
+/** @type {import('./index.js').Kind} */
+export const spawnedKind = {
+  name: 'spawned',
+  weight: 1,
+  patience: 15,
+  async run(random, { base }, tell) {
+    const model = ['-m', join(base, 'models', 'float32'), '--threads', '1', '-n', '3'];
+    const argv = random.pick([
+      () => model,
+      () => [...model, '-'],
+      () => ['batch', ...model],
+      () => ['tokenize', '-m', join(base, 'models', 'float32')],
+      () => [...model, random.pick(NASTY).replaceAll('\u0000', '')],
+      () => [...model, '--temp', random.pick(NUMBERS), 'a'],
+      () => [...model, '-f', './stdin'],
+      () => ['score', ...model.slice(0, -2), '--choices', 'a|b'],
+      () => ['--help'],
+      () => [],
+    ])();
+    writeFileSync('stdin', mutateBytes(random, mutateBytes(random, Buffer.from(TEXTS.join('\n')))));
+    const what = random.chance(0.5) ? replaceFile(random, './stdin', base) : 'text';
+    const out = random.pick(['pipe', 'pipe', 'pipe', '/dev/full', '/dev/null']);
+    const ended = await run(argv, out, what === 'a pipe');
+    const codes = what === 'a pipe' ? [0, 1, 2, 130] : [0, 1, 2];
+    tell(`${argv.join(' ')} < ${what} > ${out} → ${ended.code} ${ended.stderr}`);
+    return {
+      wrong: ended.timedOut ? [`hangs with ${what} as stdin: ${argv.join(' ')}`] : breaches(ended, codes),
+      refused: ended.code !== 0,
+    };
+  },
+};
+
+/** @returns {Promise<import('../contract.js').Ended & { timedOut: boolean }>} */
+function run(argv, out, isEndless) {
+  const stdin = openFor('./stdin', 'r');
+  const stdout = out === 'pipe' ? 'pipe' : openFor(out, 'w');
+  const child = spawn(process.execPath, [BIN, ...argv], { stdio: [stdin, stdout, 'pipe'] });
+  for (const fd of [stdin, stdout].filter((one) => typeof one === 'number')) {
+    closeSync(fd);
+  }
+  const texts = [child.stdout, child.stderr].map((stream) => keep(stream));
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill('SIGKILL');
+  }, LIMIT_MS);
+  const interrupt = setTimeout(() => isEndless && child.kill('SIGINT'), INTERRUPT_MS);
+  return new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      clearTimeout(interrupt);
+      const [stdout, stderr] = texts.map((text) => text());
+      resolve({ code: code ?? signal ?? undefined, stdout, stderr, timedOut });
+    });
+  });
+}
+
+/** A pipe that nobody writes, and what cannot be opened, is no input. */
+function openFor(path, flags) {
+  try {
+    return path === './stdin' && isPipe(path) ? openSync(path, 'r+') : openSync(path, flags);
+  } catch {
+    return 'ignore';
+  }
+}
+
+function keep(stream) {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (piece) => {
+    text = (text + piece).slice(0, MAX_OUTPUT);
+  });
+  return () => text;
+}
