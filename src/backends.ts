@@ -1,5 +1,5 @@
-// What a model can be computed on: the backends and the forms of its weights, which of them cannot go together, and
-// when a choice of the environment gives way to an option. Knows nothing of engines or of what is installed.
+// What a model can be computed on: the backends and the forms of its weights, which of them cannot go together, how
+// each saves keys and values, and when a choice of the environment gives way to an option. Knows nothing of engines or of what is installed.
 
 import { UsageError } from './errors.js';
 
@@ -11,6 +11,15 @@ export const ENGINES = ['auto', 'eager', 'graph'] as const;
 /** The numbers that the weights are computed with. */
 export const WEIGHTS = ['float32', 'int8'] as const;
 export type WeightsName = (typeof WEIGHTS)[number];
+
+/** How keys and values are saved on disk. */
+export const CACHE_DTYPES = ['float32', 'float16'] as const;
+export type CacheDtype = (typeof CACHE_DTYPES)[number];
+
+/** How they are saved where nobody says: simd promises the same bits from disk, and the others round anyway. */
+export function cacheDtypeOf(backend: BackendName): CacheDtype {
+  return backend === 'simd' ? 'float32' : 'float16';
+}
 
 /** What somebody asked for; undefined: nothing was said. */
 export interface BackendChoice {

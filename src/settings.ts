@@ -3,7 +3,7 @@
 // environment says of the caches, and which settings cannot go together. Knows nothing of commander, tensors or streams.
 
 import { inspect } from 'node:util';
-import { BACKENDS, ENGINES, WEIGHTS } from './backends.js';
+import { BACKENDS, CACHE_DTYPES, ENGINES, WEIGHTS } from './backends.js';
 import { UsageError } from './errors.js';
 import {
   anyText,
@@ -180,6 +180,13 @@ export const GENERATE = {
     fallback: true,
     for: RUN,
   },
+  cacheDtype: {
+    kind: oneOf(CACHE_DTYPES),
+    words:
+      'saved keys and values: float16 takes half the bytes, float32 keeps every bit (default: float32 on simd, else float16)',
+    value: '<dtype>',
+    for: RUN,
+  },
   verifyCache: {
     kind: flag,
     words: 'compare the logits with those of an uncached pass, step by step',
@@ -245,7 +252,7 @@ export type GenerateArgs = SettingsOf<typeof GENERATE>;
 /** The settings that decide what is read from disk and saved there. */
 export type StoreArgs = Pick<
   GenerateArgs,
-  'cache' | 'promptCache' | 'answerCache' | 'cacheDir' | 'writeCache' | 'verbose'
+  'cache' | 'promptCache' | 'answerCache' | 'cacheDir' | 'writeCache' | 'cacheDtype' | 'verbose'
 >;
 
 /** The given values, and fallbacks for the others. @throws Error for a value that is not of its kind, which is a bug */

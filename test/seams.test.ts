@@ -389,8 +389,8 @@ describe('the prompt cache on another engine', () => {
     const folder = new StoreFolder(path);
     const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
     const onNote = (line: string) => expect.unreachable(line);
-    const shape = engine.config;
-    const store = new PromptStore({ folder, write: true, limits, fingerprint: known, shape, model: 'toy', onNote });
+    const of = { fingerprint: known, dtype: 'float32' as const, shape: engine.config, model: 'toy' };
+    const store = new PromptStore({ folder, write: true, limits, ...of, onNote });
     return new SavedPrompts(engine, store, 'abcde');
   }
 

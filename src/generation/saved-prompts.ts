@@ -2,10 +2,13 @@
 // was found. Knows nothing of text or of where the files are.
 
 import type { Engine } from '../engine/engine.js';
+import type { RowsDtype } from '../engine/kv-rows.js';
 import type { Found, PromptStore } from '../store/prompts.js';
 import type { Prefilled, PromptCache, Restored } from './sequence.js';
 
 export interface PromptCacheReport {
+  /** How what is reused was stored; null: nothing is reused. */
+  readonly reusedAs: RowsDtype | null;
   /** Milliseconds that prefill took for the reused tokens when they were saved, less those that loading took now. */
   readonly savedMs: number;
   readonly missReason: string | null;
@@ -32,14 +35,14 @@ export class SavedPrompts implements PromptCache {
     const found = this.#store.find(promptIds);
     this.#found = found;
     const { missReason, firstDifference } = found;
-    this.report = { savedMs: 0, missReason, firstDifference };
+    this.report = { reusedAs: null, savedMs: 0, missReason, firstDifference };
     if (found.reused <= known) {
       return null;
     }
     const cache = this.#engine.newCache(found.rows);
     const savedMs = found.prefillMs - (performance.now() - start);
     this.#store.used(found, savedMs);
-    this.report = { savedMs, missReason, firstDifference };
+    this.report = { reusedAs: this.#store.dtype, savedMs, missReason, firstDifference };
     return { cache, logits: found.logits };
   }
 

@@ -3,6 +3,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import type { Engine } from '../engine/engine.js';
+import type { RowsDtype } from '../engine/kv-rows.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { argmax } from '../sampling/scan.js';
 import { lastOf } from './prefill.js';
@@ -13,6 +14,8 @@ export interface VerifyReport {
   readonly meanAbsDiff: number;
   /** The largest of the uncached logits, without its sign. */
   readonly maxAbsLogit: number;
+  /** How the keys and values were saved that the cache began with; null: it began empty. */
+  readonly restoredAs: RowsDtype | null;
   /** The first step with another likeliest token; `gap` is the difference of the two tokens' uncached logits. */
   readonly firstDifference: {
     readonly step: number;
@@ -30,8 +33,9 @@ interface Step {
   readonly logits: Float32Array;
 }
 
-/** A larger difference, as a share of the largest logit, is more than rounding. */
+/** A larger difference, as a share of the largest logit, is more than rounding: that of sums, or of float16. */
 const TOLERANCE = 1e-3;
+const FLOAT16_TOLERANCE = 1e-2;
 
 export class CacheVerifier {
   readonly #engine: Engine;
@@ -75,9 +79,14 @@ export class CacheVerifier {
   /**
    * Runs every step again, without a cache.
    * @param onStep called before each step
+   * @param restoredAs see `VerifyReport`
    * @returns null when `signal` aborts
    */
-  async compare(onStep: (done: number, total: number) => void, signal: AbortSignal): Promise<VerifyReport | null> {
+  async compare(
+    onStep: (done: number, total: number) => void,
+    signal: AbortSignal,
+    restoredAs: RowsDtype | null = null,
+  ): Promise<VerifyReport | null> {
     const comparison = new Comparison();
     for (const [step, { ids, logits }] of this.#steps.entries()) {
       onStep(step, this.#steps.length);
@@ -88,7 +97,7 @@ export class CacheVerifier {
       const [uncached] = this.#engine.forward(lastOf(ids), null);
       comparison.add(step, logits, uncached as Float32Array);
     }
-    return comparison.report(this.#steps.length);
+    return comparison.report(this.#steps.length, restoredAs);
   }
 }
 
@@ -118,15 +127,17 @@ class Comparison {
     }
   }
 
-  report(steps: number): VerifyReport {
+  report(steps: number, restoredAs: RowsDtype | null): VerifyReport {
     const max = this.#max;
+    const tolerance = restoredAs === 'float16' ? FLOAT16_TOLERANCE : TOLERANCE;
     return {
       steps,
       maxAbsDiff: max,
       meanAbsDiff: this.#count === 0 ? 0 : this.#sum / this.#count,
       maxAbsLogit: this.#largest,
+      restoredAs,
       firstDifference: this.#first,
-      ok: this.#widest <= 2 * max && max <= TOLERANCE * this.#largest,
+      ok: this.#widest <= 2 * max && max <= tolerance * this.#largest,
     };
   }
 }

@@ -1,6 +1,15 @@
 // Finds the saved files that hold the longest beginning of a prompt, by their names alone. Knows nothing of what is in them.
 
-import { agreement, BLOCK_IDS, idCount, type PartName, parseName, partNames, rootHash } from './names.js';
+import {
+  agreement,
+  BLOCK_IDS,
+  idCount,
+  type PartName,
+  type PromptsOf,
+  parseName,
+  partNames,
+  rootHash,
+} from './names.js';
 
 export interface Plan {
   /** Files in the order of their positions, and how many ids of each agree. */
@@ -9,8 +18,8 @@ export interface Plan {
   readonly nearest: PartName | undefined;
   /** Does the last part hold the logits that follow the whole prompt? */
   readonly whole: boolean;
-  /** Is anything saved for this model, or at least for another one? */
-  readonly known: 'nothing' | 'other models' | 'this model';
+  /** Is anything saved for this model and dtype, or at least for others? */
+  readonly known: 'nothing' | 'others' | 'these';
 }
 
 interface PlannedPart {
@@ -19,13 +28,13 @@ interface PlannedPart {
 }
 
 /** @param files all names of the folder */
-export function planLookup(files: readonly string[], fingerprint: string, ids: readonly number[]): Plan {
+export function planLookup(files: readonly string[], of: PromptsOf, ids: readonly number[]): Plan {
   const saved = files.flatMap((file) => parseName(file) ?? []);
-  const root = rootHash(fingerprint);
-  const ofThisModel = saved.some(({ parent }) => parent === root);
-  const known = ofThisModel ? 'this model' : saved.length > 0 ? 'other models' : 'nothing';
+  const root = rootHash(of);
+  const ofThese = saved.some(({ parent }) => parent === root);
+  const known = ofThese ? 'these' : saved.length > 0 ? 'others' : 'nothing';
   const present = new Set(files);
-  const wanted = partNames(fingerprint, ids);
+  const wanted = partNames(of, ids);
   const missing = wanted.find(({ file }) => !present.has(file));
   const parts = wanted.slice(0, missing?.index).map((name) => ({ name, take: idCount(name) }));
   if (missing === undefined) {

@@ -3,6 +3,7 @@
 // name. The end of a prompt holds the ids that are left over, and the last logits. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
+import type { RowsDtype } from '../engine/kv-rows.js';
 
 export const BLOCK_IDS = 32;
 
@@ -28,9 +29,16 @@ export interface PartName extends PartPlace {
   readonly sketch: string;
 }
 
+/** What a store of prompts is for. Prompts of one do not mix with those of another. */
+export interface PromptsOf {
+  readonly fingerprint: string;
+  /** Of keys and values. */
+  readonly dtype: RowsDtype;
+}
+
 /** The parent of the first block of every prompt of a model. */
-export function rootHash(fingerprint: string): string {
-  return hash(`model ${fingerprint}`);
+export function rootHash({ fingerprint, dtype }: PromptsOf): string {
+  return hash(`model ${fingerprint} ${dtype}`);
 }
 
 function partName(kind: PartKind, index: number, parent: string, ids: readonly number[]): PartName {
@@ -60,9 +68,9 @@ export function parseName(file: string): PartName | undefined {
 }
 
 /** All the names of a prompt: its whole blocks, then its end. */
-export function partNames(fingerprint: string, ids: readonly number[]): PartName[] {
+export function partNames(of: PromptsOf, ids: readonly number[]): PartName[] {
   const names: PartName[] = [];
-  let parent = rootHash(fingerprint);
+  let parent = rootHash(of);
   for (let from = 0; ; from += BLOCK_IDS) {
     const part = ids.slice(from, from + BLOCK_IDS);
     const kind = part.length === BLOCK_IDS ? 'block' : 'end';

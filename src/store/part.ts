@@ -1,10 +1,10 @@
 // One file of a saved prompt, as bytes: the ids, keys and values of up to 32 positions and, at the prompt's end, the last
-// logits. The layout is safetensors in float32, with a CRC-32 of the file at a fixed place in its header. The header says
-// where the part belongs, so a file under another's name is refused, as is one that is not whole, has another format or
+// logits. The layout is safetensors, keys and values in float32 or float16, with a CRC-32 of the file at a fixed place in
+// its header. The header says where the part belongs, so a file under another's name is refused, as is one that is not whole, has another format or
 // another model's sizes. Knows nothing of tensors or of where files lie.
 // Reference: the format section of huggingface/safetensors' README.
 
-import type { KvRows } from '../engine/kv-rows.js';
+import { type KvRows, type PackedRows, packFloat16, type RowsDtype } from '../engine/kv-rows.js';
 import { crc32, crcDigits } from './crc32.js';
 import { idCount, type PartName, type PartPlace, partHash } from './names.js';
 
@@ -21,6 +21,8 @@ export interface PartShape {
 
 export interface PartMeta {
   readonly fingerprint: string;
+  /** Of the keys and values of the prompt. A part of float16 with a number too large for it is in float32 itself. */
+  readonly dtype: RowsDtype;
   /** The model's name as the user wrote it. */
   readonly model: string;
   /** ISO 8601. */
@@ -31,10 +33,11 @@ export interface PartMeta {
   readonly words: string;
 }
 
+/** As it is stored, or before it is packed. */
 export interface Part {
   readonly place: PartPlace;
   readonly ids: readonly number[];
-  readonly rows: KvRows;
+  readonly rows: PackedRows;
   /** Of an end; null: it is a block. */
   readonly logits: Float32Array | null;
   readonly meta: PartMeta;
@@ -44,6 +47,7 @@ export interface Part {
 export interface ExpectedPart {
   readonly name: PartName;
   readonly fingerprint: string;
+  readonly dtype: RowsDtype;
   readonly shape: PartShape;
 }
 
@@ -55,18 +59,27 @@ const NO_CRC = '00000000';
 const META_BYTES = 1 << 16;
 const ARRAY_BYTES = 1 << 8;
 
+/** A dtype of safetensors, and the bytes of one number. */
+const DTYPES = { F32: 4, F16: 2, I32: 4 } as const;
+
 interface ArrayHeader {
-  readonly dtype: 'F32' | 'I32';
+  readonly dtype: keyof typeof DTYPES;
   readonly shape: readonly number[];
   readonly data_offsets: readonly [number, number];
 }
 
+/** What the keys and values of one file are. */
+type RowsAre = 'F32' | 'F16';
+
+type ArrayType<T> = new (buffer: ArrayBuffer, at: number, length: number) => T;
+
 /** The arrays of a file in their order; they follow each other without a gap. */
 type Layout = readonly (readonly [name: string, header: ArrayHeader])[];
 
-/** @throws an error for a part that the reader would refuse */
-export function encodePart(part: Part, shape: PartShape): Uint8Array<ArrayBuffer> {
-  const layout = layoutOf(part.ids.length, part.logits !== null, shape);
+/** Packs keys and values as its dtype says. @throws an error for a part that the reader would refuse */
+export function encodePart(unpacked: Part, shape: PartShape): Uint8Array<ArrayBuffer> {
+  const part = packed(unpacked);
+  const layout = layoutOf(part.ids.length, part.logits !== null, shape, storedAs(part.rows));
   const header = headerBytes(NO_CRC, part.place, metadata(part.meta), layout);
   const bytes = new Uint8Array(header.length + dataBytes(layout));
   bytes.set(header);
@@ -86,7 +99,7 @@ export function encodePart(part: Part, shape: PartShape): Uint8Array<ArrayBuffer
 
 /** The most bytes that a file can have which is what is expected. */
 export function maxPartBytes({ name, shape }: ExpectedPart): number {
-  const layout = layoutOf(idCount(name), name.kind === 'end', shape);
+  const layout = layoutOf(idCount(name), name.kind === 'end', shape, 'F32');
   return META_BYTES + ARRAY_BYTES * layout.length + dataBytes(layout);
 }
 
@@ -97,8 +110,8 @@ export function maxPartBytes({ name, shape }: ExpectedPart): number {
 export function decodePart(bytes: Uint8Array<ArrayBuffer>, expected: ExpectedPart): Part {
   const { name, shape } = expected;
   const length = headerLength(bytes);
-  const found = readMetadata(Buffer.from(bytes.subarray(8, length)).toString());
-  const layout = layoutOf(idCount(name), name.kind === 'end', shape);
+  const found = readHeader(Buffer.from(bytes.subarray(8, length)).toString());
+  const layout = layoutOf(idCount(name), name.kind === 'end', shape, found.rowsAre);
   const header = headerBytes(found.crc32, found.place, found.texts, layout);
   checkPlace(found, expected);
   // All of the header follows from what is expected, so nothing in it is taken on trust: it is compared as a whole.
@@ -120,7 +133,7 @@ export function decodePart(bytes: Uint8Array<ArrayBuffer>, expected: ExpectedPar
  */
 export function decodeMeta(header: string, name: PartName): PartMeta | undefined {
   try {
-    const { place, meta } = readMetadata(header);
+    const { place, meta } = readHeader(header);
     return samePlace(place, name) ? meta : undefined;
   } catch {
     return undefined;
@@ -132,12 +145,13 @@ function viewsOf(
   dataStart: number,
   layout: Layout,
   { name, shape }: ExpectedPart,
-  { place, meta }: Metadata,
+  { place, meta, rowsAre }: Found,
 ): Part {
-  const view = <T>(type: new (buffer: ArrayBuffer, at: number, length: number) => T, i: number): T => {
-    const [begin, end] = (layout[i] as Layout[number])[1].data_offsets;
-    return new type(bytes.buffer, dataStart + begin, (end - begin) / 4);
+  const view = <T>(type: ArrayType<T>, i: number): T => {
+    const { data_offsets: offsets, dtype } = (layout[i] as Layout[number])[1];
+    return new type(bytes.buffer, dataStart + offsets[0], (offsets[1] - offsets[0]) / DTYPES[dtype]);
   };
+  const side = (i: number) => (rowsAre === 'F16' ? view(Uint16Array, i) : view(Float32Array, i));
   const ids = [...view(Int32Array, 0)];
   if (partHash(name.kind, name.parent, ids) !== name.hash) {
     throw new Error('it is not what its name says: other ids');
@@ -145,17 +159,20 @@ function viewsOf(
   const logits = name.kind === 'end' ? view(Float32Array, 1) : null;
   const first = logits === null ? 1 : 2;
   const layers = Array.from({ length: shape.nLayer }, (_, layer) => ({
-    k: view(Float32Array, first + 2 * layer),
-    v: view(Float32Array, first + 2 * layer + 1),
+    k: side(first + 2 * layer),
+    v: side(first + 2 * layer + 1),
   }));
   const { nKvHead, headDim } = shape;
   return { place, ids, rows: { length: ids.length, nKvHead, headDim, layers }, logits, meta };
 }
 
 /** @throws an error that says in what the file is another than the expected one */
-function checkPlace({ place, meta }: Metadata, { name, fingerprint }: ExpectedPart): void {
+function checkPlace({ place, meta, rowsAre }: Found, { name, fingerprint, dtype }: ExpectedPart): void {
   if (meta.fingerprint !== fingerprint) {
     throw new Error('it is not what its name says: of another model');
+  }
+  if (meta.dtype !== dtype || (dtype === 'float32' && rowsAre !== 'F32')) {
+    throw new Error(`it is not what its name says: keys and values are not ${dtype}`);
   }
   if (!samePlace(place, name)) {
     throw new Error(`it is not what its name says: ${place.kind} ${place.index} of other ids`);
@@ -166,23 +183,28 @@ function samePlace(a: PartPlace, b: PartPlace): boolean {
   return a.kind === b.kind && a.index === b.index && a.parent === b.parent && a.hash === b.hash;
 }
 
-function layoutOf(length: number, isEnd: boolean, { nLayer, nKvHead, headDim, vocabSize }: PartShape): Layout {
+function layoutOf(
+  length: number,
+  isEnd: boolean,
+  { nLayer, nKvHead, headDim, vocabSize }: PartShape,
+  rowsAre: RowsAre,
+): Layout {
   const sides = Array.from({ length: nLayer }, (_, layer) => [`h.${layer}.k`, `h.${layer}.v`]).flat();
   const arrays: [name: string, dtype: ArrayHeader['dtype'], shape: number[]][] = [
     ['ids', 'I32', [length]],
     ...(isEnd ? [['logits', 'F32', [vocabSize]] satisfies [string, 'F32', number[]]] : []),
-    ...sides.map((name): [string, 'F32', number[]] => [name, 'F32', [nKvHead, length, headDim]]),
+    ...sides.map((name): [string, RowsAre, number[]] => [name, rowsAre, [nKvHead, length, headDim]]),
   ];
   let end = 0;
   return arrays.map(([name, dtype, shape]) => {
     const begin = end;
-    end += 4 * shape.reduce((product, n) => product * n, 1);
+    end += DTYPES[dtype] * shape.reduce((product, n) => product * n, 1);
     return [name, { dtype, shape, data_offsets: [begin, end] }];
   });
 }
 
 /** In the order of the layout. */
-function arraysOf({ ids, rows, logits }: Part): (Int32Array | Float32Array)[] {
+function arraysOf({ ids, rows, logits }: Part): (Int32Array | Float32Array | Uint16Array)[] {
   const sides = rows.layers.flatMap(({ k, v }) => [k, v]);
   return [Int32Array.from(ids), ...(logits === null ? [] : [logits]), ...sides];
 }
@@ -207,21 +229,33 @@ function headerBytes(
   return bytes;
 }
 
-function metadata({ fingerprint, model, created, prefillMs, words }: PartMeta): Record<string, string> {
-  return { fingerprint, model, created, prefill_ms: prefillMs.toFixed(3), words };
+function packed(part: Part): Part {
+  const { rows, meta } = part;
+  return meta.dtype === 'float16' ? { ...part, rows: packFloat16(rows as KvRows) } : part;
 }
 
-interface Metadata {
+function storedAs({ layers }: PackedRows): RowsAre {
+  return layers[0]?.k instanceof Uint16Array ? 'F16' : 'F32';
+}
+
+function metadata({ fingerprint, dtype, model, created, prefillMs, words }: PartMeta): Record<string, string> {
+  return { fingerprint, dtype, model, created, prefill_ms: prefillMs.toFixed(3), words };
+}
+
+/** What a header says. */
+interface Found {
   readonly crc32: string;
   readonly place: PartPlace;
   readonly meta: PartMeta;
   /** `meta` as it is written. */
   readonly texts: Readonly<Record<string, string>>;
+  readonly rowsAre: RowsAre;
 }
 
-/** @param header a JSON text, maybe with spaces behind it */
-function readMetadata(header: string): Metadata {
-  const found = Object(parseJson(header)).__metadata__;
+/** @param json maybe with spaces behind it */
+function readHeader(json: string): Found {
+  const header = Object(parseJson(json));
+  const found = header.__metadata__;
   const text = (key: string): string => {
     const value: unknown = Object(found)[key];
     if (typeof value !== 'string') {
@@ -236,8 +270,10 @@ function readMetadata(header: string): Metadata {
   const kind = text('kind') === 'end' ? 'end' : 'block';
   const place = { kind, index: Number(text('index')), parent: text('parent'), hash: text('hash') } as const;
   const [fingerprint, model, created, words] = [text('fingerprint'), text('model'), text('created'), text('words')];
-  const meta = { fingerprint, model, created, prefillMs: milliseconds(text('prefill_ms')), words };
-  return { crc32: text('crc32'), place, meta, texts: metadata(meta) };
+  const dtype = text('dtype') === 'float16' ? 'float16' : 'float32';
+  const meta = { fingerprint, dtype, model, created, prefillMs: milliseconds(text('prefill_ms')), words } as const;
+  const rowsAre = Object(header['h.0.k']).dtype === 'F16' ? 'F16' : 'F32';
+  return { crc32: text('crc32'), place, meta, texts: metadata(meta), rowsAre };
 }
 
 function parseJson(text: string): unknown {

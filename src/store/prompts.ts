@@ -2,18 +2,17 @@
 // only index (see names.ts), so several processes may read and write at the same time without a lock. A file that is
 // damaged, or is not what its name says, counts as a miss and is removed. Knows nothing of tensors.
 
-import { type KvRows, RowsCollector, sliceRows } from '../engine/kv-rows.js';
+import { type KvRows, RowsCollector, type RowsDtype, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
 import { evict } from './eviction.js';
 import type { StoreOptions } from './location.js';
 import { type Plan, planLookup } from './lookup.js';
-import { BLOCK_IDS, idCount, type PartName, partNames } from './names.js';
+import { BLOCK_IDS, idCount, type PartName, type PromptsOf, partNames } from './names.js';
 import { decodePart, encodePart, maxPartBytes, type Part, type PartShape } from './part.js';
 import type { StoreFolder } from './store-folder.js';
 import { recordUse } from './uses.js';
 
-export interface PromptStoreOptions extends StoreOptions {
-  readonly fingerprint: string;
+export interface PromptStoreOptions extends StoreOptions, PromptsOf {
   /** Of the model that asks: files of other sizes are refused. */
   readonly shape: PartShape;
   /** The model's name, for `kvgen cache`. */
@@ -63,9 +62,14 @@ export class PromptStore {
     this.#options = options;
   }
 
+  /** How keys and values are stored. */
+  get dtype(): RowsDtype {
+    return this.#options.dtype;
+  }
+
   /** Never fails: a file that cannot be read is a miss. */
   find(ids: readonly number[]): Found {
-    const plan = planLookup(this.#list(), this.#options.fingerprint, ids);
+    const plan = planLookup(this.#list(), this.#options, ids);
     const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
     const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id must be run for its logits
     const rows = new RowsCollector(room);
@@ -82,7 +86,7 @@ export class PromptStore {
         (sum, { meta, ids, agreed }) => sum + (meta.prefillMs * agreed) / Math.max(1, ids.length),
         0,
       ),
-      missReason: reused > 0 ? null : missReason(plan, damaged, ids.length),
+      missReason: reused > 0 ? null : this.#missReason(plan, damaged, ids.length),
       firstDifference: damaged ? null : this.#firstDifference(plan, loaded, ids, agreed),
       last: reused > 0 ? (loaded.at(-1)?.name.hash ?? null) : null,
     };
@@ -141,9 +145,9 @@ export class PromptStore {
 
   /** A file of this model, held in `#scratch` until the next is read. One that is not what it should be is removed and gives undefined. */
   #read(name: PartName): Part | undefined {
-    const { write, fingerprint, shape, onNote } = this.#options;
+    const { write, fingerprint, dtype, shape, onNote } = this.#options;
     const folder = this.#options.folder as StoreFolder;
-    const expected = { name, fingerprint, shape };
+    const expected = { name, fingerprint, dtype, shape };
     try {
       const bytes = folder.read(name.file, maxPartBytes(expected) + 1, (size) => this.#memory(size));
       if (bytes === undefined) {
@@ -170,6 +174,19 @@ export class PromptStore {
     return this.#scratch.subarray(0, size);
   }
 
+  #missReason({ known }: Plan, damaged: boolean, length: number): string {
+    if (damaged) {
+      return 'the stored file is damaged or gone';
+    }
+    if (known === 'nothing') {
+      return 'nothing is stored yet';
+    }
+    if (known === 'others') {
+      return `nothing is stored for these weights, config and tokenizer in ${this.#options.dtype}`;
+    }
+    return length === 1 ? 'a prompt of one token that is not stored' : 'no stored prompt begins like this one';
+  }
+
   #firstDifference(
     plan: Plan,
     loaded: readonly Loaded[],
@@ -187,8 +204,8 @@ export class PromptStore {
 
   /** Writes the blocks first, so that a reader who finds an end also finds what it builds on. */
   #write(folder: StoreFolder, computed: Computed): void {
-    const { fingerprint, limits } = this.#options;
-    const missing = partNames(fingerprint, computed.ids).filter(({ file }) => folder.stat(file) === undefined);
+    const { limits } = this.#options;
+    const missing = partNames(this.#options, computed.ids).filter(({ file }) => folder.stat(file) === undefined);
     if (missing.length === 0) {
       return;
     }
@@ -205,7 +222,7 @@ export class PromptStore {
 
   /** @param rows keys and values of the prompt from position `from` on */
   #part(name: PartName, computed: Computed, rows: KvRows, from: number): Part {
-    const { fingerprint, model } = this.#options;
+    const { fingerprint, dtype, model } = this.#options;
     const begin = name.index * BLOCK_IDS;
     const end = begin + idCount(name);
     const isEnd = name.kind === 'end';
@@ -216,7 +233,7 @@ export class PromptStore {
       ids: computed.ids.slice(begin, end),
       rows: sliceRows(rows, begin - from, end - from),
       logits: isEnd ? computed.logits : null,
-      meta: { fingerprint, model, created, prefillMs, words: isEnd ? computed.words : '' },
+      meta: { fingerprint, dtype, model, created, prefillMs, words: isEnd ? computed.words : '' },
     };
   }
 }
@@ -225,17 +242,4 @@ export class PromptStore {
 function agreedIds(stored: readonly number[], ids: readonly number[]): number {
   const differs = stored.findIndex((id, i) => id !== ids[i]);
   return differs < 0 ? stored.length : differs;
-}
-
-function missReason({ known }: Plan, damaged: boolean, length: number): string {
-  if (damaged) {
-    return 'the stored file is damaged or gone';
-  }
-  if (known === 'nothing') {
-    return 'nothing is stored yet';
-  }
-  if (known === 'other models') {
-    return 'nothing is stored for these weights, config and tokenizer';
-  }
-  return length === 1 ? 'a prompt of one token that is not stored' : 'no stored prompt begins like this one';
 }

@@ -5,6 +5,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { errorMessage, KvgenError } from '../errors.js';
+import { widenFloat16 } from './float16.js';
 import { valueCount } from './tensor-values.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
@@ -164,25 +165,4 @@ function widenBfloat16(halves: Uint16Array, into: Float32Array): void {
   for (let i = 0; i < halves.length; i++) {
     bits[i] = (halves[i] as number) << 16;
   }
-}
-
-let float16Table: Float32Array | undefined;
-
-/** Looks each value up in a table of all 65,536 of them, which is faster than to compute it. */
-function widenFloat16(halves: Uint16Array, into: Float32Array): void {
-  float16Table ??= new Float32Array(1 << 16).map((_, bits) => float16(bits));
-  for (let i = 0; i < halves.length; i++) {
-    into[i] = float16Table[halves[i] as number] as number;
-  }
-}
-
-/** IEEE 754 binary16: 1 sign bit, 5 exponent bits with bias 15, 10 fraction bits. */
-function float16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) {
-    return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  }
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

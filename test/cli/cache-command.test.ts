@@ -156,14 +156,21 @@ describe('--answer-cache', () => {
 });
 
 describe('--verify-cache', () => {
-  it.each(['cpu', 'auto'])('shows that cached is uncached, from memory and from disk (%s)', async (backend) => {
+  it.each([
+    ['cpu', 'float16'],
+    ['auto', 'float16'],
+    ['simd', 'float32'],
+  ])('shows that cached is uncached, from memory and from disk (%s: %s)', async (backend, dtype) => {
     const args = ['--verify-cache', '--prompt-cache', '--cache-dir', newDir(), ...greedy, '--backend', backend, PROMPT];
     for (const result of ['miss', 'hit']) {
       const { code, stderr, json } = await kvgenJson(args);
       expect([code, json.cache.prompt.result]).toEqual([0, result]);
-      expect(json.verify).toMatchObject({ steps: 3, first_difference: null });
-      expect(json.verify.max_abs_diff).toBeLessThan(1e-3);
+      const restored = result === 'hit' ? dtype : null;
+      expect(json.verify).toMatchObject({ steps: 3, cache_dtype: restored, first_difference: null });
+      expect(json.verify.max_abs_diff > 1e-5).toBe(restored === 'float16'); // the logits are around 1
+      const words = restored === null ? '' : `, keys and values read as ${restored}`;
       expect(stderr).toMatch(/^kvgen: cached against uncached, 3 steps: largest difference .*same at every step$/m);
+      expect(stderr).toMatch(new RegExp(` of logits up to [\\d.]+${words}; the likeliest`));
     }
   });
 });

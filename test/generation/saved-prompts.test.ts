@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
-import { sliceRows } from '../../src/engine/kv-rows.js';
+import { type RowsDtype, sliceRows } from '../../src/engine/kv-rows.js';
 import { SavedPrompts } from '../../src/generation/saved-prompts.js';
 import type { Model } from '../../src/library/model.js';
 import { PromptStore } from '../../src/store/prompts.js';
@@ -39,7 +39,7 @@ function writeLonger(dir: string): string {
   return dir;
 }
 
-function saved(folder: string, fingerprint = 'f') {
+function saved(folder: string, fingerprint = 'f', dtype: RowsDtype = 'float32') {
   const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
   const shape = engine.config;
   const store = new PromptStore({
@@ -47,6 +47,7 @@ function saved(folder: string, fingerprint = 'f') {
     write: true,
     limits,
     fingerprint,
+    dtype,
     shape,
     model: 'tiny',
     onNote: () => {},

@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Pass } from '../../src/engine/engine.js';
 import type { KvCache } from '../../src/engine/kv-cache.js';
+import type { RowsDtype } from '../../src/engine/kv-rows.js';
 import { CacheVerifier } from '../../src/generation/verify.js';
 import { MockEngine } from '../support/mock-engine.js';
 import { greedy, run } from '../support/run.js';
@@ -29,11 +30,11 @@ class LyingEngine extends MockEngine {
   }
 }
 
-async function verify(engine: MockEngine, options = {}) {
+async function verify(engine: MockEngine, options = {}, restoredAs?: RowsDtype) {
   const verifier = new CacheVerifier(engine, [1, 2, 3]);
   const result = await run(verifier.engine, [1, 2, 3], { maxTokens: 4, ...options }, verifier.record(greedy()));
   const before = engine.calls.length;
-  const report = await verifier.compare(() => {}, never);
+  const report = await verifier.compare(() => {}, never, restoredAs);
   return { result, report, calls: engine.calls.slice(before) };
 }
 
@@ -52,6 +53,7 @@ describe('verification', () => {
       maxAbsDiff: 0,
       meanAbsDiff: 0,
       maxAbsLogit: 100,
+      restoredAs: null,
       firstDifference: null,
       ok: true,
     });
@@ -73,6 +75,13 @@ describe('verification', () => {
 
   it('fails beyond a thousandth of the largest logit', async () => {
     expect((await verify(new LyingEngine(0.011))).report).toMatchObject({ firstDifference: null, ok: false });
+  });
+
+  it('of a beginning in float16 fails beyond a hundredth; in float32 as without one', async () => {
+    const ok = async (error: number, restoredAs: RowsDtype) =>
+      (await verify(new LyingEngine(error), {}, restoredAs)).report?.ok;
+    expect([await ok(0.09, 'float16'), await ok(0.11, 'float16')]).toEqual([true, false]);
+    expect([await ok(0.009, 'float32'), await ok(0.011, 'float32')]).toEqual([true, false]);
   });
 
   it('names the first step at which another token is the likeliest, and how far the two are apart', async () => {

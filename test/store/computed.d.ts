@@ -6,4 +6,8 @@ export const SHAPE: PartShape;
 export function rowsOf(ids: readonly number[], from?: number, to?: number): KvRows;
 export function logitsOf(ids: readonly number[]): Float32Array;
 export function computed(ids: readonly number[]): Computed;
-export function wrongWith(ids: readonly number[], found: Found): string | undefined;
+export function wrongWith(
+  ids: readonly number[],
+  found: Found,
+  round?: (values: Float32Array) => Float32Array,
+): string | undefined;

@@ -23,7 +23,8 @@ function side(values, layer, offset) {
   for (let head = 0; head < N_HEAD; head++) {
     for (const [position, value] of values.entries()) {
       for (let i = 0; i < HEAD_DIM; i++) {
-        rows[(head * values.length + position) * HEAD_DIM + i] = value + offset + 0.25 * i + 10 * head + 100 * layer;
+        const number = value + offset + 0.25 * i + 10 * head + 100 * layer;
+        rows[(head * values.length + position) * HEAD_DIM + i] = number / 16; // a float16 can hold it
       }
     }
   }
@@ -55,19 +56,22 @@ export function computed(ids) {
   };
 }
 
-/** What is wrong with what was found for a prompt; undefined: nothing. */
-export function wrongWith(ids, found) {
+/**
+ * What is wrong with what was found for a prompt; undefined: nothing.
+ * @param round what storing makes of an array of keys or values
+ */
+export function wrongWith(ids, found, round = (values) => values) {
   const expected = rowsOf(ids, 0, found.reused);
   if (found.reused > ids.length || (found.logits === null && found.reused === ids.length)) {
     return `${found.reused} of ${ids.length} reused, logits ${found.logits}`;
   }
-  if (found.reused > 0 && JSON.stringify(plain(found.rows)) !== JSON.stringify(plain(expected))) {
+  if (found.reused > 0 && JSON.stringify(plain(found.rows)) !== JSON.stringify(plain(expected, round))) {
     return `other rows at ${found.reused} reused`;
   }
   const logits = found.logits === null ? undefined : [...found.logits].join();
   return logits !== undefined && logits !== [...logitsOf(ids)].join() ? `other logits ${logits}` : undefined;
 }
 
-function plain({ length, nKvHead, headDim, layers }) {
-  return { length, nKvHead, headDim, layers: layers.map(({ k, v }) => [[...k], [...v]]) };
+function plain({ length, nKvHead, headDim, layers }, round = (values) => values) {
+  return { length, nKvHead, headDim, layers: layers.map(({ k, v }) => [[...round(k)], [...round(v)]]) };
 }

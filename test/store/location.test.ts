@@ -27,6 +27,7 @@ function keepOne(folder: string): void {
     write: true,
     limits,
     fingerprint: 'a',
+    dtype: 'float32' as const,
     shape: SHAPE,
     model: 'm',
     onNote: () => {},

@@ -52,7 +52,12 @@ describe.each(Array.from({ length: GROUPS }, (_, group) => group))('group %i of 
     const files = readdirSync(folder).filter((file) => parseName(file) !== undefined);
     expect(files.length).toBeGreaterThan(0);
     for (const file of files) {
-      const expected = { name: parseName(file) as PartName, fingerprint: 'f'.repeat(64), shape: SHAPE };
+      const expected = {
+        name: parseName(file) as PartName,
+        fingerprint: 'f'.repeat(64),
+        dtype: 'float32' as const,
+        shape: SHAPE,
+      };
       expect(() => decodePart(readWhole(join(folder, file)) as Uint8Array<ArrayBuffer>, expected), file).not.toThrow();
     }
     const others = readdirSync(folder).filter((file) => parseName(file) === undefined && !file.endsWith('.uses'));

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { KvRows } from '../../src/engine/kv-rows.js';
 import { crc32 } from '../../src/store/crc32.js';
 import { bytesIn, evict } from '../../src/store/eviction.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
@@ -30,6 +31,7 @@ import { computed, SHAPE, wrongWith } from './computed.js';
 const newDir = tempDirs();
 const A = 'a'.repeat(64);
 const B = 'b'.repeat(64);
+const OF = { fingerprint: A, dtype: 'float32' } as const;
 const DAY = 24 * 60 * 60 * 1000;
 const UNBOUND = { maxBytes: Number.MAX_SAFE_INTEGER, maxAgeMs: 30 * DAY };
 const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
@@ -38,7 +40,7 @@ function open(path: string, options: Partial<PromptStoreOptions> = {}) {
   const folder = new StoreFolder(path);
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
-  const defaults = { folder, write: true, limits: UNBOUND, fingerprint: A, shape: SHAPE, model: 'm', onNote };
+  const defaults = { folder, write: true, limits: UNBOUND, ...OF, shape: SHAPE, model: 'm', onNote };
   return { store: new PromptStore({ ...defaults, ...options }), notes };
 }
 
@@ -110,7 +112,7 @@ describe('look-up', () => {
     const found = open(folder, { fingerprint: B }).store.find(range(40));
     expect(found).toMatchObject({
       reused: 0,
-      missReason: 'nothing is stored for these weights, config and tokenizer',
+      missReason: 'nothing is stored for these weights, config and tokenizer in float32',
       firstDifference: null,
     });
   });
@@ -120,13 +122,13 @@ describe('look-up', () => {
     const wrongs = [open(folder, { fingerprint: B }).store, open(folder).store];
     wrongs[0]?.keep(computed([9, 9, 9]));
     const foreign = readdirSync(folder)[0] as string;
-    const name = (partNames(A, [9, 9, 9])[0] as PartName).file;
+    const name = (partNames(OF, [9, 9, 9])[0] as PartName).file;
     renameSync(join(folder, foreign), join(folder, name));
     const { store, notes } = open(folder);
     expect(store.find([9, 9, 9])).toMatchObject({ reused: 0, missReason: 'the stored file is damaged or gone' });
     expect(notes.join()).toContain('it is not what its name says: of another model; removed');
     store.keep(computed([1, 1, 1]));
-    renameSync(join(folder, (partNames(A, [1, 1, 1])[0] as PartName).file), join(folder, name));
+    renameSync(join(folder, (partNames(OF, [1, 1, 1])[0] as PartName).file), join(folder, name));
     expect(store.find([9, 9, 9]).reused).toBe(0);
   });
 
@@ -165,6 +167,79 @@ describe('look-up', () => {
       }),
       { numRuns: 60, seed: 1 },
     );
+  });
+});
+
+describe('float16', () => {
+  const HALF = { fingerprint: A, dtype: 'float16' } as const;
+  const numbers = (found: Found) => found.rows.layers.flatMap(({ k, v }) => [...k, ...v]);
+
+  /** A prompt of these ids whose keys and values are all one number. */
+  function keepAll(folder: string, ids: readonly number[], number: number, of: Partial<PromptStoreOptions> = HALF) {
+    const { store, notes } = open(folder, of);
+    const { rowsFrom, ...rest } = computed(ids);
+    const filled = (rows: KvRows) => rows.layers.map(({ k, v }) => ({ k: k.fill(number), v: v.fill(number) }));
+    store.keep({ ...rest, rowsFrom: (from) => ({ ...rowsFrom(from), layers: filled(rowsFrom(from)) }) });
+    return notes;
+  }
+
+  it('takes half, and gives keys and values back as their nearest float16, the logits as they were', () => {
+    const [half, whole] = [newDir(), newDir()];
+    const ids = range(70);
+    keepAll(half, ids, 1 / 3);
+    keepAll(whole, ids, 1 / 3, OF);
+    const found = open(half, HALF).store.find(ids);
+    expect(found.reused).toBe(70);
+    expect(new Set(numbers(found))).toEqual(new Set([0.333251953125]));
+    expect(found.logits).toEqual(computed(ids).logits);
+    const block = (folder: string) => statSync(join(folder, parts(folder)[0]?.file as string)).size;
+    const numbersInBlock = SHAPE.nLayer * 2 * SHAPE.nKvHead * 32 * SHAPE.headDim;
+    expect(block(whole) - block(half)).toBeGreaterThan(1.9 * numbersInBlock);
+  });
+
+  it('and float32 know nothing of each other', () => {
+    const folder = newDir();
+    keepAll(folder, range(40), 0.5);
+    const { store } = open(folder, OF);
+    expect(store.find(range(40))).toMatchObject({
+      reused: 0,
+      missReason: 'nothing is stored for these weights, config and tokenizer in float32',
+    });
+    store.keep(computed(range(40)));
+    expect(expectRight(range(40), store.find(range(40))).reused).toBe(40);
+    expect(new Set(numbers(open(folder, HALF).store.find(range(40))))).toEqual(new Set([0.5]));
+  });
+
+  it('a part with a number that it cannot hold stays float32, and the others are float16', () => {
+    const folder = newDir();
+    const ids = range(70);
+    const { rowsFrom, ...rest } = computed(ids);
+    const large = (rows: KvRows) => rows.layers[1]?.v.set([70_000], 40 * SHAPE.headDim);
+    const changed = (from: number) => {
+      const rows = rowsFrom(from);
+      large(rows);
+      return rows;
+    };
+    open(folder, HALF).store.keep({ ...rest, rowsFrom: changed });
+    const sizes = parts(folder)
+      .sort((a, b) => a.index - b.index)
+      .map(({ file }) => statSync(join(folder, file)).size);
+    expect((sizes[1] as number) - (sizes[0] as number)).toBeGreaterThan(1000);
+    const found = open(folder, HALF).store.find(ids);
+    expect(found.reused).toBe(70);
+    expect(found.rows.layers[1]?.v[40 * SHAPE.headDim]).toBe(70_000);
+  });
+
+  it.each([
+    ['float16', Number.NaN],
+    ['float16', Number.POSITIVE_INFINITY],
+    ['float32', Number.NaN],
+    ['float32', Number.NEGATIVE_INFINITY],
+  ] as const)('%s: %d is not kept, and one line says so', (dtype, number) => {
+    const folder = newDir();
+    const notes = keepAll(folder, range(5), number, { fingerprint: A, dtype });
+    expect(readdirSync(folder)).toEqual([]);
+    expect(notes).toEqual([expect.stringContaining('h.0.k has values that are no finite numbers')]);
   });
 });
 
@@ -400,7 +475,7 @@ describe('where nothing can be written', () => {
 });
 
 it('BLOCK_IDS is what the files have', () => {
-  const names = partNames(A, range(70));
+  const names = partNames(OF, range(70));
   expect(names.map(({ kind, sketch }) => [kind, sketch.length / 2])).toEqual([
     ['block', BLOCK_IDS],
     ['block', 32],

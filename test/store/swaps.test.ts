@@ -20,53 +20,58 @@ import { describe, expect, it } from 'vitest';
 import { crc32 } from '../../src/store/crc32.js';
 import { clear, evict } from '../../src/store/eviction.js';
 import { listPrompts } from '../../src/store/list.js';
-import { type PartName, parseName, partNames } from '../../src/store/names.js';
+import { type PartName, type PromptsOf, parseName, partNames } from '../../src/store/names.js';
 import type { PartShape } from '../../src/store/part.js';
-import { PromptStore } from '../../src/store/prompts.js';
+import { type Found, PromptStore } from '../../src/store/prompts.js';
 import { StoreFolder } from '../../src/store/store-folder.js';
 import { readUses, recordUse, usesFile } from '../../src/store/uses.js';
+import { narrowFloat16, widenFloat16 } from '../../src/weights/float16.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { computed, SHAPE, wrongWith } from './computed.js';
 
 const newDir = tempDirs();
 const range = (length: number, from = 0) => Array.from({ length }, (_, i) => from + i);
 const limits = { maxBytes: 1e9, maxAgeMs: 1e12 };
-const MODELS = ['a'.repeat(64), 'b'.repeat(64)];
+const [A, B] = ['a'.repeat(64), 'b'.repeat(64)];
+/** Two models, and one of them in two forms. */
+const STORES: readonly PromptsOf[] = [
+  { fingerprint: A, dtype: 'float32' },
+  { fingerprint: A, dtype: 'float16' },
+  { fingerprint: B, dtype: 'float32' },
+];
 
 /** Prompts whose blocks and ends have the same ids behind different beginnings, and some that end with a block. */
 const PROMPTS = [
-  range(64),
   [...range(32, 500), ...range(32, 32)],
   [...range(32, 500), ...range(68, 32)],
   [...range(32, 900), ...range(68, 32)],
   [...range(32), ...range(32)],
   [...range(96)],
-  [...range(32), ...range(68, 600)],
   range(5),
   [...range(32, 500), ...range(5)],
 ];
 
 interface Asked {
-  readonly fingerprint: string;
+  readonly of: PromptsOf;
   readonly ids: readonly number[];
   readonly files: readonly string[];
 }
 
-function open(path: string, fingerprint: string, write = true, shape: PartShape = SHAPE) {
+function open(path: string, of: PromptsOf, write = true, shape: PartShape = SHAPE) {
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
   const folder = new StoreFolder(path);
-  return { store: new PromptStore({ folder, write, limits, fingerprint, shape, model: 'm', onNote }), notes };
+  return { store: new PromptStore({ folder, write, limits, ...of, shape, model: 'm', onNote }), notes };
 }
 
 /** All prompts with both models, and beside their files what else a store has. */
 function filled(): { folder: string; asked: Asked[]; files: string[] } {
   const folder = newDir();
-  const asked = MODELS.flatMap((fingerprint) =>
-    PROMPTS.map((ids) => ({ fingerprint, ids, files: partNames(fingerprint, ids).map(({ file }) => file) })),
+  const asked = STORES.flatMap((of) =>
+    PROMPTS.map((ids) => ({ of, ids, files: partNames(of, ids).map(({ file }) => file) })),
   );
-  for (const { fingerprint, ids } of asked) {
-    open(folder, fingerprint).store.keep(computed(ids));
+  for (const { of, ids } of asked) {
+    open(folder, of).store.keep(computed(ids));
   }
   recordUse(new StoreFolder(folder), 'c'.repeat(32), 1);
   writeFileSync(join(folder, `${'d'.repeat(32)}.model`), 'x'.repeat(72));
@@ -74,14 +79,27 @@ function filled(): { folder: string; asked: Asked[]; files: string[] } {
   return { folder, asked, files: readdirSync(folder) };
 }
 
+/** What is wrong with what was found. */
+function wrong({ of, ids }: Asked, found: Found): string | undefined {
+  return wrongWith(ids, found, of.dtype === 'float16' ? rounded : undefined);
+}
+
+function rounded(values: Float32Array): Float32Array {
+  const halves = new Uint16Array(values.length);
+  const wide = new Float32Array(values.length);
+  expect(narrowFloat16(values, halves)).toBe(true);
+  widenFloat16(halves, wide);
+  return wide;
+}
+
 /** Looks up all prompts that have one of the files, which are not what their names say. */
 function expectNothingWrong(folder: string, asked: readonly Asked[], bad: readonly string[]): void {
   for (const one of asked) {
     const at = one.files.findIndex((file) => bad.includes(file));
     if (at >= 0) {
-      const { store, notes } = open(folder, one.fingerprint, false);
+      const { store, notes } = open(folder, one.of, false);
       const found = store.find(one.ids);
-      expect(wrongWith(one.ids, found)).toBeUndefined();
+      expect(wrong(one, found)).toBeUndefined();
       expect(found.reused).toBeLessThanOrEqual(32 * at);
       expect(notes).toHaveLength(1);
     }
@@ -106,8 +124,8 @@ describe('files of a store', () => {
         swap();
       }
     }
-    for (const { fingerprint, ids } of asked) {
-      expect(open(folder, fingerprint).store.find(ids).reused).toBe(ids.length);
+    for (const { of, ids } of asked) {
+      expect(open(folder, of).store.find(ids).reused).toBe(ids.length);
     }
   }, 60_000);
 
@@ -123,8 +141,8 @@ describe('files of a store', () => {
         if (other !== file) {
           rmSync(join(folder, file));
           linkSync(join(kept, other), join(folder, file));
-          const { store } = open(folder, one.fingerprint);
-          expect(wrongWith(one.ids, store.find(one.ids))).toBeUndefined();
+          const { store } = open(folder, one.of);
+          expect(wrong(one, store.find(one.ids))).toBeUndefined();
           expect(existsSync(join(folder, file))).toBe(false);
           store.keep(computed(one.ids));
           expect(store.find(one.ids).reused).toBe(one.ids.length);
@@ -135,14 +153,14 @@ describe('files of a store', () => {
 
   it('a part under a name of another place of the same prompt', () => {
     const { folder } = filled();
-    const fingerprint = MODELS[0] as string;
-    const ids = PROMPTS[5] as number[];
-    const [first, second] = partNames(fingerprint, ids) as [PartName, PartName];
+    const of = STORES[0] as PromptsOf;
+    const ids = range(96);
+    const [first, second] = partNames(of, ids) as [PartName, PartName];
     const wrong = second.file.replace('block-0001', 'block-0000').replace(second.parent, first.parent);
     rmSync(join(folder, first.file));
     renameSync(join(folder, second.file), join(folder, wrong));
     const asked = [...range(40, 32)];
-    const { store, notes } = open(folder, fingerprint);
+    const { store, notes } = open(folder, of);
     expect(store.find(asked)).toMatchObject({ reused: 0, missReason: 'the stored file is damaged or gone' });
     expect(notes).toEqual([expect.stringContaining('it is not what its name says: block 1 of other ids; removed')]);
   });
@@ -150,11 +168,11 @@ describe('files of a store', () => {
 
 describe('a whole file', () => {
   const ids = range(5, 40);
-  const fingerprint = MODELS[0] as string;
+  const of = STORES[0] as PromptsOf;
 
   function stored() {
     const folder = newDir();
-    open(folder, fingerprint).store.keep(computed(ids));
+    open(folder, of).store.keep(computed(ids));
     return { folder, path: join(folder, readdirSync(folder)[0] as string) };
   }
 
@@ -179,7 +197,7 @@ describe('a whole file', () => {
   it('that is written again as it was is found', () => {
     const { folder, path } = stored();
     rewrite(path, (header) => header);
-    expect(open(folder, fingerprint).store.find(ids).reused).toBe(5);
+    expect(open(folder, of).store.find(ids).reused).toBe(5);
   });
 
   it.each([
@@ -199,14 +217,14 @@ describe('a whole file', () => {
   ])('with %s: none, one line, removed', (_, change) => {
     const { folder, path } = stored();
     rewrite(path, change);
-    const { store, notes } = open(folder, fingerprint);
+    const { store, notes } = open(folder, of);
     expect(store.find(ids)).toMatchObject({ reused: 0, logits: null });
     expect([notes.length, existsSync(path)]).toEqual([1, false]);
   });
 
   it.each(['nLayer', 'nKvHead', 'headDim', 'vocabSize'] as const)('of a model with another %s: none', (size) => {
     const { folder } = stored();
-    const { store } = open(folder, fingerprint, true, { ...SHAPE, [size]: SHAPE[size] + 1 });
+    const { store } = open(folder, of, true, { ...SHAPE, [size]: SHAPE[size] + 1 });
     expect(store.find(ids)).toMatchObject({ reused: 0, logits: null });
   });
 
@@ -216,7 +234,7 @@ describe('a whole file', () => {
     bytes.writeInt32LE(40 + 256, 8 + Number(bytes.readBigUInt64LE(0))); // the same low byte
     writeFileSync(path, bytes);
     rewrite(path, (header) => header);
-    const { store, notes } = open(folder, fingerprint);
+    const { store, notes } = open(folder, of);
     expect(store.find(ids).reused).toBe(0);
     expect(notes).toEqual([expect.stringContaining('it is not what its name says: other ids; removed')]);
   });
@@ -225,7 +243,7 @@ describe('a whole file', () => {
     const { folder, path } = stored();
     truncateSync(path, 1e10);
     const before = process.memoryUsage().arrayBuffers;
-    expect(open(folder, fingerprint).store.find(ids).reused).toBe(0);
+    expect(open(folder, of).store.find(ids).reused).toBe(0);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1e6);
     expect(existsSync(path)).toBe(false);
   });
@@ -233,7 +251,7 @@ describe('a whole file', () => {
 
 describe('what is no regular file', () => {
   const ids = range(40);
-  const fingerprint = MODELS[0] as string;
+  const of = STORES[0] as PromptsOf;
   const kinds: [string, (path: string) => void][] = [
     ['a pipe', (path) => spawnSync('mkfifo', [path])],
     ['a directory', (path) => mkdirSync(path)],
@@ -243,7 +261,7 @@ describe('what is no regular file', () => {
 
   it.each(kinds)('%s is neither waited for, nor followed, nor removed, wherever it stands', (_, make) => {
     const folder = newDir();
-    const { store } = open(folder, fingerprint);
+    const { store } = open(folder, of);
     store.keep(computed(ids));
     const files = readdirSync(folder);
     const found = store.find(ids);
@@ -268,10 +286,10 @@ describe('what is no regular file', () => {
     '%s is replaced by the next file of its name',
     (_, make) => {
       const folder = newDir();
-      for (const { file } of partNames(fingerprint, ids)) {
+      for (const { file } of partNames(of, ids)) {
         make(join(folder, file));
       }
-      const { store } = open(folder, fingerprint);
+      const { store } = open(folder, of);
       store.keep(computed(ids));
       expect(store.find(ids).reused).toBe(40);
       expect(readdirSync(folder).every((file) => parseName(file) && statSync(join(folder, file)).isFile())).toBe(true);

@@ -11,6 +11,7 @@ const store = new PromptStore({
   write: true,
   limits: { maxBytes: 120_000, maxAgeMs: 1e9 }, // some twenty files: every round makes room
   fingerprint: 'f'.repeat(64),
+  dtype: 'float32',
   shape: SHAPE,
   model: 'made up',
   onNote: (line) => process.stderr.write(`${line}\n`),

@@ -114,7 +114,7 @@ async function writeRuns(asked: Asked, model: Model, prompt: Prompt): Promise<re
     note: (run, stats) => samples.note(run, stats),
     finish: async (run, completion) => {
       const aborted = completion.finishReason === 'abort';
-      const verify = verifier === null || aborted ? null : await compare(verifier, asked);
+      const verify = verifier === null || aborted ? null : await compare(verifier, prompts, asked);
       return { ...samples.finish(run, completion), verify };
     },
   };
@@ -161,9 +161,13 @@ async function verifierFor({ engine }: Model, { ids }: Prompt): Promise<CacheVer
 }
 
 /** null: interrupted. */
-async function compare(verifier: CacheVerifier, { terminal, signal }: Asked): Promise<VerifyReport | null> {
+async function compare(
+  verifier: CacheVerifier,
+  prompts: SavedPrompts | null,
+  { terminal, signal }: Asked,
+): Promise<VerifyReport | null> {
   const onStep = (done: number, total: number) => terminal.progress(`uncached ${done}/${total}`);
-  const report = await verifier.compare(onStep, signal);
+  const report = await verifier.compare(onStep, signal, prompts?.report?.reusedAs);
   terminal.progressDone();
   return report;
 }

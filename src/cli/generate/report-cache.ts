@@ -43,8 +43,9 @@ function resultOf({ promptCache, prompt, completion }: PromptReuse): string {
 
 /** `verify` of --json. */
 export function verifyJson(report: VerifyReport): object {
-  const { maxAbsDiff, meanAbsDiff, steps, firstDifference } = report;
-  return { max_abs_diff: maxAbsDiff, mean_abs_diff: meanAbsDiff, steps, first_difference: firstDifference };
+  const { maxAbsDiff, meanAbsDiff, steps, restoredAs, firstDifference } = report;
+  const differences = { max_abs_diff: maxAbsDiff, mean_abs_diff: meanAbsDiff, steps };
+  return { ...differences, cache_dtype: restoredAs, first_difference: firstDifference };
 }
 
 /** Why a prompt was computed, and where it differs from the saved ones; undefined: all of it was known. */
@@ -68,7 +69,8 @@ function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
 }
 
 /** What --verify-cache says in the end. */
-export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstDifference }: VerifyReport): string {
+export function verifyLine(report: VerifyReport): string {
+  const { steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, restoredAs, firstDifference } = report;
   const digits = (x: number) => (x === 0 ? '0' : x.toExponential(1));
   const difference = `largest difference ${digits(maxAbsDiff)} (mean ${digits(meanAbsDiff)})`;
   const where =
@@ -76,5 +78,7 @@ export function verifyLine({ steps, maxAbsDiff, meanAbsDiff, maxAbsLogit, firstD
       ? 'the likeliest token is the same at every step'
       : `step ${firstDifference.step}: token ${firstDifference.cached} instead of ${firstDifference.uncached}, ` +
         `which are ${firstDifference.gap.toExponential(1)} apart`;
-  return `cached against uncached, ${steps} steps: ${difference} of logits up to ${maxAbsLogit.toFixed(1)}; ${where}`;
+  const logits = `logits up to ${maxAbsLogit.toFixed(1)}`;
+  const restored = restoredAs === null ? '' : `, keys and values read as ${restoredAs}`;
+  return `cached against uncached, ${steps} steps: ${difference} of ${logits}${restored}; ${where}`;
 }

@@ -1,5 +1,6 @@
 // Opens the saved prompts and answers of a model, whose fingerprint they belong to. Knows nothing of what is in them.
 
+import { cacheDtypeOf } from '../../backends.js';
 import { KvgenError } from '../../errors.js';
 import { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { Model } from '../../library/model.js';
@@ -40,14 +41,13 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
   const onNote = (line: string) => (args.verbose ? terminal.note(line) : undefined);
   const common = { write: args.writeCache, limits: readLimits(process.env), onNote };
   const storeFor = (model: Model) => {
-    const computed = fingerprintOf(hash, computation(model));
-    return new PromptStore({
-      ...common,
-      fingerprint: computed,
+    const of = {
+      fingerprint: fingerprintOf(hash, computation(model)),
+      dtype: args.cacheDtype ?? cacheDtypeOf(model.backend),
       shape: model.config,
       model: name,
-      folder: promptFolder,
-    });
+    };
+    return new PromptStore({ ...common, ...of, folder: promptFolder });
   };
   return {
     fingerprint: hash,

@@ -6,7 +6,7 @@ import { UsageError } from '../../errors.js';
 import { flag, integer, oneOf, path, quote, someOf, text, texts, tokenIds } from '../../kinds.js';
 import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
-const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache } = GENERATE;
+const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache, cacheDtype } = GENERATE;
 const { backend, engine, threads, weights, json, verbose, quiet, color } = GENERATE;
 
 export const TOKENIZE = { model, file } as const satisfies Rows;
@@ -56,6 +56,7 @@ export const SCORE = {
   promptCache,
   cacheDir,
   writeCache,
+  cacheDtype,
   backend,
   engine,
   threads,
