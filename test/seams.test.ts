@@ -17,6 +17,7 @@ import {
 import type { Engine, ForwardPart, Pass } from '../src/engine/engine.js';
 import type { KvCache, Sequences } from '../src/engine/kv-cache.js';
 import type { KvRows } from '../src/engine/kv-rows.js';
+import { ModelFolder } from '../src/files/model-folder.js';
 import { SavedPrompts } from '../src/generation/saved-prompts.js';
 import { scoreContinuations, windowLoss } from '../src/generation/score.js';
 import { type Generation, generate } from '../src/library/generate-text.js';
@@ -206,14 +207,14 @@ beforeAll(async () => {
   writeSafetensors(join(dir, 'model.safetensors'), new Map([['bigram.weight', float32([6, 6], TABLE.flat())]]));
   writeFileSync(join(dir, 'vocab.json'), JSON.stringify(Object.fromEntries(TOKENS.map((token, id) => [token, id]))));
   writeFileSync(join(dir, 'merges.txt'), '#version: 0.2\n');
-  const shape = await loadShape(dir, [BIGRAM]);
-  for await (const tensor of readTensors(dir, shape)) {
+  const shape = await loadShape(new ModelFolder(dir), [BIGRAM]);
+  for await (const tensor of readTensors(new ModelFolder(dir), shape)) {
     expect(tensor.name).toBe('bigram.weight');
     const values = new Float32Array(36);
     await tensor.read(values, 0);
     engine = new BigramEngine(shape.config, values);
   }
-  const tokenizer = await loadTokenizer(dir);
+  const tokenizer = await loadTokenizer(new ModelFolder(dir));
   model = new Model({ engine, name: 'toy', dir, tokenizer, backend: 'cpu', threads: 1, weights: 'float32' });
 });
 
@@ -259,24 +260,30 @@ const idsOf = ({ tokens }: Completion) => tokens.map(({ id }) => id);
 
 describe('a folder of another architecture', () => {
   it('has the sizes and tensors that the architecture says', async () => {
-    const shape = await loadShape(dir, [BIGRAM]);
+    const shape = await loadShape(new ModelFolder(dir), [BIGRAM]);
     expect(shape.architecture).toBe(BIGRAM);
     expect(shape.config).toEqual({ ...engine.config, vocabSize: 6, nPositions: 400, eosTokenIds: [0] });
     expect([model.parameters, model.name, model.backend]).toEqual([36, 'toy', 'cpu']);
   });
 
   it('is refused by its name where nobody knows it, and so is another where only it is known', async () => {
-    await expectFailure(() => loadShape(dir), 'config.json: model_type: expected "gpt2", found "bigram"');
+    await expectFailure(
+      () => loadShape(new ModelFolder(dir)),
+      'config.json: model_type: expected "gpt2", found "bigram"',
+    );
     const other = newDir();
     writeFileSync(join(other, 'config.json'), '{"model_type": "gpt2"}');
-    await expectFailure(() => loadShape(other, [BIGRAM]), 'model_type: expected "bigram", found "gpt2"');
+    await expectFailure(
+      () => loadShape(new ModelFolder(other), [BIGRAM]),
+      'model_type: expected "bigram", found "gpt2"',
+    );
   });
 
   it('with a tensor too many is refused in its own words', async () => {
     const other = newDir();
     const one = float32([6, 6], TABLE.flat());
     writeSafetensors(join(other, 'model.safetensors'), new Map([['bigram.weight', one]]).set('trigram.weight', one));
-    const tensors = readTensors(other, await loadShape(dir, [BIGRAM]));
+    const tensors = readTensors(new ModelFolder(other), await loadShape(new ModelFolder(dir), [BIGRAM]));
     await expectFailure(() => tensors.next(), 'trigram.weight: a bigram table of 1 layers has no such tensor');
   });
 });
@@ -382,7 +389,9 @@ describe('the prompt cache on another engine', () => {
   const text = 'abcdeabcadcbeacbdeabcdabceadcbeabcdeabca'; // 40 ids: a block of 32 and an end
   let known: string;
   beforeAll(async () => {
-    known = (await fingerprint(dir, { folder: undefined, write: false })).fingerprint;
+    const folder = new ModelFolder(dir);
+    await loadShape(folder, [BIGRAM]);
+    known = await fingerprint(folder, { folder: undefined, write: false });
   });
 
   function promptsIn(path: string): SavedPrompts {

@@ -59,10 +59,11 @@ function checks(args: DoctorArgs): Check[] {
     { name: 'tensorflow', run: async () => tensorflow ?? 'not used by this backend' },
     {
       name: 'models',
-      run: async () =>
-        listModels()
-          .map(({ name, dir }) => `${name} (${dir})`)
-          .join(', '),
+      run: async () => {
+        const { models, problems } = listModels();
+        const found = models.map(({ name, dir }) => `${name} (${dir})`);
+        return [...found, ...problems.map((problem) => `passed over: ${problem}`)].join(', ');
+      },
     },
     { name: 'self-test', run: () => selfTest(args, machine) },
   ];

@@ -1,6 +1,7 @@
 // `kvgen tokenize`: prints the token ids of a text as a JSON array. Reads only the tokenizer's files.
 
 import { EXIT, UsageError } from '../errors.js';
+import { ModelFolder } from '../files/model-folder.js';
 import { loadTokenizer } from '../text/tokenizer.js';
 import { findModel } from '../weights/find.js';
 import type { Invocation } from './shell/command.js';
@@ -8,7 +9,7 @@ import { TOKENIZE } from './shell/command-settings.js';
 import { checkHasInput, readPrompt } from './shell/prompt-input.js';
 
 export async function tokenizeCommand(invocation: Invocation): Promise<number> {
-  const { words, literal, settings, terminal } = invocation;
+  const { words, literal, settings, terminal, signal } = invocation;
   const { model, file } = settings(TOKENIZE);
   const [argument] = words;
   if (file !== undefined && argument !== undefined) {
@@ -17,7 +18,7 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   checkHasInput(invocation, file === undefined ? {} : { file }, 'no text');
   const { dir } = findModel(model);
   const text = await readPrompt({ argument, literal, file }, invocation);
-  const tokenizer = await loadTokenizer(dir);
+  const tokenizer = await loadTokenizer(new ModelFolder(dir, signal));
   await terminal.print(JSON.stringify(tokenizer.encode(text)));
   return EXIT.ok;
 }

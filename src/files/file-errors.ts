@@ -24,7 +24,7 @@ export function cannotRead(path: string, { name }: FileKind, cause: unknown): Kv
 
 /** For what is no regular file, nor anything else that can be read to an end. */
 export function wrongType(path: string, { name, advice }: FileKind, stats: Stats | BigIntStats): KvgenError {
-  return new KvgenError(`${path}: ${name} cannot be read (it is ${typeWords(stats)}); ${advice}`);
+  return new KvgenError(`${path}: ${name} cannot be read (${typeWords(stats)}); ${advice}`);
 }
 
 /** @param found how many bytes there are; undefined: more, and nobody knows how many */
@@ -33,7 +33,8 @@ export function tooLarge(path: string, { name, maxBytes }: FileKind, found?: num
   return new KvgenError(`${path}: ${name} may have at most ${megabytes(maxBytes, 0)}, found ${size}`);
 }
 
-function systemWords(path: string, error: unknown): string {
+/** Why a call failed on a path. */
+export function systemWords(path: string, error: unknown): string {
   const code = errorCode(error) ?? '';
   return code === 'ENOENT' && isLink(path) ? 'it is a link that leads nowhere' : (WORDS[code] ?? errorMessage(error));
 }
@@ -42,12 +43,13 @@ function isLink(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
 }
 
-function typeWords(stats: Stats | BigIntStats): string {
+/** What something is that is no regular file. */
+export function typeWords(stats: Stats | BigIntStats): string {
   if (stats.isDirectory()) {
-    return 'a folder';
+    return 'it is a folder';
   }
   if (stats.isFIFO()) {
-    return 'a named pipe';
+    return 'it is a named pipe';
   }
-  return stats.isSocket() ? 'a socket' : 'a device';
+  return stats.isSocket() ? 'it is a socket' : 'it is a device';
 }

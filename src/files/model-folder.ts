@@ -1,17 +1,19 @@
 // A model's folder, through which all files of the model are read. It remembers what was opened and what was looked for in
 // vain: so what decides a result is known without a list that somebody would have to keep. Knows nothing of formats.
 
-import { lstatSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, KvgenError } from '../errors.js';
 import type { FileKind } from './file-kinds.js';
+import { exists } from './look.js';
 import { type FileState, type OpenFile, openFile, readAll, stateOf } from './open-file.js';
 
 export class ModelFolder {
   readonly dir: string;
   readonly #signal: AbortSignal | undefined;
   readonly #files = new Map<string, FileState | null>();
+  /** What was there when somebody asked. */
+  readonly #present = new Set<string>();
 
   /** @param signal ends all reading */
   constructor(dir: string, signal?: AbortSignal) {
@@ -31,7 +33,9 @@ export class ModelFolder {
   /** Is there anything of that name, even if it cannot be read? */
   has(name: string): boolean {
     const isThere = exists(this.path(name));
-    if (!isThere) {
+    if (isThere) {
+      this.#present.add(name);
+    } else {
       this.#remember(name, null);
     }
     return isThere;
@@ -64,6 +68,16 @@ export class ModelFolder {
     return file === undefined ? undefined : (await readAll(file)).toString();
   }
 
+  /** A file, piece by piece; none where it is not there. @throws KvgenError as `open` does */
+  async *pieces(name: string, kind: FileKind): AsyncGenerator<Uint8Array, void> {
+    const file = await this.open(name, kind);
+    try {
+      yield* file?.pieces() ?? [];
+    } finally {
+      await file?.close();
+    }
+  }
+
   /** @throws KvgenError for the first file that is not what it was when it was opened or looked for */
   async checkUnchanged(): Promise<void> {
     for (const name of this.#files.keys()) {
@@ -73,19 +87,10 @@ export class ModelFolder {
 
   #remember(name: string, state: FileState | null): void {
     const before = this.#files.get(name);
-    if (before !== undefined && before?.text !== state?.text) {
+    if ((before !== undefined && before?.text !== state?.text) || (state === null && this.#present.has(name))) {
       throw new KvgenError(`${this.path(name)}: changed while the model was being loaded; run again`);
     }
     this.#files.set(name, state);
-  }
-}
-
-/** A link is there even if it leads nowhere, and so is what may not be looked at. */
-function exists(path: string): boolean {
-  try {
-    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-  } catch (error) {
-    return errorCode(error) !== 'ENOTDIR';
   }
 }
 

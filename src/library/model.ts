@@ -6,12 +6,13 @@ import { type BackendName, checkChoice, type WeightsName } from '../backends.js'
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError, UsageError } from '../errors.js';
+import { ModelFolder } from '../files/model-folder.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
 import type { ModelConfig } from '../model/config.js';
 import { GENERATE, type GenerateArgs } from '../settings.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
-import { loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
+import { checkWeights, loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { type Machine, type MachineChoice, type ModelFacts, machineFor, wantsGraph } from './machine.js';
@@ -127,7 +128,16 @@ export async function loadModel(model = 'stories', options: LoadModelOptions = {
 /** A model before its weights are loaded. */
 export interface ModelSource extends ModelFacts {
   readonly name: string;
+  /** null: it is made in memory. */
+  readonly folder: ModelFolder | null;
   tensors(options: ReadOptions): AsyncIterable<NamedTensor> | Iterable<NamedTensor>;
+}
+
+/** A model in a folder. */
+export interface FolderSource extends ModelSource {
+  readonly folder: ModelFolder;
+  /** Opens all files that the weights come from, and reads no tensor. @throws KvgenError where they would not load */
+  checkWeights(): Promise<void>;
 }
 
 export interface OpenOptions extends MachineChoice {
@@ -140,11 +150,23 @@ export interface OpenOptions extends MachineChoice {
   readonly tokenizer?: () => Promise<Tokenizer | null>;
 }
 
-/** @throws KvgenError where the folder's config cannot be read */
-export async function folderSource({ name, dir }: FoundModel): Promise<ModelSource> {
-  const shape = await loadShape(dir);
-  const tensors = (options: ReadOptions) => readTensors(dir, shape, options);
-  return { name, dir, shape, bytes: weightBytes(dir), stored: shape.stored, tensors };
+/**
+ * @param signal ends all reading from the folder
+ * @throws KvgenError where the folder's config cannot be read
+ */
+export async function folderSource({ name, dir }: FoundModel, signal?: AbortSignal): Promise<FolderSource> {
+  const folder = new ModelFolder(dir, signal);
+  const shape = await loadShape(folder);
+  return {
+    name,
+    dir,
+    folder,
+    shape,
+    bytes: weightBytes(dir),
+    stored: shape.stored,
+    checkWeights: () => checkWeights(folder, shape),
+    tensors: (options) => readTensors(folder, shape, options),
+  };
 }
 
 /** A model of random weights; undefined: the name means no such model. @throws UsageError for impossible sizes */
@@ -154,7 +176,7 @@ export function randomSource(name: string, seed: number): ModelSource | undefine
     return undefined;
   }
   const tensors = () => randomTensors(name, shape, seed);
-  return { name, dir: name, shape, bytes: randomBytes(shape), stored: shape.stored, tensors };
+  return { name, dir: name, folder: null, shape, bytes: randomBytes(shape), stored: shape.stored, tensors };
 }
 
 /**
@@ -163,8 +185,8 @@ export function randomSource(name: string, seed: number): ModelSource | undefine
  * @throws KvgenError with one line that says what is wrong, and where
  */
 export async function openModel(source: ModelSource, options: OpenOptions = {}): Promise<Model> {
-  const { name, dir } = source;
-  const { tokenizer: open = () => folderTokenizer(dir) } = options;
+  const { name, dir, folder } = source;
+  const { tokenizer: open = () => folderTokenizer(folder) } = options;
   const machine = await machineFor(source, options);
   const { backend } = machine;
   const opening = backend === 'simd' ? openSimd(source, machine, options) : openTf(source, backend, options);
@@ -207,6 +229,6 @@ function tensorsOf(source: ModelSource, { signal, onProgress }: OpenOptions) {
 }
 
 /** null: the folder has none. */
-async function folderTokenizer(dir: string): Promise<Tokenizer | null> {
-  return hasTokenizer(dir) ? loadTokenizer(dir) : null;
+async function folderTokenizer(folder: ModelFolder | null): Promise<Tokenizer | null> {
+  return folder !== null && hasTokenizer(folder) ? loadTokenizer(folder) : null;
 }

@@ -1,19 +1,17 @@
-// The fingerprint of a model: one hash of its weights, its config, its tokenizer and the format of what is stored. Half a
-// gigabyte of weights takes a second to hash, so the fingerprint is remembered for as long as all files keep their device,
-// inode, size and times. Knows nothing of what is in the files.
+// The fingerprint of a model: one hash of all files that were opened to make it, whatever their names, and of the format of
+// what is stored. Half a gigabyte of weights takes a second to hash, so the fingerprint is remembered for as long as all
+// these files keep their device, inode, size and times. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { WEIGHTS } from '../files/file-kinds.js';
+import type { ModelFolder } from '../files/model-folder.js';
+import type { FileState } from '../files/open-file.js';
 import { crcDigits } from './crc32.js';
 import { FORMAT } from './part.js';
 import type { StoreFolder } from './store-folder.js';
 
-/** The names of remembered fingerprints: each begins with the hash that `fileState` returns. */
+/** The names of remembered fingerprints: each begins with a hash of the files' names and states. */
 export const REMEMBERED = /^[0-9a-f]{32}\.model$/;
-const MODEL_FILES = /^(config|tokenizer|tokenizer_config|vocab)\.json$|^merges\.txt$|\.safetensors(\.index\.json)?$/;
 const REMEMBERED_BYTES = 64 + 8;
 /** The times of files move in steps: a file that was changed so recently may change again and keep its time. */
 const SETTLED_MS = 2000;
@@ -22,31 +20,34 @@ interface FingerprintOptions {
   /** Where fingerprints are remembered; undefined: nowhere. */
   readonly folder: StoreFolder | undefined;
   readonly write: boolean;
-  /** Called while the weights are hashed. */
+  /** Called when the files have to be hashed. */
   readonly onProgress?: (() => void) | undefined;
 }
 
 /**
- * @param dir the model's folder
- * @returns the fingerprint, and the state of the files that it was made from
+ * @param model its files have been opened
+ * @throws KvgenError when one of them, or what was looked for in vain, is not what it was then
  */
 export async function fingerprint(
-  dir: string,
+  model: ModelFolder,
   { folder, write, onProgress }: FingerprintOptions,
-): Promise<{ fingerprint: string; state: string }> {
-  const { state, changedMs } = await fileState(dir);
+): Promise<string> {
+  const files = openedFiles(model);
+  const state = stateOf(files);
   const name = `${state.slice(0, 32)}.model`;
   const known = folder === undefined ? undefined : recall(folder, name, state);
   if (known !== undefined) {
-    return { fingerprint: known, state };
+    await model.checkUnchanged();
+    return known;
   }
   onProgress?.();
-  const computed = await hashFiles(dir);
-  const settled = Date.now() - changedMs >= SETTLED_MS && (await fileState(dir)).state === state;
-  if (folder !== undefined && write && settled) {
+  const computed = await hashFiles(model, files);
+  await model.checkUnchanged();
+  const changedMs = Math.max(...files.map(([, file]) => file.changedMs));
+  if (folder !== undefined && write && Date.now() - changedMs >= SETTLED_MS) {
     remember(folder, name, computed, state);
   }
-  return { fingerprint: computed, state };
+  return computed;
 }
 
 /**
@@ -57,30 +58,37 @@ export function fingerprintOf(files: string, computation: string | undefined): s
   return computation === undefined ? files : createHash('sha256').update(`${files} ${computation}`).digest('hex');
 }
 
-/** A hash of what the file system says about a model's files. It changes whenever one of them does. */
-export async function fileState(dir: string): Promise<{ state: string; changedMs: number }> {
+type OpenedFiles = readonly (readonly [name: string, state: FileState])[];
+
+/** In the order of their names. */
+function openedFiles(model: ModelFolder): OpenedFiles {
+  const opened = [...model.files].flatMap(([name, state]) => (state === null ? [] : [[name, state] as const]));
+  return opened.toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** It changes whenever one of the files does. */
+function stateOf(files: OpenedFiles): string {
   const hash = createHash('sha256').update(FORMAT);
-  let changedMs = 0;
-  for (const name of await modelFiles(dir)) {
-    const { dev, ino, size, mtimeNs, ctimeNs } = await stat(join(dir, name), { bigint: true });
-    hash.update(JSON.stringify([name, ...[dev, ino, size, mtimeNs, ctimeNs].map(String)]));
-    changedMs = Math.max(changedMs, Number(mtimeNs / 1_000_000n), Number(ctimeNs / 1_000_000n));
+  for (const [name, { text }] of files) {
+    hash.update(JSON.stringify([name, text]));
   }
-  return { state: hash.digest('hex'), changedMs };
+  return hash.digest('hex');
 }
 
-async function modelFiles(dir: string): Promise<string[]> {
-  return (await readdir(dir)).filter((name) => MODEL_FILES.test(name)).sort();
-}
-
-async function hashFiles(dir: string): Promise<string> {
+async function hashFiles(model: ModelFolder, files: OpenedFiles): Promise<string> {
   const all = createHash('sha256').update(FORMAT);
-  for (const name of await modelFiles(dir)) {
-    const one = createHash('sha256');
-    await pipeline(createReadStream(join(dir, name), { highWaterMark: 1 << 20 }), one);
-    all.update(JSON.stringify([name, one.digest('hex')]));
+  for (const [name] of files) {
+    all.update(JSON.stringify([name, await hashFile(model, name)]));
   }
   return all.digest('hex');
+}
+
+async function hashFile(model: ModelFolder, name: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of model.pieces(name, WEIGHTS)) {
+    hash.update(piece);
+  }
+  return hash.digest('hex');
 }
 
 /** The file holds the fingerprint (64 digits) and a CRC-32 of it and the state (8 digits). */

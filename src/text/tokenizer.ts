@@ -3,11 +3,10 @@
 // bytes too early for a stream. Knows nothing of models: whether an id fits the weights is checked elsewhere.
 // Reference: `bytes_to_unicode` of openai/gpt-2 src/encoder.py.
 
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
-import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import { errorMessage, KvgenError } from '../errors.js';
+import { TOKENIZER } from '../files/file-kinds.js';
+import type { ModelFolder } from '../files/model-folder.js';
 
 export interface Tokenizer {
   /** The highest id, plus 1. */
@@ -49,22 +48,22 @@ const PATTERN =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
-export function hasTokenizer(dir: string): boolean {
-  const has = (name: string): boolean => existsSync(join(dir, name));
-  return has('tokenizer.json') || (has('vocab.json') && has('merges.txt'));
+export function hasTokenizer(folder: ModelFolder): boolean {
+  return folder.has('tokenizer.json') || (folder.has('vocab.json') && folder.has('merges.txt'));
 }
 
 /** Reads the folder's tokenizer. @throws KvgenError if there is none, or if it is damaged */
-export async function loadTokenizer(dir: string): Promise<Tokenizer> {
-  if (!hasTokenizer(dir)) {
+export async function loadTokenizer(folder: ModelFolder): Promise<Tokenizer> {
+  if (!hasTokenizer(folder)) {
     throw new KvgenError(
-      `${dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
+      `${folder.dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
     );
   }
-  const configFile = join(dir, 'tokenizer_config.json');
-  const config = existsSync(configFile) ? await readJson(configFile) : {};
-  const file = join(dir, existsSync(join(dir, 'tokenizer.json')) ? 'tokenizer.json' : 'vocab.json');
-  const json = file.endsWith('vocab.json') ? await fromVocabAndMerges(dir, config) : await readTokenizerJson(file);
+  const config = (await readJson(folder, 'tokenizer_config.json')) ?? {};
+  const name = folder.has('tokenizer.json') ? 'tokenizer.json' : 'vocab.json';
+  const file = folder.path(name);
+  const json =
+    name === 'vocab.json' ? await fromVocabAndMerges(folder, config) : await readTokenizerJson(folder, name, file);
   const tokens = tokensById(file, json);
   return makeTokenizer(makeEncoder(file, json), tokens, json.added_tokens, eosToken(config));
 }
@@ -77,16 +76,13 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-async function readText(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw new KvgenError(`${file}: cannot be read (${errorCode(error) ?? errorMessage(error)}); check its permissions`);
+/** Returns undefined where there is no such file. */
+async function readJson(folder: ModelFolder, name: string): Promise<JsonObject | undefined> {
+  const text = await folder.readText(name, TOKENIZER);
+  if (text === undefined) {
+    return undefined;
   }
-}
-
-async function readJson(file: string): Promise<JsonObject> {
-  const text = await readText(file);
+  const file = folder.path(name);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -105,8 +101,8 @@ function eosToken(config: JsonObject): string {
   return typeof token === 'string' ? token : EOS;
 }
 
-async function readTokenizerJson(file: string): Promise<TokenizerJson> {
-  const json = await readJson(file);
+async function readTokenizerJson(folder: ModelFolder, name: string, file: string): Promise<TokenizerJson> {
+  const json = (await readJson(folder, name)) ?? {};
   const model = isObject(json.model) ? json.model : {};
   const preTokenizer = (json.pre_tokenizer ?? null) as PreTokenizerJson | null;
   const kind = typeof model.type === 'string' ? model.type : 'BPE'; // the oldest files name no type
@@ -129,13 +125,13 @@ function usesByteLevel(preTokenizer: PreTokenizerJson | null): boolean {
 }
 
 /** What tokenizer.json would say, made from GPT-2's two files. */
-async function fromVocabAndMerges(dir: string, config: JsonObject): Promise<TokenizerJson> {
-  const vocab = (await readJson(join(dir, 'vocab.json'))) as Record<string, number>;
-  const lines = (await readText(join(dir, 'merges.txt'))).split(/\r?\n/);
+async function fromVocabAndMerges(folder: ModelFolder, config: JsonObject): Promise<TokenizerJson> {
+  const vocab = ((await readJson(folder, 'vocab.json')) ?? {}) as Record<string, number>;
+  const lines = ((await folder.readText('merges.txt', TOKENIZER)) ?? '').split(/\r?\n/);
   const merges = lines.filter((line) => line !== '' && !line.startsWith('#version'));
   const bad = merges.find((line) => !/^\S+ \S+$/u.test(line));
   if (bad !== undefined) {
-    throw broken(join(dir, 'merges.txt'), `expected two tokens a line, got ${JSON.stringify(bad)}`);
+    throw broken(folder.path('merges.txt'), `expected two tokens a line, got ${JSON.stringify(bad)}`);
   }
   const specials = [...new Set([EOS, eosToken(config)])].filter((content) => Object.hasOwn(vocab, content));
   const byteLevel = { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, use_regex: true };

@@ -1,12 +1,16 @@
 // Finds the folder of a model. A path is a folder, or else owner/name in the Hugging Face cache. A name is looked up
-// among the package's models, in the user's data directory, then in that cache. Never asks the network.
+// among the package's models, in the user's data directory, then in that cache. Never asks the network. What lies in these
+// places and cannot be read is passed over: it stands in no other model's way.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
-import { KvgenError } from '../errors.js';
+import { errorMessage, KvgenError } from '../errors.js';
+import { typeWords } from '../files/file-errors.js';
+import { CONFIG } from '../files/file-kinds.js';
+import { isFolder, look, namesIn, type OnProblem } from '../files/look.js';
+import { readSmallFile } from '../files/open-file.js';
 
 export interface FoundModel {
   readonly name: string;
@@ -23,66 +27,149 @@ export function findModel(model: string): FoundModel {
   if (/[/\\]/.test(model)) {
     return findPath(model);
   }
-  const found = listModels().find(({ name }) => name === model) ?? findInHub(model);
+  const search = new Search();
+  const found = search.named(model) ?? search.inHub(model);
   if (found === undefined) {
     const places = [packageModels(), userModels(), hubCache()].join(', ');
     throw new KvgenError(
-      `model '${model}' not found in ${places}; \`kvgen models\` lists what is here, ` +
+      `model '${model}' not found in ${places}${search.words}; \`kvgen models\` lists what is here, ` +
         `\`hf download ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
     );
   }
   return found;
 }
 
-/** The models that can be given by name. */
-export function listModels(): FoundModel[] {
-  const plain = [...foldersIn(packageModels(), 'package'), ...foldersIn(userModels(), 'user')];
-  return [...plain, ...subfolders(hubCache()).flatMap((folder) => hubModel(folder) ?? [])];
+/** The models that can be given by name, and why others are none, a line each. */
+export function listModels(): { readonly models: readonly FoundModel[]; readonly problems: readonly string[] } {
+  const search = new Search();
+  const models = search.all();
+  return { models, problems: search.problems };
 }
 
 /** The bytes of all safetensors files of a folder. */
 export function weightBytes(dir: string): number {
-  const names = readdirSync(dir).filter((name) => name.endsWith('.safetensors'));
-  return names.reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
+  const names = namesIn(dir, () => {}).filter((name) => name.endsWith('.safetensors'));
+  return names.reduce((sum, name) => sum + (look(join(dir, name), () => {})?.size ?? 0), 0);
 }
 
 function findPath(path: string): FoundModel {
   const dir = resolve(path);
-  if (isDirectory(dir)) {
+  const search = new Search();
+  if (search.isFolder(dir)) {
     return { name: basename(dir), dir, source: 'path' };
   }
-  const inHub = /^[\w.-]+\/[\w.-]+$/.test(path) ? hubModel(`models--${path.replace('/', '--')}`) : undefined;
+  const isInHub = /^[\w.-]+\/[\w.-]+$/.test(path);
+  const inHub = isInHub ? search.hubModel(HUB_PREFIX + path.replace('/', '--')) : undefined;
   if (inHub === undefined) {
-    throw new KvgenError(
-      `model folder ${dir}: not found or not a folder; a model folder holds config.json and model.safetensors`,
-    );
+    const [problem = `${dir}: not found or not a folder`] = search.problems;
+    throw new KvgenError(`model folder ${problem}; a model folder holds config.json and model.safetensors`);
   }
   return inHub;
 }
 
-/** `gpt2` is stored as models--gpt2, or with its owner as models--openai-community--gpt2. */
-function findInHub(name: string): FoundModel | undefined {
-  const exact = [`models--${name}`, `models--openai-community--${name}`];
-  const byAnyOwner = subfolders(hubCache()).filter((folder) => folder.endsWith(`--${name}`));
-  const found = [...exact, ...byAnyOwner].map(hubModel).find((model) => model !== undefined);
-  return found === undefined ? undefined : { ...found, name };
-}
+const HUB_PREFIX = 'models--';
 
-/** The snapshot that the branch `main` points to, else the newest one. */
-function hubModel(folder: string): FoundModel | undefined {
-  const root = join(hubCache(), folder);
-  const snapshots = join(root, 'snapshots');
-  const revision = readText(join(root, 'refs', 'main'))?.trim();
-  const newest = () =>
-    subfolders(snapshots).sort((a, b) => modified(join(snapshots, b)) - modified(join(snapshots, a)))[0];
-  const snapshot = revision !== undefined && isDirectory(join(snapshots, revision)) ? revision : newest();
-  if (snapshot === undefined) {
+/** Remembers what was passed over. */
+class Search {
+  readonly #problems = new Set<string>();
+  readonly #onProblem: OnProblem = (line) => this.#problems.add(line);
+
+  /** Why what was passed over cannot be read, a line each. */
+  get problems(): readonly string[] {
+    return [...this.#problems];
+  }
+
+  /** For a message. */
+  get words(): string {
+    return this.problems.map((problem) => ` (${problem})`).join('');
+  }
+
+  isFolder(dir: string): boolean {
+    return isFolder(dir, this.#onProblem);
+  }
+
+  all(): FoundModel[] {
+    const plain = (['package', 'user'] as const).flatMap((source) =>
+      this.#names(PLACES[source]()).flatMap((name) => this.#modelIn(source, name) ?? []),
+    );
+    return [...plain, ...this.#hubFolders().flatMap((folder) => this.hubModel(folder) ?? [])];
+  }
+
+  /** A folder of that name among the package's or the user's. */
+  named(name: string): FoundModel | undefined {
+    return ['', '.', '..'].includes(name) ? undefined : (this.#modelIn('package', name) ?? this.#modelIn('user', name));
+  }
+
+  /** `gpt2` is stored as models--gpt2, or with its owner as models--openai-community--gpt2. */
+  inHub(name: string): FoundModel | undefined {
+    const exact = [HUB_PREFIX + name, `${HUB_PREFIX}openai-community--${name}`];
+    const byAnyOwner = this.#hubFolders().filter((folder) => folder.endsWith(`--${name}`));
+    for (const folder of [...exact, ...byAnyOwner]) {
+      const found = this.hubModel(folder);
+      if (found !== undefined) {
+        return { ...found, name };
+      }
+    }
     return undefined;
   }
-  const name = folder.slice('models--'.length).replaceAll('--', '/');
-  const dir = join(snapshots, snapshot);
-  return folder.startsWith('models--') && isModel(dir) ? { name, dir, source: 'hugging face cache' } : undefined;
+
+  /** The snapshot that the branch `main` points to, else the newest one that is a model. */
+  hubModel(folder: string): FoundModel | undefined {
+    const snapshots = join(hubCache(), folder, 'snapshots');
+    const main = this.#mainRevision(join(hubCache(), folder, 'refs', 'main'));
+    const isThere = main !== undefined && this.isFolder(join(snapshots, main));
+    const found = (isThere ? [main] : this.#newestFirst(snapshots)).find((name) =>
+      this.#isModel(join(snapshots, name)),
+    );
+    const name = folder.slice(HUB_PREFIX.length).replaceAll('--', '/');
+    return found === undefined ? undefined : { name, dir: join(snapshots, found), source: 'hugging face cache' };
+  }
+
+  #modelIn(source: 'package' | 'user', name: string): FoundModel | undefined {
+    const dir = join(PLACES[source](), name);
+    return this.isFolder(dir) && this.#isModel(dir) ? { name, dir, source } : undefined;
+  }
+
+  #isModel(dir: string): boolean {
+    const path = join(dir, 'config.json');
+    const stats = look(path, this.#onProblem);
+    if (stats?.isFile() === false) {
+      this.#onProblem(`${path}: ${typeWords(stats)}`);
+    }
+    return stats?.isFile() ?? false;
+  }
+
+  #mainRevision(path: string): string | undefined {
+    if (look(path, this.#onProblem) === undefined) {
+      return undefined;
+    }
+    try {
+      const revision = readSmallFile(path, CONFIG).toString().trim();
+      return /^[\w-]+$/.test(revision) ? revision : undefined;
+    } catch (error) {
+      this.#onProblem(errorMessage(error));
+      return undefined;
+    }
+  }
+
+  #newestFirst(snapshots: string): string[] {
+    const found = this.#names(snapshots).flatMap((name) => {
+      const stats = look(join(snapshots, name), this.#onProblem);
+      return stats?.isDirectory() ? [{ name, changed: stats.mtimeMs }] : [];
+    });
+    return found.sort((a, b) => b.changed - a.changed).map(({ name }) => name);
+  }
+
+  #hubFolders(): string[] {
+    return this.#names(hubCache()).filter((name) => name.startsWith(HUB_PREFIX));
+  }
+
+  #names(folder: string): string[] {
+    return namesIn(folder, this.#onProblem);
+  }
 }
+
+const PLACES = { package: packageModels, user: userModels } as const;
 
 function packageModels(): string {
   return fileURLToPath(new URL('../../models', import.meta.url));
@@ -100,40 +187,4 @@ function hubCache(): string {
 
 function hubId(name: string): string {
   return /^gpt2(-|$)/.test(name) ? `openai-community/${name}` : `<owner>/${name}`;
-}
-
-function foldersIn(dir: string, source: FoundModel['source']): FoundModel[] {
-  return subfolders(dir)
-    .map((name) => ({ name, dir: join(dir, name), source }))
-    .filter((model) => isModel(model.dir));
-}
-
-function subfolders(dir: string): string[] {
-  let names: string[];
-  try {
-    names = readdirSync(dir);
-  } catch {
-    return [];
-  }
-  return names.filter((name) => isDirectory(join(dir, name))).sort();
-}
-
-function isModel(dir: string): boolean {
-  return readText(join(dir, 'config.json')) !== undefined;
-}
-
-function isDirectory(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
-}
-
-function modified(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-}
-
-function readText(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }

@@ -2,34 +2,34 @@
 // architecture expects are checked by name and shape before one is read, and one that it does not know is refused.
 // Knows nothing of tokenizers or engines, nor of where folders come from (see find.ts).
 
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import { errorMessage, KvgenError } from '../errors.js';
+import { CONFIG, type FileKind, INDEX, WEIGHTS } from '../files/file-kinds.js';
+import type { ModelFolder } from '../files/model-folder.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
 import { ConfigReader, type ExpectedTensor } from '../model/config.js';
 import { int8Matrix, SCALE, storedAs } from './int8-format.js';
 import { SafetensorsFile } from './safetensors.js';
 import type { Int8Matrix, NamedTensor, StoredTensor, WeightFile } from './weight-file.js';
 
-const WEIGHTS = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+const WEIGHTS_NAME = 'model.safetensors';
+const CONFIG_NAME = 'config.json';
+const GENERATION_NAME = 'generation_config.json';
+const INDEX_NAME = 'model.safetensors.index.json';
 
 /**
  * Reads config.json, and the ids that end a text from generation_config.json where there is one.
  * @param known the architectures to choose from, if not those of kvgen
  * @throws KvgenError when a file is missing or wrong
  */
-export async function loadShape(dir: string, known?: typeof ARCHITECTURES): Promise<ModelShape> {
-  const path = join(dir, 'config.json');
-  const json = await readJson(path);
+export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURES): Promise<ModelShape> {
+  const path = folder.path(CONFIG_NAME);
+  const json = await readJson(folder, CONFIG_NAME, CONFIG);
   if (json === undefined) {
     throw new KvgenError(`${path}: not found; a model folder holds config.json, model.safetensors and a tokenizer`);
   }
   const { config, ...shape } = parseConfig(json, path, known);
-  const generationPath = join(dir, 'generation_config.json');
-  const generation = await readJson(generationPath);
-  const read = new ConfigReader(generation === undefined ? {} : generation, generationPath);
+  const generation = await readJson(folder, GENERATION_NAME, CONFIG);
+  const read = new ConfigReader(generation === undefined ? {} : generation, folder.path(GENERATION_NAME));
   return { ...shape, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
 }
 
@@ -61,13 +61,13 @@ export interface ReadOptions {
  * @throws KvgenError that names the file and the tensor, what was expected and what was found
  */
 export async function* readTensors(
-  dir: string,
+  folder: ModelFolder,
   shape: ModelShape,
   { onProgress, signal }: ReadOptions = {},
 ): AsyncGenerator<NamedTensor, void> {
-  const files = await openFiles(dir);
+  const files = await openFiles(folder);
   try {
-    const tensors = checkTensors(dir, shape, storedTensors(shape, files));
+    const tensors = checkTensors(folder.dir, shape, storedTensors(shape, files));
     for (const [i, { name, shape, file, entry, int8 }] of tensors.entries()) {
       onProgress?.(i, tensors.length);
       signal?.throwIfAborted();
@@ -78,14 +78,22 @@ export async function* readTensors(
   }
 }
 
+/** Opens all files of the weights and checks what they hold, as `readTensors` does. @throws as it does */
+export async function checkWeights(folder: ModelFolder, shape: ModelShape): Promise<void> {
+  const tensors = readTensors(folder, shape);
+  await tensors.next();
+  await tensors.return();
+}
+
 /** A tensor that was found as it was expected. */
 interface CheckedTensor extends ExpectedTensor, StoredTensor {
   readonly int8?: Int8Matrix | undefined;
 }
 
-async function openFiles(dir: string): Promise<WeightFile[]> {
-  const names = existsSync(join(dir, WEIGHTS)) ? [WEIGHTS] : await shardNames(dir);
-  const opened = await Promise.allSettled(names.map((name) => SafetensorsFile.open(join(dir, name))));
+/** All of them, their headers checked. */
+async function openFiles(folder: ModelFolder): Promise<WeightFile[]> {
+  const names = folder.has(WEIGHTS_NAME) ? [WEIGHTS_NAME] : await shardNames(folder);
+  const opened = await Promise.allSettled(names.map((name) => openShard(folder, name)));
   const files = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   const failed = opened.find((result) => result.status === 'rejected');
   if (failed !== undefined) {
@@ -95,11 +103,19 @@ async function openFiles(dir: string): Promise<WeightFile[]> {
   return files;
 }
 
-async function shardNames(dir: string): Promise<string[]> {
-  const path = join(dir, INDEX);
-  const index = await readJson(path);
+async function openShard(folder: ModelFolder, name: string): Promise<WeightFile> {
+  const file = await folder.open(name, WEIGHTS);
+  if (file === undefined) {
+    throw new KvgenError(`${folder.path(name)}: not found; ${WEIGHTS.advice}`);
+  }
+  return SafetensorsFile.open(file);
+}
+
+async function shardNames(folder: ModelFolder): Promise<string[]> {
+  const path = folder.path(INDEX_NAME);
+  const index = await readJson(folder, INDEX_NAME, INDEX);
   if (index === undefined) {
-    throw new KvgenError(missingWeights(dir));
+    throw new KvgenError(missingWeights(folder));
   }
   const map: unknown = Object(index).weight_map;
   const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
@@ -109,9 +125,9 @@ async function shardNames(dir: string): Promise<string[]> {
   return names;
 }
 
-function missingWeights(dir: string): string {
-  const missing = `${dir}: neither ${WEIGHTS} nor ${INDEX} found`;
-  return existsSync(join(dir, 'pytorch_model.bin'))
+function missingWeights(folder: ModelFolder): string {
+  const missing = `${folder.dir}: neither ${WEIGHTS_NAME} nor ${INDEX_NAME} found`;
+  return folder.has('pytorch_model.bin')
     ? `${missing}, only pytorch_model.bin; convert it: GPT2LMHeadModel.from_pretrained(…).save_pretrained(…) in transformers`
     : `${missing}; a model folder holds config.json, model.safetensors and a tokenizer`;
 }
@@ -172,19 +188,11 @@ function checkShape({ file, entry }: StoredTensor, { shape }: ExpectedTensor): v
 }
 
 /** Returns the parsed file, or undefined where there is none. */
-async function readJson(path: string): Promise<unknown> {
-  let text: string;
+async function readJson(folder: ModelFolder, name: string, kind: FileKind): Promise<unknown> {
+  const text = await folder.readText(name, kind);
   try {
-    text = await readFile(path, 'utf8');
+    return text === undefined ? undefined : JSON.parse(text);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') {
-      return undefined;
-    }
-    throw new KvgenError(`${path}: cannot be read (${errorMessage(error)})`);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new KvgenError(`${path}: not JSON (${errorMessage(error)}); download it again`);
+    throw new KvgenError(`${folder.path(name)}: not JSON (${errorMessage(error)}); download it again`);
   }
 }

@@ -1,9 +1,11 @@
 // Writes the files of an int8 folder: its weights, the source's config with a word on the weights, and what else of the
 // source belongs to a model. The format: docs/int8-format.md. Knows nothing of how the weights were made.
 
-import { existsSync } from 'node:fs';
-import { copyFile, readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { CONFIG, TOKENIZER } from '../files/file-kinds.js';
+import type { ModelFolder } from '../files/model-folder.js';
+import { readAll } from '../files/open-file.js';
 import { INT8_CONFIG } from './int8-format.js';
 import { type WriteOptions, type WrittenTensor, writeSafetensors } from './write-safetensors.js';
 
@@ -19,22 +21,40 @@ const COPIED = [
   'generation_config.json',
 ];
 
+/** What an int8 folder has besides its weights, by name. */
+export type Companions = ReadonlyMap<string, Uint8Array>;
+
 /**
- * @param source a folder that was loaded, so that its config.json is sound
+ * Reads them from the model's folder, and says in the config how the weights are stored.
+ * @param source a folder whose config.json was found sound
+ * @throws KvgenError for a file that is there and cannot be read
+ */
+export async function readCompanions(source: ModelFolder): Promise<Companions> {
+  const companions = new Map<string, Uint8Array>();
+  const config: object = JSON.parse((await source.readText('config.json', CONFIG)) ?? '{}');
+  const quantized = { ...config, quantization_config: INT8_CONFIG };
+  companions.set('config.json', Buffer.from(`${JSON.stringify(quantized, null, 2)}\n`));
+  for (const name of COPIED) {
+    const file = await source.open(name, TOKENIZER);
+    if (file !== undefined) {
+      companions.set(name, await readAll(file));
+    }
+  }
+  return companions;
+}
+
+/**
  * @param dir an empty folder
  * @throws the system's error, or what the signal aborts with
  */
 export async function writeInt8Folder(
-  source: string,
   dir: string,
   tensors: readonly WrittenTensor[],
+  companions: Companions,
   options: WriteOptions,
 ): Promise<void> {
   await writeSafetensors(join(dir, 'model.safetensors'), tensors, options);
-  const config: object = JSON.parse(await readFile(join(source, 'config.json'), 'utf8'));
-  const quantized = { ...config, quantization_config: INT8_CONFIG };
-  await writeFile(join(dir, 'config.json'), `${JSON.stringify(quantized, null, 2)}\n`);
-  for (const name of COPIED.filter((name) => existsSync(join(source, name)))) {
-    await copyFile(join(source, name), join(dir, name));
+  for (const [name, bytes] of companions) {
+    await writeFile(join(dir, name), bytes);
   }
 }

@@ -3,8 +3,8 @@
 // as it is.
 // Knows nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
-import { type FileHandle, open } from 'node:fs/promises';
-import { errorMessage, KvgenError } from '../errors.js';
+import { KvgenError } from '../errors.js';
+import type { OpenFile } from '../files/open-file.js';
 import { widenFloat16 } from './float16.js';
 import { valueCount } from './tensor-values.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
@@ -13,32 +13,27 @@ const BYTES_PER_FLOAT: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
 const BYTES_PER_VALUE: Record<string, number> = { ...BYTES_PER_FLOAT, I8: 1 };
 /** The limit of the reference implementation. */
 const MAX_HEADER_BYTES = 100_000_000;
-/** The bytes of one read; Linux reads less than 2 GiB at once. */
-const READ_BYTES = 1 << 30;
 
 export class SafetensorsFile implements WeightFile {
   readonly path: string;
   readonly entries: ReadonlyMap<string, TensorEntry>;
-  readonly #handle: FileHandle;
+  readonly #file: OpenFile;
 
-  private constructor(path: string, handle: FileHandle, entries: ReadonlyMap<string, TensorEntry>) {
-    this.path = path;
-    this.#handle = handle;
+  private constructor(file: OpenFile, entries: ReadonlyMap<string, TensorEntry>) {
+    this.path = file.path;
+    this.#file = file;
     this.entries = entries;
   }
 
-  /** @throws KvgenError when the file cannot be read, or its header does not describe it */
-  static async open(path: string): Promise<SafetensorsFile> {
-    let handle: FileHandle;
+  /**
+   * @param file taken over: closed with this one, or when it is refused
+   * @throws KvgenError when the file cannot be read, or its header does not describe it
+   */
+  static async open(file: OpenFile): Promise<SafetensorsFile> {
     try {
-      handle = await open(path, 'r');
+      return new SafetensorsFile(file, await readHeader(file));
     } catch (error) {
-      throw new KvgenError(`${path}: cannot be opened (${errorMessage(error)})`);
-    }
-    try {
-      return new SafetensorsFile(path, handle, await readHeader(path, handle));
-    } catch (error) {
-      await handle.close();
+      await file.close();
       throw error;
     }
   }
@@ -63,18 +58,18 @@ export class SafetensorsFile implements WeightFile {
   }
 
   async close(): Promise<void> {
-    await this.#handle.close();
+    await this.#file.close();
   }
 
   async #fill(bytes: Uint8Array, entry: TensorEntry, from: number): Promise<void> {
-    await readExactly(this.#handle, bytes, entry.offset + from, `${this.path}: ${entry.name}`);
+    await readExactly(this.#file, bytes, entry.offset + from, `${this.path}: ${entry.name}`);
   }
 }
 
-async function readHeader(path: string, handle: FileHandle): Promise<Map<string, TensorEntry>> {
-  const { size } = await handle.stat();
+async function readHeader(file: OpenFile): Promise<Map<string, TensorEntry>> {
+  const { path, size } = file;
   const prefix = new Uint8Array(8);
-  await readExactly(handle, prefix, 0, `${path}: header length`);
+  await readExactly(file, prefix, 0, `${path}: header length`);
   const length = Number(new DataView(prefix.buffer).getBigUint64(0, true));
   if (length > MAX_HEADER_BYTES || 8 + length > size) {
     throw new KvgenError(
@@ -82,7 +77,7 @@ async function readHeader(path: string, handle: FileHandle): Promise<Map<string,
     );
   }
   const header = new Uint8Array(length);
-  await readExactly(handle, header, 8, `${path}: header`);
+  await readExactly(file, header, 8, `${path}: header`);
   const entries = parseHeader(path, header, 8 + length);
   checkLayout(path, entries, 8 + length, size);
   return new Map(entries.map((entry) => [entry.name, entry]));
@@ -138,16 +133,10 @@ function checkLayout(path: string, entries: readonly TensorEntry[], dataStart: n
   }
 }
 
-async function readExactly(handle: FileHandle, bytes: Uint8Array, offset: number, what: string): Promise<void> {
-  for (let done = 0; done < bytes.length; ) {
-    const length = Math.min(READ_BYTES, bytes.length - done);
-    const { bytesRead } = await handle.read(bytes, done, length, offset + done).catch((error: unknown) => {
-      throw new KvgenError(`${what}: cannot be read (${errorMessage(error)})`);
-    });
-    if (bytesRead === 0) {
-      throw new KvgenError(`${what}: expected ${bytes.length} bytes, found ${done}; download the file again`);
-    }
-    done += bytesRead;
+async function readExactly(file: OpenFile, bytes: Uint8Array, offset: number, what: string): Promise<void> {
+  const found = await file.read(bytes, offset);
+  if (found < bytes.length) {
+    throw new KvgenError(`${what}: expected ${bytes.length} bytes, found ${found}; download the file again`);
   }
 }
 

@@ -1,6 +1,6 @@
 // What lasts: saved prompts and answers as the command shows them, and `kvgen cache`.
 
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tempDirs } from '../support/temp-dir.js';
@@ -144,6 +144,19 @@ describe('--answer-cache', () => {
     const again = await Promise.all(others.map((other) => kvgenJson([...common, ...other])));
     expect(again.map(({ json }) => json.answer_cached)).toEqual(others.map(() => false));
     expect((await kvgenJson(['--verbose', '--no-stream', ...common, PROMPT])).json.answer_cached).toBe(true);
+  });
+
+  it('is asked anew when a file of the model comes that was not there before', async () => {
+    const model = join(newDir(), 'model');
+    cpSync(BYTES, model, { recursive: true });
+    const args = ['--answer-cache', '--cache-dir', newDir(), '-m', model, '--backend', 'cpu', '--temp', '0', '-n', '3'];
+    const first = await kvgenJson([...args, PROMPT]);
+    const [end] = first.json.ids;
+    writeFileSync(join(model, 'generation_config.json'), JSON.stringify({ eos_token_id: end }));
+    const second = await kvgenJson([...args, PROMPT]);
+    expect(second.json).toMatchObject({ answer_cached: false, ids: [], finish_reason: 'stop' });
+    rmSync(join(model, 'generation_config.json'));
+    expect((await kvgenJson([...args, PROMPT])).json).toMatchObject({ answer_cached: true, ids: first.json.ids });
   });
 
   it('does not apply without a fixed seed, and says so in one line', async () => {

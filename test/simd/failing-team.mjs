@@ -22,9 +22,11 @@ const messageOf = (work) => {
 async function failingPasses(threads) {
   const { openSimd } = await dist('simd/open.js');
   const { loadShape, readTensors } = await dist('weights/folder.js');
-  const shape = await loadShape(dir);
+  const { ModelFolder } = await dist('files/model-folder.js');
+  const folder = new ModelFolder(dir);
+  const shape = await loadShape(folder);
   const config = { ...shape.config, activation: 'none' };
-  const engine = await openSimd(config, readTensors(dir, shape), { threads, weights: 'float32' });
+  const engine = await openSimd(config, readTensors(folder, shape), { threads, weights: 'float32' });
   const pass = () => engine.forward({ ids: [[1, 2, 3]], wanted: [2] }, null);
   return [pass, pass, pass];
 }

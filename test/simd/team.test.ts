@@ -9,6 +9,7 @@ import type { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import { KvgenError, UsageError } from '../../src/errors.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import type { ModelConfig } from '../../src/model/config.js';
 import type { Gpt2Config } from '../../src/model/gpt2-config.js';
 import type { WeightKind } from '../../src/simd/matrix.js';
@@ -50,8 +51,8 @@ interface Opening {
 }
 
 async function open({ threads = 2, weights = 'float32', change = (config) => config }: Opening = {}): Promise<Engine> {
-  const shape = await loadShape(dir);
-  return openSimd(change(shape.config as Gpt2Config), readTensors(dir, shape), { threads, weights });
+  const shape = await loadShape(new ModelFolder(dir));
+  return openSimd(change(shape.config as Gpt2Config), readTensors(new ModelFolder(dir), shape), { threads, weights });
 }
 
 /** Resolves when no worker is left; one that has ended before has no thread id any more. */
@@ -91,8 +92,10 @@ function runProgram(program: string) {
     import { setTimeout as sleep } from 'node:timers/promises';
     const { openSimd } = await import('${DIST}/simd/open.js');
     const { loadShape, readTensors } = await import('${DIST}/weights/folder.js');
-    const shape = await loadShape('${dir}');
-    const engine = await openSimd(shape.config, readTensors('${dir}', shape), { threads: 2, weights: 'float32' });
+    const { ModelFolder } = await import('${DIST}/files/model-folder.js');
+    const folder = new ModelFolder('${dir}');
+    const shape = await loadShape(folder);
+    const engine = await openSimd(shape.config, readTensors(folder, shape), { threads: 2, weights: 'float32' });
     const pass = () => engine.forward({ ids: [[1, 2, 3]], wanted: [2] }, null);
     pass();`;
   return runNode(['--input-type=module', '-e', head + program]);
@@ -200,7 +203,7 @@ several('threads end', () => {
   });
 
   it('when the weights cannot be read', async () => {
-    const config = (await loadShape(dir)).config;
+    const config = (await loadShape(new ModelFolder(dir))).config;
     async function* broken(): AsyncGenerator<NamedTensor, void> {
       yield* [];
       throw new Error('the disk is gone');

@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { hasTokenizer, loadTokenizer } from '../../src/text/tokenizer.js';
 
 const STORIES = 'models/stories';
 const GPT2 = 'test/fixtures/gpt2-tokenizer';
 const readJson = async (file: string) => JSON.parse(await readFile(file, 'utf8'));
 
-const stories = await loadTokenizer(STORIES);
-const gpt2 = await loadTokenizer(GPT2);
+const stories = await loadTokenizer(new ModelFolder(STORIES));
+const gpt2 = await loadTokenizer(new ModelFolder(GPT2));
 const cases: { text: string; ids: number[] }[] = await readJson('test/fixtures/tokenizer-cases.json');
 // both made by Python's tokenizers 0.23.3; this one with the characters in which \s of JavaScript and of Rust differ
 const more: { text: string; gpt2: number[]; stories: number[] }[] = await readJson('test/fixtures/tokenizer-more.json');
@@ -79,16 +80,20 @@ describe('files', () => {
   const model = { type: 'BPE', vocab: { a: 0, b: 1, ab: 3, ' ': 4 }, merges: ['a b'] };
 
   it('finds either form', async () => {
-    expect([hasTokenizer(STORIES), hasTokenizer(GPT2), hasTokenizer(dir)]).toEqual([true, true, false]);
+    expect([
+      hasTokenizer(new ModelFolder(STORIES)),
+      hasTokenizer(new ModelFolder(GPT2)),
+      hasTokenizer(new ModelFolder(dir)),
+    ]).toEqual([true, true, false]);
     await put('vocab.json', '{}');
-    expect(hasTokenizer(dir)).toBe(false);
+    expect(hasTokenizer(new ModelFolder(dir))).toBe(false);
   });
 
   it('vocab.json and merges.txt give the ids of tokenizer.json', async () => {
     for (const name of ['vocab.json', 'merges.txt']) {
       await put(name, await readFile(join(STORIES, name), 'utf8'));
     }
-    const tokenizer = await loadTokenizer(dir);
+    const tokenizer = await loadTokenizer(new ModelFolder(dir));
     for (const { text, stories: ids } of more) {
       expect(tokenizer.encode(text)).toEqual(ids);
     }
@@ -99,7 +104,7 @@ describe('files', () => {
     const old = { ...model, type: undefined };
     await put('tokenizer.json', { model: old, pre_tokenizer: byteLevel, added_tokens: added });
     await put('tokenizer_config.json', { eos_token: { content: '<é>' } });
-    const tokenizer = await loadTokenizer(dir);
+    const tokenizer = await loadTokenizer(new ModelFolder(dir));
     expect(tokenizer.encode('aab<é>b')).toEqual([0, 3, 6, 1]);
     expect([tokenizer.size, tokenizer.eosId, tokenizer.has(2), tokenizer.has(5)]).toEqual([7, 6, false, false]);
     expect(Buffer.from(tokenizer.bytes(6)).toString()).toBe('<é>');
@@ -109,9 +114,9 @@ describe('files', () => {
   it('adds a space in front where the file or the configuration says so', async () => {
     await put('vocab.json', { a: 0, Ġ: 1, Ġa: 2 });
     await put('merges.txt', '#version: 0.2\nĠ a\n');
-    expect((await loadTokenizer(dir)).encode('a')).toEqual([0]);
+    expect((await loadTokenizer(new ModelFolder(dir))).encode('a')).toEqual([0]);
     await put('tokenizer_config.json', { add_prefix_space: true });
-    expect((await loadTokenizer(dir)).encode('a')).toEqual([2]);
+    expect((await loadTokenizer(new ModelFolder(dir))).encode('a')).toEqual([2]);
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
@@ -173,7 +178,7 @@ describe('files', () => {
     for (const [name, content] of Object.entries(files)) {
       await put(name, content);
     }
-    const error = await loadTokenizer(dir).catch((thrown: unknown) => thrown);
+    const error = await loadTokenizer(new ModelFolder(dir)).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(KvgenError);
     expect((error as KvgenError).message).toMatch(message);
     expect((error as KvgenError).message).not.toContain('\n');

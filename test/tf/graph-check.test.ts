@@ -4,6 +4,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Engine, Pass } from '../../src/engine/engine.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { type Backend, openEngine } from '../../src/tf/backend.js';
 import type { TfModel } from '../../src/tf/tf-model.js';
 import { loadShape, readTensors } from '../../src/weights/folder.js';
@@ -47,9 +48,14 @@ beforeEach(() => {
 
 async function open(): Promise<Engine> {
   const dir = goldenDir(NAME);
-  const shape = await loadShape(dir);
+  const shape = await loadShape(new ModelFolder(dir));
   const onNote = (line: string) => notes.push(line);
-  return openEngine(shape.config, readTensors(dir, shape), { ...backend, threads: 2 }, { engine: 'graph', onNote });
+  return openEngine(
+    shape.config,
+    readTensors(new ModelFolder(dir), shape),
+    { ...backend, threads: 2 },
+    { engine: 'graph', onNote },
+  );
 }
 
 /** A pass of each kind that is recorded, behind a position of each sequence. */

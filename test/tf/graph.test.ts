@@ -4,6 +4,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
 import type { KvCache } from '../../src/engine/kv-cache.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { generateMany } from '../../src/generation/generate-many.js';
 import type { Model } from '../../src/library/model.js';
 import { type Backend, openEngine } from '../../src/tf/backend.js';
@@ -41,8 +42,8 @@ afterAll(() => {
 
 /** The captured engine on this backend. */
 async function openGraph(on: Backend, onNote: (line: string) => void): Promise<Engine> {
-  const shape = await loadShape(dir);
-  return openEngine(shape.config, readTensors(dir, shape), on, { engine: 'graph', onNote });
+  const shape = await loadShape(new ModelFolder(dir));
+  return openEngine(shape.config, readTensors(new ModelFolder(dir), shape), on, { engine: 'graph', onNote });
 }
 
 /** A pass with a cache, which is not kept: an engine that always captures has captured then. */

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { complete } from '../../src/completion/complete.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { generate } from '../../src/generation/generate.js';
 import type { SequenceStats } from '../../src/generation/sequence.js';
 import type { Model } from '../../src/library/model.js';
@@ -226,11 +227,11 @@ describe('loading', () => {
 
   it('frees what it has when the engine has no forward pass for it', async () => {
     const dir = writeModel(tempDir());
-    const shape = await loadShape(dir);
+    const shape = await loadShape(new ModelFolder(dir));
     const config = { ...shape.config, modelType: 'bigram' };
     const options = { engine: 'eager' as const, onNote: (line: string) => expect.unreachable(line) };
     await expectFailure(
-      () => openEngine(config, readTensors(dir, shape), { name: 'node', threads: 1 }, options),
+      () => openEngine(config, readTensors(new ModelFolder(dir), shape), { name: 'node', threads: 1 }, options),
       'no forward pass for model_type bigram',
     );
     expect(numTensors()).toBe(start);

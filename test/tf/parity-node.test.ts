@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { Detokenizer } from '../../src/text/detokenizer.js';
 import { loadTokenizer } from '../../src/text/tokenizer.js';
 import { distance, expectParity, goldenDir, goldenNames, readGolden } from '../support/golden.js';
@@ -44,7 +45,7 @@ describe('what some golden folders show alone', () => {
   it('padded-vocab: ids without a token are never generated, and the text is the tokenizer’s', async () => {
     const golden = readGolden('padded-vocab');
     const masked = golden.greedy_masked ?? [];
-    const tokenizer = await loadTokenizer(goldenDir('padded-vocab'));
+    const tokenizer = await loadTokenizer(new ModelFolder(goldenDir('padded-vocab')));
     const model = await open(goldenDir('padded-vocab'));
     const { vocabSize } = model.engine.config;
     const banned = Array.from({ length: vocabSize }, (_, id) => id).filter((id) => !tokenizer.has(id));

@@ -1,10 +1,11 @@
 // Where a model is looked for: a path, the package, the user's data, the Hugging Face cache of this machine.
 
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { findModel, listModels, weightBytes } from '../../src/weights/find.js';
 import { expectFailure } from '../support/errors.js';
+import { HOSTILE, hasPipes } from '../support/hostile.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 const tempDir = tempDirs();
@@ -66,7 +67,9 @@ describe('a name', () => {
     const dir = makeModel(home, 'data', 'kvgen', 'models', 'mine');
     mkdirSync(join(home, 'data', 'kvgen', 'models', 'empty'));
     expect(findModel('mine')).toEqual({ name: 'mine', dir, source: 'user' });
-    expect(listModels().filter(({ source }) => source === 'user')).toEqual([{ name: 'mine', dir, source: 'user' }]);
+    expect(listModels().models.filter(({ source }) => source === 'user')).toEqual([
+      { name: 'mine', dir, source: 'user' },
+    ]);
   });
 
   it.each([
@@ -136,8 +139,82 @@ describe('the Hugging Face cache', () => {
     const dir = makeSnapshot(hub, 'models--a--b', '1', '1');
     makeSnapshot(hub, 'datasets--a--c', '1', '1');
     mkdirSync(join(hub, 'models--a--d', 'snapshots', '1'), { recursive: true }); // no config.json
-    const found = listModels().filter(({ source }) => source === 'hugging face cache');
+    const found = listModels().models.filter(({ source }) => source === 'hugging face cache');
     expect(found).toEqual([{ name: 'a/b', dir, source: 'hugging face cache' }]);
+  });
+});
+
+describe.runIf(hasPipes)('what cannot be read stands in no other model’s way', () => {
+  let hub: string;
+  let models: string;
+  beforeEach(() => {
+    hub = join(home, 'hub');
+    models = join(home, 'data', 'kvgen', 'models');
+    vi.stubEnv('HF_HUB_CACHE', hub);
+    vi.stubEnv('XDG_DATA_HOME', join(home, 'data'));
+  });
+
+  const names = () => listModels().models.map(({ name }) => name);
+  it.each(HOSTILE)('$name as a config.json', async ({ put, words }) => {
+    makeModel(models, 'mine');
+    mkdirSync(join(models, 'bad'));
+    await put(join(models, 'bad', 'config.json'));
+    expect(names()).toEqual(['stories', 'mine']);
+    expect(listModels().problems).toEqual([expect.stringMatching(`bad/config.json: .*${words}`)]);
+    await expectFailure(() => findModel('bad'), "model 'bad' not found", 'bad/config.json: ', words);
+    expect(findModel('mine').source).toBe('user');
+  });
+
+  it.each(HOSTILE)('$name as a folder of the Hugging Face cache', async ({ put }) => {
+    makeSnapshot(hub, 'models--a--b', '1', '1');
+    await put(join(hub, 'models--a--bad'));
+    expect(names()).toEqual(['stories', 'a/b']);
+    expect(findModel('b').name).toBe('b');
+    await expectFailure(() => findModel('bad'), "model 'bad' not found");
+  });
+
+  it.each(HOSTILE)('$name as the name of the newest revision', async ({ put }) => {
+    const dir = makeSnapshot(hub, 'models--a--b', '1');
+    mkdirSync(join(hub, 'models--a--b', 'refs'));
+    await put(join(hub, 'models--a--b', 'refs', 'main'));
+    expect(findModel('b').dir).toBe(dir);
+    expect(listModels().problems).toHaveLength(1);
+  });
+
+  it.each(HOSTILE)('$name as a snapshot', async ({ put }) => {
+    const dir = makeSnapshot(hub, 'models--a--b', 'good');
+    await put(join(hub, 'models--a--b', 'snapshots', 'bad'));
+    expect(findModel('b').dir).toBe(dir);
+  });
+
+  it.each(HOSTILE)('$name where the models of the user are', async ({ put }) => {
+    mkdirSync(join(home, 'data', 'kvgen'), { recursive: true });
+    await put(models);
+    makeSnapshot(hub, 'models--a--b', '1', '1');
+    expect(names()).toEqual(['stories', 'a/b']);
+    expect(findModel('stories').source).toBe('package');
+  });
+
+  it.each(HOSTILE)('$name where the Hugging Face cache is', async ({ put }) => {
+    await put(hub);
+    makeModel(models, 'mine');
+    expect(names()).toEqual(['stories', 'mine']);
+    expect(findModel('mine').source).toBe('user');
+    await expectFailure(() => findModel('gpt2'), "model 'gpt2' not found");
+  });
+
+  it('a path that leads in a circle is refused with the reason', async () => {
+    symlinkSync('loop', join(home, 'loop'));
+    const line = `model folder ${home}/loop: it is a link that leads in a circle; a model folder holds`;
+    await expectFailure(() => findModel(join(home, 'loop')), line);
+  });
+
+  it('weights that cannot be looked at count nothing', () => {
+    const dir = makeModel(home, 'weights');
+    writeFileSync(join(dir, 'a.safetensors'), new Uint8Array(5));
+    symlinkSync('b.safetensors', join(dir, 'b.safetensors'));
+    expect(weightBytes(dir)).toBe(5);
+    expect(weightBytes(join(home, 'none'))).toBe(0);
   });
 });
 

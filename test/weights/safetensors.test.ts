@@ -3,6 +3,8 @@
 import { statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { WEIGHTS } from '../../src/files/file-kinds.js';
+import { openFile } from '../../src/files/open-file.js';
 import { SafetensorsFile } from '../../src/weights/safetensors.js';
 import type { TensorEntry } from '../../src/weights/weight-file.js';
 import { expectFailure } from '../support/errors.js';
@@ -18,10 +20,12 @@ async function valuesOf(file: SafetensorsFile, name: string): Promise<number[]> 
   return [...values];
 }
 
+const openAt = async (path: string) => SafetensorsFile.open(await openFile(path, WEIGHTS));
+
 async function readBack(tensor: StoredTensor): Promise<number[]> {
   const path = join(tempDir(), 'one.safetensors');
   writeSafetensors(path, new Map([['x', tensor]]));
-  const file = await SafetensorsFile.open(path);
+  const file = await openAt(path);
   try {
     return await valuesOf(file, 'x');
   } finally {
@@ -34,7 +38,7 @@ async function openWith(header: unknown, dataBytes = 16, headerLength?: bigint):
   const path = join(tempDir(), 'broken.safetensors');
   const text = typeof header === 'string' ? header : JSON.stringify(header);
   writeRaw(path, text, new Uint8Array(dataBytes), headerLength);
-  return SafetensorsFile.open(path);
+  return openAt(path);
 }
 
 const entry = (shape: unknown, offsets: unknown, dtype: unknown = 'F32') => ({ dtype, shape, data_offsets: offsets });
@@ -100,7 +104,7 @@ describe('a part of a tensor', () => {
     const zeros = bytes.map(() => 0);
     const stored = new Uint8Array([zeros, zeros, bytes, zeros, bytes].flat());
     writeSafetensors(path, new Map([['x', { dtype, shape: [5], bytes: stored }]]));
-    const file = await SafetensorsFile.open(path);
+    const file = await openAt(path);
     const into = new Float32Array(2);
     await file.read(file.entries.get('x') as TensorEntry, into, 2);
     expect([...into]).toEqual([1, 0]);
@@ -212,7 +216,7 @@ describe('a file', () => {
     const path = join(tempDir(), 'cut.safetensors');
     writeSafetensors(path, new Map([['x', float32([4], [1, 2, 3, 4])]]));
     truncateSync(path, length);
-    await expectFailure(() => SafetensorsFile.open(path), 'cut.safetensors', 'download');
+    await expectFailure(() => openAt(path), 'cut.safetensors', 'download');
   });
 
   it('cut by one byte is refused with both lengths', async () => {
@@ -220,22 +224,16 @@ describe('a file', () => {
     writeSafetensors(path, new Map([['x', float32([4], [1, 2, 3, 4])]]));
     const { size } = statSync(path);
     truncateSync(path, size - 1);
-    await expectFailure(() => SafetensorsFile.open(path), `truncated: expected ${size} bytes, found ${size - 1}`);
+    await expectFailure(() => openAt(path), `truncated: expected ${size} bytes, found ${size - 1}`);
   });
 
   it('that shrinks after it was opened is noticed', async () => {
     const path = join(tempDir(), 'shrinks.safetensors');
     writeSafetensors(path, new Map([['x', float32([4], [1, 2, 3, 4])]]));
-    const file = await SafetensorsFile.open(path);
+    const file = await openAt(path);
     truncateSync(path, statSync(path).size - 6);
     const reading = () => valuesOf(file, 'x');
     await expectFailure(reading, path, 'x: expected 16 bytes, found 10');
     await file.close();
-  });
-
-  it('that is none is refused', async () => {
-    await expectFailure(() => SafetensorsFile.open(join(tempDir(), 'none')), 'none: cannot be opened', 'ENOENT');
-    const folder = tempDir();
-    await expectFailure(() => SafetensorsFile.open(folder), folder, 'cannot be read', 'EISDIR');
   });
 });

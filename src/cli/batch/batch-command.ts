@@ -52,9 +52,10 @@ async function runBatch(
 ): Promise<number> {
   const found = findModel(args.model);
   const saved = await savedFor(defaults, found, terminal);
-  const model = await openModel(await folderSource(found), onOpening(defaults, terminal, signal));
+  const source = await folderSource(found, signal);
+  const model = await openModel(source, onOpening(defaults, terminal, signal));
   try {
-    await saved?.checkUnchanged();
+    await saved?.identify(source.folder);
     const stopped = AbortSignal.any([signal, terminal.closed]);
     const run = { args, defaults, saved, model, terminal, stopped };
     return await new BatchJob(run, new BatchProgress(terminal, input.size)).run(input);

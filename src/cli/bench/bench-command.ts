@@ -36,7 +36,7 @@ export async function benchCommand(invocation: Invocation): Promise<number> {
   const args = invocation.settings(BENCH);
   throwFirst([[args.quiet && args.verbose, '--quiet cannot go with --verbose']]);
   await terminal.configure(args);
-  const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model)));
+  const source = randomSource(args.model, args.seed) ?? (await folderSource(findModel(args.model), signal));
   const points = benchPoints(args, source.shape.config.nPositions); // before the weights are loaded: it may refuse
   const choices = await combinations(args, source, (line) => terminal.note(line));
   const models = await openAll(source, choices, {

@@ -34,23 +34,26 @@ interface AnswerRequest {
 export class AskedAnswers {
   readonly #request: AnswerRequest;
   readonly #store: AnswerStore;
+  readonly #fingerprint: string;
   readonly #question: string;
 
-  private constructor(request: AnswerRequest, store: AnswerStore, question: string) {
+  private constructor(request: AnswerRequest, store: AnswerStore, fingerprint: string) {
+    const { args, machine, prompt } = request;
     this.#request = request;
     this.#store = store;
-    this.#question = question;
+    this.#fingerprint = fingerprint;
+    this.#question = question(args, machine, fingerprint, prompt.ids);
   }
 
   /** @returns null where there can be no saved answer; a note says why */
   static ask(request: AnswerRequest): AskedAnswers | null {
-    const { args, machine, saved, prompt, onNote } = request;
+    const { args, machine, saved, onNote } = request;
     const problem = whyNot(args, machine);
     if (saved?.answers == null || problem !== null) {
       onNote(`--answer-cache does not apply: ${problem}`);
       return null;
     }
-    return new AskedAnswers(request, saved.answers, question(args, machine, saved.fingerprint, prompt.ids));
+    return new AskedAnswers(request, saved.answers, saved.fingerprint);
   }
 
   /** The saved texts as if they had just been computed; null: there are none. */
@@ -65,10 +68,11 @@ export class AskedAnswers {
     return { texts, events: replay(runs) };
   }
 
-  /** Saves the texts, unless one of them was interrupted. */
+  /** Saves the texts, unless one was interrupted, or loading has opened files that the question knows nothing of. */
   keep(runs: readonly FinishedRun[]): void {
     const [first] = runs;
-    if (first === undefined || runs.some(({ completion }) => completion.finishReason === 'abort')) {
+    const isOfModel = this.#request.saved?.fingerprint === this.#fingerprint;
+    if (first === undefined || !isOfModel || runs.some(({ completion }) => completion.finishReason === 'abort')) {
       return;
     }
     const generated = runs.reduce((sum, { completion }) => sum + completion.tokens.length, 0);

@@ -5,10 +5,11 @@ import { type Completion, complete, RememberedReturn } from '../../completion/co
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { EXIT } from '../../errors.js';
+import type { ModelFolder } from '../../files/model-folder.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { CacheVerifier, VerifyReport } from '../../generation/verify.js';
 import { machineFor } from '../../library/machine.js';
-import { folderSource, type Model, type ModelSource, openModel } from '../../library/model.js';
+import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
 import {
   checkCacheEnvironment,
   checkGenerateArgs,
@@ -41,7 +42,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   const found = findModel(args.model);
   const text = await promptText(invocation, args);
   const saved = await savedFor(args, found, terminal);
-  const source = await folderSource(found);
+  const source = await folderSource(found, signal);
   const asked = { args, source, text, saved, terminal, signal };
   const known = args.answerCache ? await askAnswers(asked) : null;
   const answers = args.verifyCache ? null : (known?.answers?.find() ?? null);
@@ -55,7 +56,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
 /** What the run is for, known before the model is loaded. */
 interface Asked extends Pick<Invocation, 'terminal' | 'signal'> {
   readonly args: GenerateArgs;
-  readonly source: ModelSource;
+  readonly source: FolderSource;
   /** undefined: the prompt came as --prompt-ids. */
   readonly text: string | undefined;
   /** null: neither cache was asked for. */
@@ -73,19 +74,21 @@ interface Known {
 async function askAnswers(asked: Asked): Promise<Known> {
   const { args, source, saved, terminal } = asked;
   const onNote = (line: string) => terminal.note(line);
-  const tokenizer = await openTokenizer(source.dir, args);
+  const tokenizer = await openTokenizer(source.folder, args);
   const prompt = fittedPrompt(asked.text, args, { dir: source.dir, config: source.shape.config, tokenizer }, onNote);
   const machine = await machineFor(source, args);
+  await source.checkWeights();
+  await saved?.identify(source.folder);
   const { AskedAnswers } = await import('./answer-cache.js');
   return { prompt, tokenizer, answers: AskedAnswers.ask({ args, source, machine, saved, prompt, tokenizer, onNote }) };
 }
 
 async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
   const { args, source, text, saved, terminal, signal } = asked;
-  const tokenizer = async () => (known === null ? openTokenizer(source.dir, args) : known.tokenizer);
+  const tokenizer = async () => (known === null ? openTokenizer(source.folder, args) : known.tokenizer);
   const model = await openModel(source, { ...onOpening(args, terminal, signal), tokenizer });
   try {
-    await saved?.checkUnchanged();
+    await saved?.identify(source.folder);
     const runs = await writeRuns(
       asked,
       model,
@@ -147,11 +150,11 @@ async function* eventsOfOne(
 }
 
 /** null: the folder has none, and --prompt-ids needs none. */
-async function openTokenizer(dir: string, args: GenerateArgs): Promise<Tokenizer | null> {
-  if (args.promptIds === undefined || hasTokenizer(dir)) {
-    return loadTokenizer(dir);
+async function openTokenizer(folder: ModelFolder, args: GenerateArgs): Promise<Tokenizer | null> {
+  if (args.promptIds === undefined || hasTokenizer(folder)) {
+    return loadTokenizer(folder);
   }
-  checkStops(args, null, dir);
+  checkStops(args, null, folder.dir);
   return null;
 }
 

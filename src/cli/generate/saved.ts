@@ -1,12 +1,12 @@
 // Opens the saved prompts and answers of a model, whose fingerprint they belong to. Knows nothing of what is in them.
 
 import { cacheDtypeOf } from '../../backends.js';
-import { KvgenError } from '../../errors.js';
+import type { ModelFolder } from '../../files/model-folder.js';
 import { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { Model } from '../../library/model.js';
 import { readLimits, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import { AnswerStore } from '../../store/answers.js';
-import { fileState, fingerprint, fingerprintOf } from '../../store/fingerprint.js';
+import { fingerprint, fingerprintOf } from '../../store/fingerprint.js';
 import { openStore, type StoreKind, storeRoot } from '../../store/location.js';
 import { PromptStore } from '../../store/prompts.js';
 import type { FoundModel } from '../../weights/find.js';
@@ -16,33 +16,39 @@ import { printable, type Terminal } from '../shell/terminal.js';
 const WORDS = 60;
 
 export interface Saved {
-  /** Of the model's files. */
+  /** Of the model's files, once `identify` has been called. */
   readonly fingerprint: string;
   /** null: not asked for. */
   readonly answers: AnswerStore | null;
   /** The saved prompts, for a prompt of this text; null: not asked for. */
   prompts(model: Model, text: string | undefined): SavedPrompts | null;
-  /** @throws KvgenError when the model's files changed while they were being loaded */
-  checkUnchanged(): Promise<void>;
+  /**
+   * Says which model it is: the one that all files opened so far make. To be called when the model is loaded, and before
+   * that where an answer is looked for.
+   * @throws KvgenError when one of the files has changed since it was opened
+   */
+  identify(folder: ModelFolder): Promise<void>;
 }
 
 /** Opens what is asked for: saved prompts, saved answers, or both. */
-export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, terminal: Terminal): Promise<Saved> {
+export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal: Terminal): Promise<Saved> {
   const wanted = { prompts: wantsPromptCache(args, process.env), answers: args.answerCache };
   const root = await storeRoot(args.cacheDir);
   const open = (kind: StoreKind) =>
     wanted[kind] ? openStore(root, kind, args.writeCache, (line) => terminal.note(line)) : undefined;
   const [promptFolder, answerFolder] = [open('prompts'), open('answers')];
-  const { fingerprint: hash, state } = await fingerprint(dir, {
-    folder: promptFolder ?? answerFolder,
-    write: args.writeCache,
-    onProgress: () => terminal.progress(`hashing ${name}`),
-  });
+  let known: string | undefined;
+  const files = () => {
+    if (known === undefined) {
+      throw new Error('the model was not identified');
+    }
+    return known;
+  };
   const onNote = (line: string) => (args.verbose ? terminal.note(line) : undefined);
   const common = { write: args.writeCache, limits: readLimits(process.env), onNote };
   const storeFor = (model: Model) => {
     const of = {
-      fingerprint: fingerprintOf(hash, computation(model)),
+      fingerprint: fingerprintOf(files(), computation(model)),
       dtype: args.cacheDtype ?? cacheDtypeOf(model.backend),
       shape: model.config,
       model: name,
@@ -50,15 +56,15 @@ export async function openSaved(args: StoreArgs, { name, dir }: FoundModel, term
     return new PromptStore({ ...common, ...of, folder: promptFolder });
   };
   return {
-    fingerprint: hash,
+    get fingerprint() {
+      return files();
+    },
     answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder }) : null,
     prompts: (model, text) =>
       wanted.prompts ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? '')) : null,
-    async checkUnchanged() {
-      if ((await fileState(dir)).state !== state) {
-        const what = 'changed while it was being loaded, so what is saved does not belong to it';
-        throw new KvgenError(`${dir}: ${what}; run again`);
-      }
+    async identify(folder) {
+      const onProgress = () => terminal.progress(`hashing ${name}`);
+      known = await fingerprint(folder, { folder: promptFolder ?? answerFolder, write: args.writeCache, onProgress });
     },
   };
 }

@@ -7,11 +7,11 @@ import type { WeightsName } from '../../backends.js';
 import { EXIT, KvgenError, megabytes, UsageError } from '../../errors.js';
 import { TEXT } from '../../files/file-kinds.js';
 import { int8Tensors } from '../../library/int8-tensors.js';
-import { folderSource, type Model, type ModelSource, openModel } from '../../library/model.js';
+import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
 import { throwFirst } from '../../settings.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel, weightBytes } from '../../weights/find.js';
-import { writeInt8Folder } from '../../weights/int8-folder.js';
+import { type Companions, readCompanions, writeInt8Folder } from '../../weights/int8-folder.js';
 import { writeFolder } from '../../weights/new-folder.js';
 import type { WrittenTensor } from '../../weights/write-safetensors.js';
 import { hasDocuments, textLoss, usualStride } from '../score/text-loss.js';
@@ -22,7 +22,8 @@ import { printable } from '../shell/terminal.js';
 import { type Losses, lossWords, modelCard, type Sizes } from './model-card.js';
 
 interface QuantizeRun extends Pick<Invocation, 'terminal' | 'signal'> {
-  readonly source: ModelSource;
+  readonly source: FolderSource;
+  readonly companions: Companions;
   readonly output: string;
   readonly threads: number | undefined;
   /** What the loss is measured on. */
@@ -49,12 +50,13 @@ export async function quantizeCommand(invocation: Invocation): Promise<number> {
   const args = invocation.settings(QUANTIZE);
   const { model, output } = checkedArgs(words[0], args);
   await terminal.configure(args);
-  const source = await folderSource(findModel(model));
+  const source = await folderSource(findModel(model), invocation.signal);
   if (source.stored === 'int8') {
     throw new KvgenError(`${source.dir}: its weights are int8 already; name the folder that it was made from`);
   }
   const measured = args.perplexity === undefined ? undefined : await readMeasured(args.perplexity, source, invocation);
-  const run = { source, output, threads: args.threads, measured, terminal, signal };
+  const companions = await readCompanions(source.folder); // before the work: one of them may not be readable
+  const run = { source, companions, output, threads: args.threads, measured, terminal, signal };
   const { sizes, losses, counts } = await writeFolder(output, (dir) => quantize(run, dir));
   terminal.progressDone();
   await terminal.print(printable(resultLine(output, sizes, losses)));
@@ -73,19 +75,19 @@ function checkedArgs(model: string | undefined, { output, quiet, verbose }: Quan
   return { model, output };
 }
 
-async function readMeasured(file: string, { dir }: ModelSource, invocation: Invocation): Promise<Measured> {
-  return { file, text: await readUtf8(file, TEXT, invocation), tokenizer: await loadTokenizer(dir) };
+async function readMeasured(file: string, { folder }: FolderSource, invocation: Invocation): Promise<Measured> {
+  return { file, text: await readUtf8(file, TEXT, invocation), tokenizer: await loadTokenizer(folder) };
 }
 
 /** Fills the folder `dir`. */
 async function quantize(run: QuantizeRun, dir: string): Promise<Quantized> {
-  const { source, output, measured, terminal, signal } = run;
+  const { source, companions, output, measured, terminal, signal } = run;
   const before = measured && (await withModel(run, 'float32', (model) => lossOf(run, model, measured)));
   return withModel(run, 'int8', async (model) => {
     const after = measured && (await lossOf(run, model, measured));
     const tensors = await int8Tensors(model, source, signal);
     const onProgress = (done: number, total: number) => terminal.progress(`writing ${done}/${total}`);
-    await writeInt8Folder(source.dir, dir, tensors, { signal, onProgress });
+    await writeInt8Folder(dir, tensors, companions, { signal, onProgress });
     const sizes = { before: weightBytes(source.dir), after: weightBytes(dir) };
     const losses = measured && before !== undefined && after !== undefined ? { ...measured, before, after } : undefined;
     const card = modelCard({ name: source.name, folder: basename(resolve(output)), sizes, losses });

@@ -39,11 +39,12 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   const choices = args.perplexity === undefined ? await readChoices(args, invocation) : [];
   const saved = await savedFor(store, found, terminal);
   const opening = onOpening({ ...args, cache: true }, terminal, signal);
-  const tokenizer = loadTokenizer(found.dir);
+  const source = await folderSource(found, signal);
+  const tokenizer = loadTokenizer(source.folder);
   tokenizer.catch(() => {}); // awaited when the model is open
-  const model = await openModel(await folderSource(found), { ...opening, tokenizer: () => tokenizer });
+  const model = await openModel(source, { ...opening, tokenizer: () => tokenizer });
   try {
-    await saved?.checkUnchanged();
+    await saved?.identify(source.folder);
     const nCtx = contextSize(args.ctxSize, model.config);
     const run = { args, saved, model, tokenizer: await tokenizer, nCtx, terminal, signal };
     await (args.perplexity === undefined
