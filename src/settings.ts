@@ -163,6 +163,12 @@ export const GENERATE = {
     noWords: 'neither read nor keep them (default: as KVGEN_PROMPT_CACHE says)',
     for: RUN,
   },
+  keep: {
+    kind: oneOf(['prompt', 'all']),
+    words: 'what --prompt-cache keeps: the prompt alone, or what is generated too (default: all)',
+    value: '<what>',
+    for: RUN,
+  },
   answerCache: {
     kind: flag,
     words: 'reuse a whole answer when everything that decides it is the same',
@@ -252,7 +258,7 @@ export type GenerateArgs = SettingsOf<typeof GENERATE>;
 /** The settings that decide what is read from disk and saved there. */
 export type StoreArgs = Pick<
   GenerateArgs,
-  'cache' | 'promptCache' | 'answerCache' | 'cacheDir' | 'writeCache' | 'cacheDtype' | 'verbose'
+  'cache' | 'promptCache' | 'keep' | 'answerCache' | 'cacheDir' | 'writeCache' | 'cacheDtype' | 'verbose'
 >;
 
 /** The given values, and fallbacks for the others. @throws Error for a value that is not of its kind, which is a bug */
@@ -346,10 +352,14 @@ function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form:
   return Number(value);
 }
 
-/** @throws UsageError for a wrong environment variable of the caches, even where it is not needed */
-export function checkCacheEnvironment(args: Pick<GenerateArgs, 'cache' | 'promptCache'>): void {
+/**
+ * @throws UsageError for a wrong environment variable of the caches, even where it is not needed; for what to keep where
+ * nothing is kept
+ */
+export function checkCacheEnvironment(args: Pick<GenerateArgs, 'cache' | 'promptCache' | 'keep'>): void {
   readLimits(process.env);
-  wantsPromptCache(args, process.env);
+  const wanted = wantsPromptCache(args, process.env);
+  throwFirst([[args.keep !== undefined && !wanted, '--keep needs --prompt-cache, or KVGEN_PROMPT_CACHE=1']]);
 }
 
 /**

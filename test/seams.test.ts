@@ -400,7 +400,7 @@ describe('the prompt cache on another engine', () => {
     const onNote = (line: string) => expect.unreachable(line);
     const of = { fingerprint: known, dtype: 'float32' as const, shape: engine.config, model: 'toy' };
     const store = new PromptStore({ folder, write: true, limits, ...of, onNote });
-    return new SavedPrompts(engine, store, 'abcde');
+    return new SavedPrompts(engine, store, 'abcde', true);
   }
 
   async function completed(prompt: string, promptCache?: SavedPrompts): Promise<Completion> {

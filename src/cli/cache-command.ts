@@ -120,7 +120,7 @@ async function remove(request: CacheRequest): Promise<void> {
 }
 
 function folderOf({ folders }: CacheRequest, { kind }: StoredEntry): StoreFolder {
-  return folders[kind === 'prompt' ? 'prompts' : 'answers'] as StoreFolder;
+  return folders[kind === 'answer' ? 'answers' : 'prompts'] as StoreFolder;
 }
 
 async function clearAll(request: CacheRequest): Promise<void> {

@@ -1,4 +1,4 @@
-// Lists what is stored, for `kvgen cache`: every saved prompt with the blocks that it is made of, and every saved answer.
+// Lists what is stored, for `kvgen cache`: every saved prompt or text with the blocks that it is made of, and every answer.
 // Reads the headers of files, not their keys and values. Knows nothing of how a list is shown.
 
 import { readAnswer } from './answers.js';
@@ -12,7 +12,8 @@ import { readUses, type Uses, usesFile } from './uses.js';
 const MAX_HEADER = 1 << 20;
 
 export interface StoredEntry {
-  readonly kind: 'prompt' | 'answer';
+  /** A text is a prompt with what was generated behind it. */
+  readonly kind: 'prompt' | 'text' | 'answer';
   readonly id: string;
   readonly model: string;
   /** ISO 8601. */
@@ -35,7 +36,7 @@ interface StoredPart extends PartName, Uses {
   prompts: number;
 }
 
-/** Saved prompts, newest first. Blocks that no prompt's end builds on any more are listed like a prompt. */
+/** Saved prompts and texts, newest first. Blocks that no prompt's end builds on any more are listed like a prompt. */
 export function listPrompts(folder: StoreFolder): StoredEntry[] {
   const names = folder.names().flatMap((file) => parseName(file) ?? []);
   const parts = names.map((name): StoredPart => {
@@ -94,7 +95,7 @@ function promptEntry(folder: StoreFolder, chain: readonly StoredPart[]): StoredE
   }
   const shared = chain.filter(({ prompts }) => prompts > 1);
   return {
-    kind: 'prompt',
+    kind: leaf.kind === 'text' ? 'text' : 'prompt',
     id: leaf.hash.slice(0, 12),
     model: meta.model,
     created: meta.created,

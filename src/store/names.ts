@@ -1,16 +1,18 @@
 // The names of saved prompts and answers, which are their only index. A prompt is cut into blocks of 32 ids. The name of a
 // block has a hash of the block before it and of its own ids, so a beginning that prompts share is stored once and found by
-// name. The end of a prompt holds the ids that are left over, and the last logits. Knows nothing of what is in the files.
+// name. The end of a prompt holds the ids that are left over, and the last logits. The end of a text, a prompt with what was
+// generated behind it, holds no logits. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
 import type { RowsDtype } from '../engine/kv-rows.js';
 
 export const BLOCK_IDS = 32;
 
-const NAME = /^(block|end)-(\d{4,7})-([0-9a-f]{32})-([0-9a-f]{32})-((?:[0-9a-f]{2}){0,32})\.safetensors$/;
+const NAME = /^(block|end|text)-(\d{4,7})-([0-9a-f]{32})-([0-9a-f]{32})-((?:[0-9a-f]{2}){0,32})\.safetensors$/;
 export const ANSWER = /^([0-9a-f]{32})\.json$/;
 
-export type PartKind = 'block' | 'end';
+const PART_KINDS = ['block', 'end', 'text'] as const;
+export type PartKind = (typeof PART_KINDS)[number];
 
 /** Where a part belongs. Its file says so too, because files can be renamed. */
 export interface PartPlace {
@@ -52,6 +54,11 @@ export function partHash(kind: PartKind, parent: string, ids: readonly number[])
   return hash(`${kind} ${parent} ${ids.join()}`);
 }
 
+/** Returns undefined for what is the name of none. */
+export function partKind(text: string): PartKind | undefined {
+  return PART_KINDS.find((kind) => kind === text);
+}
+
 /** Returns undefined for a file that is no part of a saved prompt. */
 export function parseName(file: string): PartName | undefined {
   const [, kind, index, parent, own, sketch] = NAME.exec(file) ?? [];
@@ -67,16 +74,16 @@ export function parseName(file: string): PartName | undefined {
       };
 }
 
-/** All the names of a prompt: its whole blocks, then its end. */
-export function partNames(of: PromptsOf, ids: readonly number[]): PartName[] {
+/** All the names of a prompt, or of a text: its whole blocks, then its end, which may have no ids. */
+export function partNames(of: PromptsOf, ids: readonly number[], last: Exclude<PartKind, 'block'> = 'end'): PartName[] {
   const names: PartName[] = [];
   let parent = rootHash(of);
   for (let from = 0; ; from += BLOCK_IDS) {
     const part = ids.slice(from, from + BLOCK_IDS);
-    const kind = part.length === BLOCK_IDS ? 'block' : 'end';
+    const kind = part.length === BLOCK_IDS ? 'block' : last;
     const name = partName(kind, from / BLOCK_IDS, parent, part);
     names.push(name);
-    if (kind === 'end') {
+    if (kind !== 'block') {
       return names;
     }
     parent = name.hash;

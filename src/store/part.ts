@@ -6,7 +6,7 @@
 
 import { type KvRows, type PackedRows, packFloat16, type RowsDtype } from '../engine/kv-rows.js';
 import { crc32, crcDigits } from './crc32.js';
-import { idCount, type PartName, type PartPlace, partHash } from './names.js';
+import { idCount, type PartName, type PartPlace, partHash, partKind } from './names.js';
 
 /** Raise it whenever the files, or the numbers that the forward pass computes, change: older files are then not read. */
 export const FORMAT = 'kvgen-prompt-2';
@@ -29,7 +29,7 @@ export interface PartMeta {
   readonly created: string;
   /** How long prefill took for these ids, in milliseconds. */
   readonly prefillMs: number;
-  /** The prompt's first words; empty except at its end. */
+  /** The prompt's first words; empty except at its end, or that of a text. */
   readonly words: string;
 }
 
@@ -38,7 +38,7 @@ export interface Part {
   readonly place: PartPlace;
   readonly ids: readonly number[];
   readonly rows: PackedRows;
-  /** Of an end; null: it is a block. */
+  /** Of a prompt's end; null: it is a block, or the end of a text. */
   readonly logits: Float32Array | null;
   readonly meta: PartMeta;
 }
@@ -267,8 +267,11 @@ function readHeader(json: string): Found {
   if (format !== FORMAT) {
     throw new Error(`expected format ${FORMAT}, found ${quoted(format)}`);
   }
-  const kind = text('kind') === 'end' ? 'end' : 'block';
-  const place = { kind, index: Number(text('index')), parent: text('parent'), hash: text('hash') } as const;
+  const kind = partKind(text('kind'));
+  if (kind === undefined) {
+    throw new Error(`its header has no such kind as ${quoted(text('kind'))}`);
+  }
+  const place = { kind, index: Number(text('index')), parent: text('parent'), hash: text('hash') };
   const [fingerprint, model, created, words] = [text('fingerprint'), text('model'), text('created'), text('words')];
   const dtype = text('dtype') === 'float16' ? 'float16' : 'float32';
   const meta = { fingerprint, dtype, model, created, prefillMs: milliseconds(text('prefill_ms')), words } as const;

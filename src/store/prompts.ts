@@ -35,12 +35,14 @@ export interface Found {
   readonly last: string | null;
 }
 
-/** A prompt that was just computed. */
+/** A prompt that was just computed, or a text: a prompt with what was generated behind it. */
 export interface Computed {
   readonly ids: readonly number[];
-  readonly logits: Float32Array;
+  /** Those that follow a prompt; null: it is a text, whose last id a later prompt runs again. */
+  readonly logits: Float32Array | null;
+  /** The prompt's first words. */
   readonly words: string;
-  /** Keys and values of the positions from `from` to the end of the prompt. */
+  /** Keys and values of the positions from `from` to the end. */
   readonly rowsFrom: (from: number) => KvRows;
   /** How long prefill took for positions [from, to), in milliseconds. */
   readonly prefillMs: (from: number, to: number) => number;
@@ -100,17 +102,23 @@ export class PromptStore {
     }
   }
 
-  /** Stores what is not stored yet. Never fails: a prompt that cannot be kept only costs the next run time. */
-  keep(computed: Computed): void {
+  /**
+   * Stores what is not stored yet. Never fails: what cannot be kept only costs the next run time.
+   * @returns how many tokens were written
+   */
+  keep(computed: Computed): number {
     const { folder, write, limits } = this.#options;
     if (folder === undefined || !write) {
-      return;
+      return 0;
     }
     try {
-      this.#write(folder, computed);
+      const written = this.#write(folder, computed);
       evict(folder, limits);
+      return written;
     } catch (error) {
-      this.#options.onNote(`the prompt is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
+      const what = computed.logits === null ? 'text' : 'prompt';
+      this.#options.onNote(`the ${what} is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
+      return 0;
     }
   }
 
@@ -202,12 +210,16 @@ export class PromptStore {
     return stored === undefined ? null : { index, stored, new: ids[index] as number };
   }
 
-  /** Writes the blocks first, so that a reader who finds an end also finds what it builds on. */
-  #write(folder: StoreFolder, computed: Computed): void {
+  /**
+   * Writes the blocks first, so that a reader who finds an end also finds what it builds on.
+   * @returns how many tokens were written
+   */
+  #write(folder: StoreFolder, computed: Computed): number {
     const { limits } = this.#options;
-    const missing = partNames(this.#options, computed.ids).filter(({ file }) => folder.stat(file) === undefined);
+    const names = partNames(this.#options, computed.ids, computed.logits === null ? 'text' : 'end');
+    const missing = names.filter(({ file }) => folder.stat(file) === undefined);
     if (missing.length === 0) {
-      return;
+      return 0;
     }
     const from = (missing[0] as PartName).index * BLOCK_IDS;
     const rows = computed.rowsFrom(from);
@@ -218,6 +230,7 @@ export class PromptStore {
       }
       folder.write(name.file, bytes);
     }
+    return missing.reduce((sum, name) => sum + idCount(name), 0);
   }
 
   /** @param rows keys and values of the prompt from position `from` on */
@@ -225,15 +238,14 @@ export class PromptStore {
     const { fingerprint, dtype, model } = this.#options;
     const begin = name.index * BLOCK_IDS;
     const end = begin + idCount(name);
-    const isEnd = name.kind === 'end';
     const created = new Date().toISOString();
     const prefillMs = computed.prefillMs(begin, end);
     return {
       place: name,
       ids: computed.ids.slice(begin, end),
       rows: sliceRows(rows, begin - from, end - from),
-      logits: isEnd ? computed.logits : null,
-      meta: { fingerprint, dtype, model, created, prefillMs, words: isEnd ? computed.words : '' },
+      logits: name.kind === 'end' ? computed.logits : null,
+      meta: { fingerprint, dtype, model, created, prefillMs, words: name.kind === 'block' ? '' : computed.words },
     };
   }
 }

@@ -4,8 +4,8 @@ import { chmodSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, statS
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tempDirs } from '../support/temp-dir.js';
-import { BYTES } from './folders.js';
-import { kvgen, kvgenJson } from './run.js';
+import { BYTES, writeLongFolder } from './folders.js';
+import { kvgen, kvgenJson, start } from './run.js';
 
 const newDir = tempDirs();
 const PROMPT = 'once upon a time there was a fox whom'; // 36 tokens, of 40 positions; a block is 33 letters
@@ -34,10 +34,11 @@ describe('--prompt-cache', () => {
       result: 'miss',
       reused_tokens: 0,
       computed_tokens: 36,
+      written_tokens: 42, // the prompt, and behind its one block its last 4 ids with 2 of the answer
       miss_reason: 'nothing is stored yet',
     });
     const hit = { result: 'hit', reused_tokens: 36, computed_tokens: 0, miss_reason: null, first_difference: null };
-    expect(await prompt([PROMPT])).toEqual({ ...hit, saved_ms: expect.any(Number) });
+    expect(await prompt([PROMPT])).toEqual({ ...hit, written_tokens: 0, saved_ms: expect.any(Number) });
     expect(await prompt(['once more'])).toMatchObject({
       result: 'partial',
       reused_tokens: 5,
@@ -49,7 +50,8 @@ describe('--prompt-cache', () => {
       miss_reason: expect.any(String),
       first_difference: { index: 0, stored: 'o', new: 'x' },
     });
-    const off = { ...none, result: 'off', reused_tokens: 0, computed_tokens: 36, saved_ms: null, miss_reason: null };
+    const nothing = { reused_tokens: 0, computed_tokens: 36, written_tokens: 0, saved_ms: null, miss_reason: null };
+    const off = { ...none, result: 'off', ...nothing };
     expect(await prompt(['--no-prompt-cache', PROMPT])).toEqual(off);
     expect(await prompt(['--no-cache', PROMPT])).toEqual(off);
   });
@@ -97,6 +99,68 @@ describe('--prompt-cache', () => {
     const env = { KVGEN_CACHE_DIR: newDir() };
     await kvgen([...greedy, PROMPT], { env });
     expect(readdirSync(env.KVGEN_CACHE_DIR)).toEqual([]);
+  });
+});
+
+describe('--keep', () => {
+  const noted = (args: string[]) => kvgenJson([...greedy, ...args]);
+  const reused = async (args: string[]) => (await noted(args)).json.cache.prompt;
+
+  it('all, the default: a prompt that contains the answer starts behind it, and its text is the same', async () => {
+    const at = ['--prompt-cache', '--cache-dir', newDir()];
+    const { prompt_ids, ids } = (await noted([...at, 'once'])).json;
+    const next = ['--prompt-ids', [...prompt_ids, ...ids, 5].join()]; // the answer is no text that could be a prompt
+    const { json } = await noted([...at, ...next]);
+    expect(json.cache.prompt).toMatchObject({ result: 'partial', reused_tokens: 6, computed_tokens: 2 });
+    expect(json.ids).toEqual((await noted(next)).json.ids);
+    const again = await kvgen(['--verbose', ...at, ...greedy, ...next]);
+    expect(again.stderr).toMatch(/prompt 8 tokens \(8 reused\) · cache 10 positions, .* · seed \d+\n$/);
+    const longer = await kvgen(['--verbose', ...at, ...greedy, `${next[0]}=${next[1]},5`]);
+    expect(longer.stderr).toMatch(/prompt 9 tokens \(8 reused\) .* · seed \d+ · kept 20 tokens\n/);
+  });
+
+  it('all: of each sample, and of each row of a batch', async () => {
+    const at = ['--prompt-cache', '--cache-dir', newDir()];
+    const { stdout } = await kvgen([...at, ...noise, '--samples', '3', '--seed', '1', '--json', 'once upon']);
+    const input = ['x', 'yz'].map((prompt) => `${JSON.stringify({ prompt })}\n`).join('');
+    const batch = await kvgen(['batch', ...at, ...noise, '--temp', '1'], { input });
+    const runs = `${stdout}${batch.stdout}`
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(runs.map(({ cache }) => cache.prompt.written_tokens)).toEqual([9 + 11, 11, 11, 1 + 3, 2 + 4]);
+    for (const { prompt_ids, ids } of runs) {
+      const next = [...prompt_ids, ...ids, 5];
+      const { reused_tokens, first_difference } = await reused([...at, '--prompt-ids', next.join()]);
+      expect([reused_tokens, first_difference]).toEqual([next.length - 2, null]);
+    }
+  });
+
+  it('prompt: nothing else', async () => {
+    const at = ['--prompt-cache', '--cache-dir', newDir(), '--keep', 'prompt'];
+    const { json } = await noted([...at, 'once']);
+    expect(json.cache.prompt.written_tokens).toBe(4);
+    expect((await reused([...at, `once${json.text}`])).reused_tokens).toBe(4);
+  });
+
+  it('an interrupted answer is kept, so that it can go on', async () => {
+    const at = ['--prompt-cache', '--cache-dir', newDir()];
+    const args = ['-m', writeLongFolder(newDir()), '--backend', 'cpu', '--ignore-eos', '-n', '-1', '--temp', '0'];
+    const running = start([...at, ...args, '--jsonl', 'x']);
+    running.child.stdout.once('data', () => running.child.kill('SIGINT'));
+    const { code, stdout } = await running.end();
+    const { finish_reason, ids, prompt_ids } = JSON.parse(stdout.trimEnd().split('\n').at(-1) as string);
+    expect([code, finish_reason]).toEqual([130, 'abort']);
+    const next = [...prompt_ids, ...ids, 5];
+    const { json } = await kvgenJson([...at, ...args, '-n', '1', '--prompt-ids', next.join()]);
+    expect(json.cache.prompt.reused_tokens).toBeGreaterThanOrEqual(ids.length);
+  });
+
+  it.each([[[]], [['--no-prompt-cache']], [['--no-cache']]])('with %j: exit 2', async (args) => {
+    for (const command of ['generate', 'batch']) {
+      const { code, stderr } = await kvgen([command, '--keep', 'all', ...args], { input: '' });
+      expect([code, stderr]).toEqual([2, 'kvgen: --keep needs --prompt-cache, or KVGEN_PROMPT_CACHE=1\n']);
+    }
   });
 });
 
@@ -216,7 +280,7 @@ describe('kvgen cache', () => {
     const dir = newDir();
     const at = ['--cache-dir', dir];
     for (const prompt of [PROMPT, PROMPT, `${PROMPT.slice(0, 33)}!`]) {
-      await kvgen(['--prompt-cache', ...at, ...greedy, prompt]);
+      await kvgen(['--prompt-cache', '--keep', 'prompt', ...at, ...greedy, prompt]);
     }
     await kvgen(['--answer-cache', ...at, ...greedy, 'a\u001bb']);
     return { at, folder: join(dir, 'kvgen', 'prompts'), root: join(dir, 'kvgen') };
@@ -256,6 +320,18 @@ describe('kvgen cache', () => {
     expect(readdirSync(root, { recursive: true }).sort()).toEqual(['answers', 'prompts', 'prompts/mine.txt']);
     const empty = await kvgen(['cache', 'ls', ...at]);
     expect([empty.stdout, empty.stderr]).toEqual(['', `kvgen: nothing is saved in ${root}\n`]);
+  });
+
+  it('lists what was generated as a text, and removes it alone', async () => {
+    const at = ['--cache-dir', newDir()];
+    await kvgen(['--prompt-cache', ...at, ...greedy, PROMPT]);
+    const { entries } = await json(['ls', ...at]);
+    expect(entries.map(({ kind, tokens, words }: Record<string, unknown>) => [kind, tokens, words])).toEqual([
+      ['text', 38, PROMPT],
+      ['prompt', 36, PROMPT],
+    ]);
+    expect(await json(['rm', entries[0].id, ...at])).toMatchObject({ removed_files: 1 });
+    expect((await json(['ls', ...at])).entries).toMatchObject([{ kind: 'prompt', id: entries[1].id }]);
   });
 
   it('prunes to the bound, and to the age', async () => {

@@ -52,7 +52,7 @@ function saved(folder: string, fingerprint = 'f', dtype: RowsDtype = 'float32') 
     model: 'tiny',
     onNote: () => {},
   });
-  return new SavedPrompts(engine, store, 'words');
+  return new SavedPrompts(engine, store, 'words', true);
 }
 
 interface Run extends RunResult {

@@ -21,6 +21,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { KvRows } from '../../src/engine/kv-rows.js';
 import { crc32 } from '../../src/store/crc32.js';
 import { bytesIn, evict } from '../../src/store/eviction.js';
+import { listPrompts } from '../../src/store/list.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';
 import { FORMAT } from '../../src/store/part.js';
 import { type Found, PromptStore, type PromptStoreOptions } from '../../src/store/prompts.js';
@@ -167,6 +168,51 @@ describe('look-up', () => {
       }),
       { numRuns: 60, seed: 1 },
     );
+  });
+});
+
+describe('a text, which is a prompt with what was generated behind it', () => {
+  const text = (ids: readonly number[]) => ({ ...computed(ids), logits: null });
+
+  it.each([33, 64, 70, 100])('of %i ids is the beginning of what goes on from it', (length) => {
+    const folder = newDir();
+    const { store, notes } = open(folder);
+    expect(store.keep(computed(range(20)))).toBe(20);
+    expect(store.keep(text(range(length)))).toBe(length);
+    expect(store.keep(text(range(length)))).toBe(0);
+    const longer = range(length + 30);
+    expect(expectRight(longer, store.find(longer))).toMatchObject({ reused: length, logits: null, missReason: null });
+    const prompt = expectRight(range(20), store.find(range(20)));
+    expect(prompt).toMatchObject({ reused: 20, logits: expect.any(Float32Array) });
+    expect(notes).toEqual([]);
+    expect(listPrompts(new StoreFolder(folder)).map(({ kind, tokens, words }) => [kind, tokens, words])).toEqual([
+      ['text', length, '0 1 2 3'],
+      ['prompt', 20, '0 1 2 3'],
+    ]);
+  });
+
+  it('has no logits, so a prompt of the same ids runs its last one, and is then kept with them', () => {
+    for (const length of [40, 64]) {
+      const { store } = open(newDir());
+      const ids = range(length);
+      store.keep(text(ids));
+      expect(expectRight(ids, store.find(ids))).toMatchObject({ reused: length - 1, logits: null });
+      expect(store.keep(computed(ids))).toBe(length % BLOCK_IDS);
+      expect(expectRight(ids, store.find(ids))).toMatchObject({ reused: length, logits: expect.any(Float32Array) });
+      expect(store.keep(text(ids))).toBe(0);
+      expect(expectRight(ids, store.find(ids)).reused).toBe(length);
+    }
+  });
+
+  it('whose prompt is gone is still a beginning', () => {
+    const folder = newDir();
+    const { store } = open(folder);
+    store.keep(computed(range(40)));
+    store.keep(text(range(50)));
+    const end = parts(folder).find(({ kind }) => kind === 'end') as PartName;
+    rmSync(join(folder, end.file));
+    expect(expectRight(range(60), store.find(range(60))).reused).toBe(50);
+    expect(expectRight(range(40), store.find(range(40))).reused).toBe(39);
   });
 });
 

@@ -211,7 +211,15 @@ class BatchJob {
     const prepared = fittedPrompt(prompt, args, model, onNote);
     const prompts = saved?.prompts(model, prepared.text) ?? null;
     const wishes = { logprobs: args.logprobs, signal: stopped };
-    return new Samples({ args, prompt: prepared, model, banned: this.#banned, prompts, wishes });
+    return new Samples({
+      args,
+      prompt: prepared,
+      model,
+      banned: this.#banned,
+      prompts,
+      savesInterrupted: false,
+      wishes,
+    });
   }
 
   async #done({ entry, run, samples }: LineRequest, completion: Completion): Promise<void> {

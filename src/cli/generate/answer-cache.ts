@@ -163,8 +163,19 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     color,
     ...rest
   } = args;
-  const { cacheDir, writeCache, answerCache, verifyCache, seed, backend, threads, weights, logitBias, ...options } =
-    rest;
+  const {
+    keep,
+    cacheDir,
+    writeCache,
+    answerCache,
+    verifyCache,
+    seed,
+    backend,
+    threads,
+    weights,
+    logitBias,
+    ...options
+  } = rest;
   const asked = {
     fingerprint,
     promptIds,

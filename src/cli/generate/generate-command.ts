@@ -110,7 +110,15 @@ async function writeRuns(asked: Asked, model: Model, prompt: Prompt): Promise<re
     onPrefill: (done: number, total: number) => terminal.progress(`prefill ${done}/${total}`),
   };
   const banned = idsWithoutToken(model.tokenizer, model.config);
-  const samples = new Samples({ args, prompt, model, banned, prompts, wishes });
+  const samples = new Samples({
+    args,
+    prompt,
+    model,
+    banned,
+    prompts,
+    savesInterrupted: (args.samples ?? 1) === 1,
+    wishes,
+  });
   const verifier = args.verifyCache ? await verifierFor(model, prompt) : null;
   const texts: Texts = {
     runs: samples.runs,

@@ -23,6 +23,7 @@ export function promptCacheJson(reuse: PromptReuse): object {
     result: resultOf(reuse),
     reused_tokens: reusedTokens,
     computed_tokens: prompt.ids.length - reusedTokens,
+    written_tokens: promptCache?.writtenTokens ?? 0,
     saved_ms: promptCache === null ? null : Math.round(promptCache.savedMs * 10) / 10,
     miss_reason: reusedTokens > 0 ? null : (promptCache?.missReason ?? null),
     first_difference:

@@ -12,6 +12,7 @@ export function statisticsLine(runs: readonly FinishedRun[]): string {
   const [{ args, prompt, completion, seed, answerCached }] = runs as [FinishedRun];
   const { firstTokenMs, reusedTokens } = completion.stats;
   const all = runs.map((run) => run.completion.stats);
+  const kept = runs.reduce((sum, { promptCache }) => sum + (promptCache?.writtenTokens ?? 0), 0);
   const isOne = runs.length === 1;
   const tokens = count(total(all, 'generationTokens'), 'token');
   const speed = decodeRate(all);
@@ -23,6 +24,7 @@ export function statisticsLine(runs: readonly FinishedRun[]): string {
     `prompt ${count(prompt.ids.length, 'token')} (${reusedTokens} reused)`,
     args.cache ? cache : 'cache off',
     isOne ? `seed ${seed}` : `seeds ${seed} to ${seed + runs.length - 1}`,
+    kept > 0 ? `kept ${count(kept, 'token')}` : undefined,
     answerCached ? 'answer from the cache' : undefined,
   ];
   return parts.filter((part) => part !== undefined).join(' · ');

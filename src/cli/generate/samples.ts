@@ -5,6 +5,7 @@
 import type { Completion } from '../../completion/complete.js';
 import { type CompletionRequest, makeRequest, type Prompt, type Wishes } from '../../completion/request.js';
 import type { PromptCacheReport, SavedPrompts } from '../../generation/saved-prompts.js';
+import { SavedText } from '../../generation/saved-text.js';
 import { NOTHING_MEASURED, type SequenceStats } from '../../generation/sequence.js';
 import type { VerifyReport } from '../../generation/verify.js';
 import type { Machine } from '../../library/machine.js';
@@ -55,8 +56,13 @@ interface SamplesRequest {
   readonly banned: readonly number[];
   /** null: prompts are not saved. */
   readonly prompts: SavedPrompts | null;
+  /** Is a text that was interrupted saved, too? Somebody may go on from it. */
+  readonly savesInterrupted: boolean;
   readonly wishes: Wishes;
 }
+
+/** After an interrupt a person waits for the end: what takes longer to write is not saved. */
+const QUICK_BYTES = 2 ** 26;
 
 export class Samples {
   readonly runs: readonly TextRun[];
@@ -65,6 +71,8 @@ export class Samples {
   readonly #promptLogprobs: TokenLogprob[] | null;
   /** Of the first sample, which did the prefill. */
   #first: SequenceStats = NOTHING_MEASURED;
+  /** Those that have begun. */
+  readonly #saved = new Map<TextRun, SavedText>();
 
   constructor(request: SamplesRequest) {
     const { args, prompt, model } = request;
@@ -82,11 +90,12 @@ export class Samples {
 
   /** One request for each sample, made when it is taken. */
   *requests(): Generator<Sample, void> {
-    const { args, prompt, model, banned, prompts, wishes } = this.#request;
+    const { args, prompt, model, banned, wishes } = this.#request;
     for (const run of this.runs) {
-      const ofPrompt =
-        run === this.runs[0] ? { onPromptLogits: this.#notePrompt(), promptCache: prompts ?? undefined } : {};
-      yield { run, ...makeRequest(prompt, args, run.seed, model.config, banned, { ...wishes, ...ofPrompt }) };
+      const promptCache = this.#save(run);
+      const onPromptLogits = run === this.runs[0] ? this.#notePrompt() : undefined;
+      const own = { ...wishes, promptCache, onPromptLogits };
+      yield { run, ...makeRequest(prompt, args, run.seed, model.config, banned, own) };
     }
   }
 
@@ -95,20 +104,37 @@ export class Samples {
     this.#first = run === this.runs[0] ? stats : this.#first;
   }
 
-  /** The finished run. Samples after the first did no prefill, so they get the measurements of the first one's. */
+  /** The finished run, whose text was shown and is saved now. Samples after the first did no prefill, so they get the measurements of the first one's. */
   finish(run: TextRun, completion: Completion): FinishedRun {
     const { model, prompts } = this.#request;
     const { stats } = completion;
     const { name } = model.engine;
+    const writtenTokens = this.#saved.get(run)?.finish(this.#isSaved(completion)) ?? 0;
+    const report = prompts?.report ?? null;
     return {
       ...run,
       completion: run === this.runs[0] ? completion : { ...completion, stats: withPromptOf(this.#first, stats) },
       engine: name === 'graph' && !run.args.cache ? 'eager' : name,
       answerCached: false,
       promptLogprobs: this.#promptLogprobs,
-      promptCache: prompts?.report ?? null,
+      promptCache: report === null ? null : { ...report, writtenTokens },
       verify: null,
     };
+  }
+
+  /** undefined: prompts are not saved. */
+  #save(run: TextRun): SavedText | undefined {
+    const { prompts } = this.#request;
+    if (prompts === null) {
+      return undefined;
+    }
+    const saved = new SavedText(prompts, run === this.runs[0]);
+    this.#saved.set(run, saved);
+    return saved;
+  }
+
+  #isSaved({ finishReason, stats }: Completion): boolean {
+    return finishReason !== 'abort' || (this.#request.savesInterrupted && stats.cacheBytes <= QUICK_BYTES);
   }
 
   #notePrompt(): ((logits: Float32Array) => void) | undefined {

@@ -61,7 +61,9 @@ export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal:
     },
     answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder }) : null,
     prompts: (model, text) =>
-      wanted.prompts ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? '')) : null,
+      wanted.prompts
+        ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? ''), args.keep !== 'prompt')
+        : null,
     async identify(folder) {
       const onProgress = () => terminal.progress(`hashing ${name}`);
       known = await fingerprint(folder, { folder: promptFolder ?? answerFolder, write: args.writeCache, onProgress });

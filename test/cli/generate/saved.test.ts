@@ -39,7 +39,8 @@ function rows(value: number, length = IDS.length): KvRows {
 function promptsOf(name: Name) {
   const found: number[] = [];
   const engine = { newCache: (kept: KvRows) => void found.push(kept.layers[0]?.k[0] as number) };
-  const prompts = saved.prompts({ engine, ...MACHINES[name] } as unknown as Model, 'words');
+  const config = { nLayer: 1, nKvHead: 1, headDim: 1, vocabSize: 1 };
+  const prompts = saved.prompts({ engine, config, ...MACHINES[name] } as unknown as Model, 'words');
   return { prompts, found };
 }
 
