@@ -4,6 +4,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { openSaved, type Saved } from '../../../src/cli/generate/saved.js';
 import type { Terminal } from '../../../src/cli/shell/terminal.js';
 import type { KvRows } from '../../../src/engine/kv-rows.js';
+import { CONFIG } from '../../../src/files/file-kinds.js';
+import { ModelFolder } from '../../../src/files/model-folder.js';
 import type { Prefilled } from '../../../src/generation/sequence.js';
 import type { Machine } from '../../../src/library/machine.js';
 import type { Model } from '../../../src/library/model.js';
@@ -28,6 +30,9 @@ beforeAll(async () => {
   const store = { cache: true, promptCache: true, answerCache: false, cacheDir: newDir(), writeCache: true };
   const terminal = { note: () => {}, progress: () => {} } as unknown as Terminal;
   saved = await openSaved({ ...store, verbose: false }, { name: 'toy', dir, source: 'path' }, terminal);
+  const folder = new ModelFolder(dir);
+  await folder.readText('config.json', CONFIG);
+  await saved.identify(folder);
 });
 
 /** Keys and values of the ids, all of one number. */
