@@ -110,6 +110,12 @@ export const GENERATE = {
     fallback: 'stop',
     for: TEXT,
   },
+  draft: {
+    kind: integer({ min: 0, max: 64 }),
+    words: 'guess up to n tokens from what was said before and check them in one pass; the text stays the same',
+    fallback: 0,
+    for: TEXT,
+  },
   temperature: {
     kind: number({ min: 0 }),
     words: 'randomness; 0: always the likeliest token',
@@ -391,6 +397,7 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [!cache && args.engine === 'graph', '--no-cache cannot go with --engine graph'],
     [!cache && args.promptCache === true, '--no-cache cannot go with --prompt-cache'],
     [!cache && args.verifyCache, '--no-cache cannot go with --verify-cache'],
+    [!cache && args.draft > 0, '--no-cache cannot go with --draft'],
     [samples > 1 && args.verifyCache, '--samples cannot go with --verify-cache'],
     [seed > Number.MAX_SAFE_INTEGER - (samples - 1), '--seed: seed + samples − 1 must be at most 2^53−1'],
     [args.json && args.jsonl, '--json cannot go with --jsonl'],

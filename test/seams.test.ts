@@ -88,6 +88,11 @@ class BigramCache implements KvCache {
     this.sequences = this.sequences.map((ids) => ids.slice(0, Math.max(0, ids.length - cut)));
   }
 
+  truncateEach(lengths: readonly number[]): void {
+    expect(lengths.length).toBe(this.sequences.length);
+    this.sequences = this.sequences.map((ids, b) => ids.slice(0, lengths[b]));
+  }
+
   fork(): BigramCache {
     return opened(new BigramCache(this.sequences.map((ids) => [...ids])));
   }
@@ -117,6 +122,8 @@ function opened(cache: BigramCache): BigramCache {
 
 class BigramEngine implements Engine {
   readonly name = 'by hand';
+  readonly ragged = true;
+  readonly exact = true;
   readonly config: ModelConfig;
   /** What it was asked for. */
   passes: Pass[] = [];
@@ -223,7 +230,15 @@ afterEach(() => {
   engine.passes = [];
 });
 
-const SETTINGS: PromptSettings = { ...PLAIN, maxTokens: 8, stop: [], ignoreEos: false, cache: true, onFull: 'stop' };
+const SETTINGS: PromptSettings = {
+  ...PLAIN,
+  maxTokens: 8,
+  stop: [],
+  ignoreEos: false,
+  cache: true,
+  onFull: 'stop',
+  draft: 0,
+};
 
 function requestFor(text: string, settings: Partial<PromptSettings>, seed = 0, wishes: Wishes = {}): CompletionRequest {
   const all = { ...SETTINGS, ...settings };

@@ -2,6 +2,8 @@
 // command and a line of a batch all take this way. Knows nothing of streams.
 
 import { KvgenError } from '../errors.js';
+import type { Drafter } from '../generation/drafts.js';
+import { PromptLookup } from '../generation/prompt-lookup.js';
 import type { SequenceOptions } from '../generation/sequence.js';
 import type { ModelConfig } from '../model/config.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
@@ -75,6 +77,8 @@ export interface CompletionRequest {
 /** What a caller asks for besides the settings. */
 export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' | 'onPromptLogits' | 'onPrefill'> {
   readonly logprobs?: number | undefined;
+  /** Makes what guesses for --draft (default: the prompt lookup). */
+  readonly drafter?: (() => Drafter) | undefined;
 }
 
 /** @param banned ids that must not be generated; see `idsWithoutToken` */
@@ -84,16 +88,24 @@ export function makeRequest(
   seed: number,
   { eosTokenIds }: ModelConfig,
   banned: readonly number[],
-  { logprobs, ...wishes }: Wishes,
+  { logprobs, drafter = () => new PromptLookup(), ...wishes }: Wishes,
 ): CompletionRequest {
-  const { ignoreEos, cache, onFull, stop } = settings;
+  const { ignoreEos, cache, onFull, stop, draft: most } = settings;
   const maxTokens = tokensWanted(settings);
   return {
     promptIds: ids,
     sampler: makeSampler(settings, seed, banned),
     stops: stop,
     logprobs,
-    options: { maxTokens, nCtx, stopIds: ignoreEos ? [] : eosTokenIds, cache, onFull, ...wishes },
+    options: {
+      maxTokens,
+      nCtx,
+      stopIds: ignoreEos ? [] : eosTokenIds,
+      cache,
+      onFull,
+      draft: most > 0 ? { most, drafter } : undefined,
+      ...wishes,
+    },
   };
 }
 

@@ -6,9 +6,9 @@ import type { KvCache, Sequences } from './kv-cache.js';
 import type { KvRows } from './kv-rows.js';
 
 export interface Pass {
-  /** For each of B sequences T ids, at least one, each below `vocabSize`. */
+  /** For each of B sequences T ids, at least one, each below `vocabSize`. T may differ between them where `ragged` says so. */
   readonly ids: readonly (readonly number[])[];
-  /** Indices b·T + t of the ids whose logits are wanted, at least one. No other logits are computed. */
+  /** Indices of the ids whose logits are wanted, counted through all sequences: b·T + t. At least one. No other logits are computed. */
   readonly wanted: readonly number[];
 }
 
@@ -21,6 +21,10 @@ export interface Engine {
   readonly config: ModelConfig;
   /** How many numbers the weights have; a shared matrix counts once. */
   readonly parameters: number;
+  /** May the sequences of one pass differ in how many ids they run? */
+  readonly ragged: boolean;
+  /** Are the logits, keys and values of an id the same to the bit, whatever else the pass runs? */
+  readonly exact: boolean;
   /** A cache that the caller disposes: empty, or with these positions of one sequence. */
   newCache(positions?: KvRows): KvCache;
   /** A new cache of several sequences, with padding before the shorter ones. `sources` are borrowed. */

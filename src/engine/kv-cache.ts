@@ -20,6 +20,11 @@ export interface KvCache {
    * @throws RangeError when `length` is not in 0 … this.length
    */
   truncate(length: number): void;
+  /**
+   * Shortens each sequence to a length of its own.
+   * @throws RangeError when there is not one for each, or one is not in 1 … that of its sequence
+   */
+  truncateEach(lengths: readonly number[]): void;
   /** A second cache with the same tokens, independent of the first. */
   fork(): KvCache;
   /**
@@ -41,6 +46,14 @@ export interface Sequences {
 export function checkTruncate(length: number, held: number): void {
   if (!Number.isInteger(length) || length < 0 || length > held) {
     throw new RangeError(`truncate: expected 0 … ${held}, found ${length}`);
+  }
+}
+
+/** @throws RangeError for lengths that the sequences cannot be cut to */
+export function checkTruncateEach(lengths: readonly number[], held: readonly number[]): void {
+  const fits = (length: number, b: number) => Number.isInteger(length) && length > 0 && length <= (held[b] ?? 0);
+  if (lengths.length !== held.length || !lengths.every(fits)) {
+    throw new RangeError(`truncateEach: expected up to ${held.join(', ')}, found ${lengths.join(', ')}`);
   }
 }
 

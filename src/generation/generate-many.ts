@@ -5,6 +5,7 @@
 import type { Engine } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
+import { DecodeSteps } from './decode-steps.js';
 import { EventLoop } from './event-loop.js';
 import { keepText } from './keep-text.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
@@ -84,6 +85,7 @@ interface Member<R> {
 class Batch<R extends SequenceRequest> {
   readonly #engine: Engine;
   readonly #pool: PromptPool;
+  readonly #steps: DecodeSteps;
   #members: Member<R>[] = [];
   /** Holds the sequences that were last decoded together. */
   #cache: KvCache | null = null;
@@ -91,6 +93,7 @@ class Batch<R extends SequenceRequest> {
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#pool = new PromptPool(engine.config);
+    this.#steps = new DecodeSteps(engine);
   }
 
   get size(): number {
@@ -110,7 +113,7 @@ class Batch<R extends SequenceRequest> {
     }
   }
 
-  /** Chooses an id for each sequence, and removes those that end. */
+  /** Chooses an id for each sequence, or several where a draft was right, and removes those that end. */
   *choose(): Generator<SequenceEvent<R>, void> {
     this.#gather(this.#members.filter(({ cache, logits }) => cache !== null && logits !== null));
     for (const member of [...this.#members]) {
@@ -166,20 +169,23 @@ class Batch<R extends SequenceRequest> {
   }
 
   *#chooseFor(member: Member<R>): Generator<SequenceEvent<R>, void> {
-    const { request, sequence, logits } = member;
-    const next = sequence.choose(logits, request.sampler, this.#engine.numTensors());
-    member.logits = null;
-    if (typeof next !== 'string') {
-      yield { request, token: next };
-    }
-    const end = typeof next === 'string' ? next : sequence.end;
-    if (end !== null) {
-      if (member.cache !== null) {
-        keepText(this.#engine, sequence, member.cache, member.place);
+    const { request, sequence } = member;
+    do {
+      const next = sequence.choose(member.logits, request.sampler, this.#engine.numTensors());
+      if (typeof next !== 'string') {
+        yield { request, token: next };
       }
-      this.#remove(member);
-      yield { request, end: sequence.ending(end) };
-    }
+      const end = typeof next === 'string' ? next : sequence.end;
+      if (end !== null) {
+        if (member.cache !== null) {
+          keepText(this.#engine, sequence, member.cache, member.place);
+        }
+        this.#remove(member);
+        yield { request, end: sequence.ending(end) };
+        return;
+      }
+      member.logits = sequence.nextOfDraft();
+    } while (member.logits !== null);
   }
 
   /** Takes a sequence out of the common cache and prefills it anew, in a cache of its own. */
@@ -192,12 +198,10 @@ class Batch<R extends SequenceRequest> {
   }
 
   #stepTogether(members: readonly Member<R>[]): void {
-    const cache = this.#gather(members);
-    const ids = members.map(({ sequence }) => sequence.window.slice(-1));
-    const logits = this.#engine.forward({ ids, wanted: members.map((_, b) => b) }, cache);
+    const sequences = members.map(({ sequence }) => sequence);
+    const logits = this.#steps.run(sequences, this.#gather(members) as KvCache);
     for (const [b, member] of members.entries()) {
       keepLogits(member, logits[b] as Float32Array);
-      member.sequence.ran(member.sequence.window.length); // without the padding before a shorter sequence
     }
   }
 
@@ -227,6 +231,7 @@ class Batch<R extends SequenceRequest> {
   #remove(member: Member<R>): void {
     this.#members = this.#members.filter((other) => other !== member);
     this.#free(member);
+    member.sequence.dispose();
   }
 
   #free({ cache }: Member<R>): void {

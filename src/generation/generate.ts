@@ -4,6 +4,7 @@
 import type { Engine } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
 import type { Sampler } from '../sampling/sampler.js';
+import { DecodeSteps } from './decode-steps.js';
 import { EventLoop } from './event-loop.js';
 import { keepText } from './keep-text.js';
 import { lastOf, prefillPrompt, reprefill } from './prefill.js';
@@ -49,12 +50,14 @@ export async function* generate(
 class SequenceRun {
   readonly #engine: Engine;
   readonly #sequence: Sequence;
+  readonly #steps: DecodeSteps;
   /** null: uncached, so each step is a pass over all ids with no past. */
   #cache: KvCache | null = null;
 
   constructor(engine: Engine, sequence: Sequence) {
     this.#engine = engine;
     this.#sequence = sequence;
+    this.#steps = new DecodeSteps(engine);
   }
 
   async prefill(): Promise<Float32Array | null> {
@@ -72,14 +75,19 @@ class SequenceRun {
     return reprefill(this.#engine, this.#sequence, this.#cache);
   }
 
-  /** Runs the newest id. The logits are borrowed from the engine; null when aborted. */
+  /** Runs the newest id, unless a draft has done so. The logits are borrowed from the engine; null when aborted. */
   step(): Float32Array | null {
-    const { window, aborted } = this.#sequence;
-    if (aborted) {
+    const sequence = this.#sequence;
+    if (sequence.aborted) {
       return null;
     }
-    const [logits] = this.#engine.forward(lastOf(this.#cache === null ? window : window.slice(-1)), this.#cache);
-    this.#sequence.ran(this.#cache?.length ?? 0);
+    const known = sequence.nextOfDraft();
+    if (known !== null) {
+      return known;
+    }
+    const cache = this.#cache;
+    const [logits] =
+      cache === null ? this.#engine.forward(lastOf(sequence.window), null) : this.#steps.run([sequence], cache);
     return logits as Float32Array;
   }
 
@@ -92,5 +100,6 @@ class SequenceRun {
 
   dispose(): void {
     this.#cache?.dispose();
+    this.#sequence.dispose();
   }
 }

@@ -8,13 +8,14 @@ import type { Sequence } from './sequence.js';
 /** @param place which of the sequences in `cache` it is */
 export function keepText(engine: Engine, sequence: Sequence, cache: KvCache, place: number): void {
   const { promptCache } = sequence.options;
-  const text = sequence.ranText(cache.lengths[place] ?? 0);
+  const text = sequence.ranText();
   if (promptCache?.keepText === undefined || text === null) {
     return;
   }
   const isAlone = cache.lengths.length === 1;
   const own = isAlone ? cache : engine.gather([{ cache, places: [place] }]);
   try {
+    own.truncate(text.ids.length); // without the rest of a draft
     promptCache.keepText({ ...text, cache: own });
   } finally {
     isAlone || own.dispose();

@@ -4,6 +4,8 @@
 import type { KvCache } from '../engine/kv-cache.js';
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 import type { Sampler } from '../sampling/sampler.js';
+import type { PassCost } from './draft-plan.js';
+import { type DraftCounts, type DraftOptions, Drafts } from './drafts.js';
 
 export type FinishReason = 'stop' | 'length' | 'context' | 'abort';
 
@@ -18,6 +20,8 @@ export interface SequenceOptions {
   readonly cache: boolean;
   /** At the end of the context: stop, or keep the head and a recent tail and prefill these anew. */
   readonly onFull: 'stop' | 'reprefill';
+  /** How ids are guessed, so that a pass checks several; undefined: not at all. Used only where `cache` is true. */
+  readonly draft?: DraftOptions | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Asked after each id: does its text end here? */
   readonly isStopped?: (() => boolean) | undefined;
@@ -84,6 +88,8 @@ export interface SequenceStats {
   readonly cacheBytes: number;
   /** Tensors alive after the first and after the last token. */
   readonly numTensors: readonly [number, number] | null;
+  /** null: no ids were to be guessed. */
+  readonly drafts: DraftCounts | null;
 }
 
 /** A generated id, and what was measured up to it. */
@@ -102,6 +108,8 @@ export class Sequence {
   /** Prompt first. */
   readonly ids: number[];
   readonly options: SequenceOptions;
+  /** null: no ids are guessed. */
+  readonly drafts: Drafts | null;
   readonly #promptLength: number;
   /** The ids that the model sees: all, or after a reprefill their head and tail and what came since. */
   #window: number[];
@@ -115,6 +123,7 @@ export class Sequence {
     this.#promptLength = promptIds.length;
     this.#bytesPerPosition = bytesPerPosition(config);
     this.options = options;
+    this.drafts = options.draft === undefined || !options.cache ? null : new Drafts(options.draft);
     this.#measured = { ...NOTHING_MEASURED, loadMs: performance.now() }; // counts from the start of the process
   }
 
@@ -131,7 +140,7 @@ export class Sequence {
   }
 
   get stats(): SequenceStats {
-    return { ...this.#measured };
+    return { ...this.#measured, drafts: this.drafts?.counts ?? null };
   }
 
   /** Decode steps that may still follow. */
@@ -176,10 +185,11 @@ export class Sequence {
   }
 
   /**
-   * The text as far as `positions` positions of a cache hold it; null: that is no more than the prompt, or not the
-   * text from its beginning on, since the sequence was shortened.
+   * The text as far as it was run; null: that is no more than the prompt, or not the text from its beginning on, since
+   * the sequence was shortened.
    */
-  ranText(positions: number): Omit<EndedText, 'cache'> | null {
+  ranText(): Omit<EndedText, 'cache'> | null {
+    const { cachePositions: positions } = this.#measured;
     const isWhole = this.#window.length === this.ids.length;
     const promptTokens = this.#promptLength;
     return isWhole && positions > promptTokens
@@ -193,10 +203,30 @@ export class Sequence {
     this.#measured.promptMs = done ? this.#elapsed : null;
   }
 
-  /** Called after a pass. @param positions how many of this sequence the cache holds now; 0: it is uncached */
+  /** Called after a pass. @param positions how many of this sequence the cache holds now, a draft left out; 0: it is uncached */
   ran(positions: number): void {
     this.#measured.cachePositions = positions;
     this.#measured.cacheBytes = positions * this.#bytesPerPosition;
+  }
+
+  /** Guesses what may follow within all limits. @returns as `Drafts.guess` does; [] where nothing is to be guessed */
+  guess(cost: PassCost, together: number): number[] {
+    const room = Math.min(this.stepsLeft, this.options.nCtx - this.#window.length - 1);
+    return this.drafts?.guess(this, room, cost, together) ?? [];
+  }
+
+  /** The logits that follow the newest id, where it was guessed and run before it was chosen; null: it must be run. */
+  nextOfDraft(): Float32Array | null {
+    const logits = this.drafts?.next() ?? null;
+    if (logits !== null) {
+      this.ran(this.#window.length);
+    }
+    return logits;
+  }
+
+  /** Frees what guesses. */
+  dispose(): void {
+    this.drafts?.dispose();
   }
 
   /** Keeps head and tail. GPT-2's cached keys contain their positions, so these ids must be run anew to stay exact. */
@@ -214,6 +244,7 @@ export class Sequence {
   #accept(id: number, numTensors: number): void {
     this.ids.push(id);
     this.#window.push(id);
+    this.drafts?.chose(id);
     const now = this.#elapsed;
     const measured = this.#measured;
     measured.generationTokens++;
@@ -234,4 +265,5 @@ export const NOTHING_MEASURED: SequenceStats = {
   cachePositions: 0,
   cacheBytes: 0,
   numTensors: null,
+  drafts: null,
 };

@@ -2,7 +2,7 @@
 // cache, step by step, and compares the logits. Knows nothing of text or of where the cache came from.
 
 import { setImmediate } from 'node:timers/promises';
-import type { Engine } from '../engine/engine.js';
+import type { Engine, Pass } from '../engine/engine.js';
 import type { RowsDtype } from '../engine/kv-rows.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { argmax } from '../sampling/scan.js';
@@ -42,10 +42,13 @@ export class CacheVerifier {
   readonly #steps: Step[] = [];
   /** The ids that the cache holds and those that were run last. */
   #seen: readonly number[];
+  /** How many of them come before each of the next logits: a draft gives several. */
+  #before: number[];
 
   constructor(engine: Engine, promptIds: readonly number[]) {
     this.#engine = engine;
     this.#seen = promptIds; // a restored cache holds a beginning of the prompt
+    this.#before = [promptIds.length];
   }
 
   /** The engine to generate with: it notes which ids each pass sees. */
@@ -57,10 +60,12 @@ export class CacheVerifier {
       },
       config: engine.config,
       parameters: engine.parameters,
+      ragged: engine.ragged,
+      exact: engine.exact,
       newCache: (positions) => engine.newCache(positions),
       gather: (sources) => engine.gather(sources),
       forward: (pass, cache, onPart) => {
-        this.#seen = [...this.#seen.slice(0, cache?.length ?? 0), ...(pass.ids[0] as readonly number[])];
+        this.#note(pass, cache?.length ?? 0);
         return engine.forward(pass, cache, onPart);
       },
       numTensors: () => engine.numTensors(),
@@ -71,9 +76,17 @@ export class CacheVerifier {
   /** The sampler to generate with: it notes the logits of each step. */
   record(sampler: Sampler): Sampler {
     return (logits, ids) => {
-      this.#steps.push({ ids: this.#seen, logits: logits.slice() }); // borrowed until the next pass
+      const seen = this.#seen.slice(0, this.#before.shift());
+      this.#steps.push({ ids: seen, logits: logits.slice() }); // borrowed until the next pass
       return sampler(logits, ids);
     };
+  }
+
+  #note({ ids: [ids = []], wanted }: Pass, past: number): void {
+    this.#seen = [...this.#seen.slice(0, past), ...ids];
+    const before = wanted.map((t) => past + t + 1);
+    const isDraft = this.#steps.length > 0; // the logits within a prompt are not sampled from
+    this.#before = isDraft ? before : before.slice(-1);
   }
 
   /**

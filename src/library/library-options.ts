@@ -25,7 +25,7 @@ const CHECKS = new Map<string, Kind<unknown>['fromValue']>([
 
 /**
  * The given options, and defaults for the others.
- * @throws UsageError with the option's name, what was expected and what was found
+ * @throws UsageError with the option's name, what was expected and what was found; or with two that cannot go together
  */
 export function readOptions(options: GenerateOptions): TextSettings {
   if (typeof options !== 'object' || options === null) {
@@ -40,5 +40,9 @@ export function readOptions(options: GenerateOptions): TextSettings {
       check(value, name);
     }
   }
-  return settingsOf(TABLE, options);
+  const settings = settingsOf(TABLE, options);
+  if (!settings.cache && settings.draft > 0) {
+    throw new UsageError('cache: false cannot go with draft');
+  }
+  return settings;
 }

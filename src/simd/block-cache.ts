@@ -2,7 +2,7 @@
 // truncate moves the length, and forks and batches share blocks until one of them writes. Every position of a sequence is
 // counted from 0 whatever stands beside it, so there is no padding. Knows nothing of weights or kernels.
 
-import { checkExport, checkTruncate, type KvCache, type Sequences } from '../engine/kv-cache.js';
+import { checkExport, checkTruncate, checkTruncateEach, type KvCache, type Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import { bytesPerPosition } from '../model/config.js';
 import { type BlockPool, blockBytes, type KvBlock, offsets } from './blocks.js';
@@ -52,16 +52,17 @@ export class BlockCache implements KvCache {
   }
 
   /**
-   * Makes room for T positions more of each of `count` sequences, in blocks that no one else holds.
+   * Makes room for more positions of each sequence, in blocks that no one else holds.
+   * @param counts how many, by sequence
    * @throws KvgenError when the memory is full; the cache then holds what it did
    */
-  makeRoom(count: number, T: number): void {
+  makeRoom(counts: readonly number[]): void {
     const wasEmpty = this.#sequences.length === 0;
     if (wasEmpty) {
-      this.#sequences = Array.from({ length: count }, () => ({ length: 0, blocks: [] }));
+      this.#sequences = counts.map(() => ({ length: 0, blocks: [] }));
     }
     try {
-      this.#takeBlocks(T);
+      this.#takeBlocks(counts);
     } catch (error) {
       if (wasEmpty) {
         this.dispose();
@@ -70,20 +71,20 @@ export class BlockCache implements KvCache {
     }
   }
 
-  #takeBlocks(T: number): void {
+  #takeBlocks(counts: readonly number[]): void {
     const { positions } = this.#pool.shape;
-    for (const { blocks, length } of this.#sequences) {
-      for (let i = Math.floor(length / positions); i * positions < length + T; i++) {
+    for (const [b, { blocks, length }] of this.#sequences.entries()) {
+      for (let i = Math.floor(length / positions); i * positions < length + (counts[b] as number); i++) {
         const block = blocks[i];
         blocks[i] = block === undefined ? this.#pool.take() : this.#pool.own(block);
       }
     }
   }
 
-  /** Counts T positions that a pass has written. */
-  grow(T: number): void {
-    for (const sequence of this.#sequences) {
-      sequence.length += T;
+  /** Counts the positions that a pass has written, by sequence. */
+  grow(counts: readonly number[]): void {
+    for (const [b, sequence] of this.#sequences.entries()) {
+      sequence.length += counts[b] as number;
     }
   }
 
@@ -95,11 +96,22 @@ export class BlockCache implements KvCache {
     }
     const removed = this.length - length;
     for (const sequence of this.#sequences) {
-      sequence.length = Math.max(0, sequence.length - removed);
-      const needed = Math.ceil(sequence.length / this.#pool.shape.positions);
-      for (const block of sequence.blocks.splice(needed)) {
-        this.#pool.release(block);
-      }
+      this.#cut(sequence, Math.max(0, sequence.length - removed));
+    }
+  }
+
+  truncateEach(lengths: readonly number[]): void {
+    checkTruncateEach(lengths, this.lengths);
+    for (const [b, sequence] of this.#sequences.entries()) {
+      this.#cut(sequence, lengths[b] as number);
+    }
+  }
+
+  #cut(sequence: BlockSequence, length: number): void {
+    sequence.length = length;
+    const needed = Math.ceil(length / this.#pool.shape.positions);
+    for (const block of sequence.blocks.splice(needed)) {
+      this.#pool.release(block);
     }
   }
 
@@ -136,12 +148,12 @@ export class BlockCache implements KvCache {
 
   /** Begins an empty cache with these positions of one sequence. */
   import(rows: KvRows): void {
-    this.makeRoom(1, rows.length);
+    this.makeRoom([rows.length]);
     if (this.#headDim !== this.#pool.shape.headDim) {
       this.#clear(); // what fills up a head must be zeros
     }
     this.#walk(rows, 0, (inMemory, inRows) => inMemory.set(inRows));
-    this.grow(rows.length);
+    this.grow([rows.length]);
   }
 
   dispose(): void {

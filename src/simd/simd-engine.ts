@@ -17,6 +17,8 @@ import type { Team } from './team.js';
 
 export class SimdEngine implements Engine {
   readonly name = 'simd';
+  readonly ragged = true;
+  readonly exact = true;
   readonly config: ModelConfig;
   readonly parameters: number;
   readonly #model: SimdModel;
@@ -73,15 +75,13 @@ export class SimdEngine implements Engine {
   forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[] {
     const own = cache === null ? new BlockCache(this.#pool, this.config.headDim) : BlockCache.from(cache, this.#pool);
     try {
-      const T = (pass.ids[0] as readonly number[]).length;
-      if (own.length + T > this.config.nPositions) {
-        throw new RangeError(`forward: expected at most ${this.config.nPositions} positions, found ${own.length + T}`);
-      }
-      own.makeRoom(pass.ids.length, T);
+      const counts = pass.ids.map(({ length }) => length);
+      this.#checkRoom(counts, own.lengths);
+      own.makeRoom(counts);
       onPart?.('feed');
-      const logits = this.#run(pass, own, T);
+      const logits = this.#run(pass, own, sum(counts));
       onPart?.('graph');
-      own.grow(T);
+      own.grow(counts);
       onPart?.('read');
       return logits;
     } finally {
@@ -107,17 +107,30 @@ export class SimdEngine implements Engine {
     return Math.ceil(this.config.nPositions / this.#pool.shape.positions);
   }
 
+  /** @throws RangeError when a sequence would be longer than the model's positions */
+  #checkRoom(counts: readonly number[], lengths: readonly number[]): void {
+    const longest = Math.max(...counts.map((count, b) => (lengths[b] ?? 0) + count));
+    if (longest > this.config.nPositions) {
+      throw new RangeError(`forward: expected at most ${this.config.nPositions} positions, found ${longest}`);
+    }
+  }
+
   /**
    * Runs the tokens of a pass piece by piece, in order, so that each piece sees the keys of those before. Plain loops: whatever is
    * called here is compiled while the first tokens are made, on a core that they need.
    */
-  #run({ ids, wanted }: Pass, cache: BlockCache, T: number): Float32Array[] {
+  #run({ ids, wanted }: Pass, cache: BlockCache, tokens: number): Float32Array[] {
     const logits: Float32Array[] = [];
-    const tokens = ids.length * T;
+    let [b, t] = [0, 0];
     for (let first = 0; first < tokens; first += MAX_TOKENS) {
       const count = Math.min(MAX_TOKENS, tokens - first);
       for (let i = 0; i < count; i++) {
-        this.#writeToken(i, Math.floor((first + i) / T), (first + i) % T, ids, cache);
+        this.#writeToken(i, b, t, ids, cache);
+        t++;
+        if (t === (ids[b] as readonly number[]).length) {
+          b++;
+          t = 0;
+        }
       }
       const here = indicesWithin(wanted, first, first + count);
       for (let n = 0; n < here.length; n++) {
@@ -155,6 +168,10 @@ export class SimdEngine implements Engine {
     const { logits, logitsStride } = this.#model.plan;
     return this.#pool.memory.floats(logits + 4 * n * logitsStride, this.config.vocabSize);
   }
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((all, count) => all + count, 0);
 }
 
 /** Where in `wanted` the tokens from … to are. */

@@ -5,7 +5,7 @@
 
 import type { Tensor2D, Tensor4D, TensorContainer } from '@tensorflow/tfjs-core';
 import type { Pass } from '../engine/engine.js';
-import { checkExport, checkTruncate, type KvCache, type Sequences } from '../engine/kv-cache.js';
+import { checkExport, checkTruncate, checkTruncateEach, type KvCache, type Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
@@ -74,14 +74,15 @@ export class TensorCache implements KvCache {
    */
   append(presents: readonly KeyValue[]): void {
     const bodies = presents.map((present, i) => this.#layers?.[i]?.body ?? empty(present));
-    const replaced = [...this.#tensors(), ...[...bodies, ...presents].flatMap(({ k, v }) => [k, v])];
-    this.#layers = presents.map((present, i) => {
+    const layers = presents.map((present, i) => {
       const body = bodies[i] as KeyValue;
       const isFull = lengthOf(present) >= TAIL_LENGTH;
       return isFull ? { body: joined(body, present), tail: empty(present) } : { body: kept(body), tail: kept(present) };
     });
-    const current = new Set(this.#tensors());
-    tf.dispose(replaced.filter((tensor) => !current.has(tensor)));
+    this.#replaceLayers(
+      layers,
+      [...bodies, ...presents].flatMap(({ k, v }) => [k, v]),
+    );
   }
 
   truncate(length: number): void {
@@ -89,13 +90,27 @@ export class TensorCache implements KvCache {
     if (length === 0) {
       this.dispose();
     } else if (length < this.length) {
-      const old = this.#tensors();
-      this.#layers = (this.#layers ?? []).map(({ body, tail }) => ({
-        body: firstPositions(body, Math.min(length, lengthOf(body))),
-        tail: firstPositions(tail, Math.max(0, length - lengthOf(body))),
-      }));
-      tf.dispose(old);
+      this.#replaceLayers((this.#layers ?? []).map((layer) => firstOfLayer(layer, length)));
     }
+  }
+
+  truncateEach(lengths: readonly number[]): void {
+    checkTruncateEach(lengths, this.lengths);
+    const removed = this.lengths.map((held, b) => held - (lengths[b] as number));
+    const [first = 0] = removed;
+    if (removed.every((positions) => positions === first)) {
+      this.truncate(this.length - first);
+      return;
+    }
+    const alone = lengths.map((length, b) => {
+      const cache = TensorCache.gather([{ cache: this, places: [b] }]);
+      cache.truncate(length);
+      return cache;
+    });
+    const together = TensorCache.gather(alone.map((cache) => ({ cache, places: [0] })));
+    tf.dispose(alone.flatMap((cache) => cache.#tensors()));
+    this.#replaceLayers(together.#layers ?? []);
+    this.#padding = together.#padding;
   }
 
   /** Copies no values: both caches share them until one changes. */
@@ -141,6 +156,14 @@ export class TensorCache implements KvCache {
     tf.dispose(this.#tensors());
     this.#layers = null;
     this.#padding = [];
+  }
+
+  /** Disposes what is no longer held. @param others what it does not hold yet and nobody else does */
+  #replaceLayers(layers: readonly Layer[], others: readonly Tensor4D[] = []): void {
+    const old = [...this.#tensors(), ...others];
+    this.#layers = layers;
+    const current = new Set(this.#tensors());
+    tf.dispose(old.filter((tensor) => !current.has(tensor)));
   }
 
   #tensors(): Tensor4D[] {
@@ -252,6 +275,14 @@ function joined(a: KeyValue, b: KeyValue): KeyValue {
 function empty(pair: KeyValue): KeyValue {
   const [B, nKvHead, , headDim] = pair.k.shape;
   return mapped(pair, () => tf.zeros([B, nKvHead, 0, headDim]));
+}
+
+/** What is not cut stays as it is: the body is long, and to cut is to copy. */
+function firstOfLayer({ body, tail }: Layer, length: number): Layer {
+  const inTail = length - lengthOf(body);
+  return inTail >= 0
+    ? { body, tail: firstPositions(tail, inTail) }
+    : { body: firstPositions(body, length), tail: firstPositions(tail, 0) };
 }
 
 function firstPositions(pair: KeyValue, length: number): KeyValue {

@@ -18,6 +18,8 @@ const MIN_PREFILL_WORK = 3e10;
 export class TfEngine implements Engine {
   readonly config: ModelConfig;
   readonly parameters: number;
+  readonly ragged = false;
+  readonly exact = false;
   readonly #model: TfModel;
   readonly #options: GraphOptions | null;
   /** null: until a capture pays there are none. */

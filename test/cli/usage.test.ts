@@ -40,6 +40,7 @@ const RANGES: Row[] = [
   [['--logit-bias', '5=inf', 'x'], `--logit-bias must be a token id, '=' and a number or -inf, got "5=inf"`],
   [['--prompt-ids', '1,,2'], '--prompt-ids must be token ids with commas between them, got "1,,2"'],
   [['--prompt-ids', ''], '--prompt-ids must be token ids with commas between them, got ""'],
+  [['--draft', '65', 'x'], '--draft must be a whole number in 0 … 64, got 65'],
   [['--stop', '', 'x'], '--stop must not be empty'],
   [['-m', '', 'x'], '--model must not be empty'],
   [
@@ -64,6 +65,7 @@ const CONFLICTS: Row[] = [
   [['--prompt-ids', '1', '-f', 'file'], '--prompt-ids cannot go with --file'],
   [['--no-cache', '--prompt-cache', 'x'], '--no-cache cannot go with --prompt-cache'],
   [['--no-cache', '--verify-cache', 'x'], '--no-cache cannot go with --verify-cache'],
+  [['--no-cache', '--draft', '4', 'x'], '--no-cache cannot go with --draft'],
   [['tokenize', '-f', 'file', 'x'], '--file cannot go with a text'],
   [['--backend', 'simd', '--engine', 'graph', 'x'], '--engine graph cannot go with --backend simd'],
   [['score', '--backend', 'node', '--weights', 'int8', '--choices', 'a', 'x'], '--weights int8 cannot go with'],

@@ -31,6 +31,7 @@ const SETTINGS: PromptSettings = {
   ignoreEos: false,
   cache: true,
   onFull: 'stop',
+  draft: 0,
 };
 const ids = (length: number) => Array.from({ length }, (_, i) => i);
 

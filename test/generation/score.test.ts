@@ -116,6 +116,8 @@ async function score(engine: Engine, prompt: readonly number[], continuations: r
     name: engine.name,
     config: engine.config,
     parameters: engine.parameters,
+    ragged: engine.ragged,
+    exact: engine.exact,
     newCache: (positions) => engine.newCache(positions),
     gather: (sources) => engine.gather(sources),
     forward: (pass, past) => {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { Pass } from '../../src/engine/engine.js';
 import type { KvCache } from '../../src/engine/kv-cache.js';
 import type { RowsDtype } from '../../src/engine/kv-rows.js';
+import type { DraftedText } from '../../src/generation/drafts.js';
 import { CacheVerifier } from '../../src/generation/verify.js';
 import { MockEngine } from '../support/mock-engine.js';
 import { greedy, run } from '../support/run.js';
@@ -64,6 +65,24 @@ describe('verification', () => {
     const { report, calls } = await verify(engine, { maxTokens: 12, onFull: 'reprefill' });
     expect(report).toMatchObject({ steps: 12, ok: true });
     expect(Math.max(...calls.map(({ ids }) => ids.length))).toBeLessThanOrEqual(8);
+  });
+
+  it('sees for each token of a draft what came before it, also behind a prompt with all its logits', async () => {
+    const right = (n: number) => ({ id: n % 9 === 0 ? 7 : 100 + n, kind: 0 }); // wrong now and then
+    const drafter = () => ({
+      chances: [0.9],
+      share: 0,
+      guess: ({ ids }: DraftedText, most: number) => Array.from({ length: most }, (_, i) => right(ids.length + i)),
+      dispose: () => {},
+    });
+    const engine = MockEngine.script((ids) => 100 + ids.length);
+    const options = { maxTokens: 20, draft: { most: 4, drafter }, onPromptLogits: () => {} };
+    const { report, calls, result } = await verify(engine, options);
+    expect(calls.map(({ ids }) => ids)).toEqual(
+      Array.from({ length: 20 }, (_, i) => [1, 2, 3, ...result.ids.slice(0, i)]),
+    );
+    expect(report).toMatchObject({ steps: 20, maxAbsDiff: 0, ok: true });
+    expect(result.stats.drafts?.accepted).toBeGreaterThan(8);
   });
 
   it('takes rounding for rounding', async () => {

@@ -97,6 +97,7 @@ describe('generate', () => {
     const positions = promptIds.length + stats.generationTokens - 1;
     expect(stats).toEqual({
       generationTokens: json.generation_tokens,
+      drafts: null,
       loadMs: expect.any(Number),
       promptMs: expect.any(Number),
       reusedTokens: 0,

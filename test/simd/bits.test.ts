@@ -78,6 +78,26 @@ describe.each(MODELS.flatMap((name) => FORMS.map((weights) => ({ name, weights }
       }
     });
 
+    it('in one pass over several ids of some sequences and one of others, of which some are taken back', () => {
+      const { engine } = several;
+      const starts = [5, 90, 30].map((length) => filled(engine, ids.slice(0, length)));
+      const batch = engine.gather(starts.map((cache) => ({ cache, places: [0] })));
+      for (let step = 0; step < 6; step++) {
+        const counts = [1 + ((5 * step) % 4), 1, 1 + ((3 * step) % 7)];
+        const next = batch.lengths.map((length, b) => ids.slice(length, length + (counts[b] as number)));
+        const expected = batch.lengths.flatMap((length, b) => whole.slice(length, length + (counts[b] as number)));
+        const wanted = expected.map((_, i) => i);
+        const kept = batch.lengths.map(
+          (length, b) => length + 1 + Math.floor((counts[b] as number) / 2) - (counts[b] === 1 ? 0 : 1),
+        );
+        expect(engine.forward({ ids: next, wanted }, batch).map(bits)).toEqual(expected);
+        batch.truncateEach(kept);
+      }
+      for (const cache of [...starts, batch]) {
+        cache.dispose();
+      }
+    });
+
     it('after what came behind was taken back, and in a fork', () => {
       const { engine } = one;
       const cache = filled(engine, ids);

@@ -53,11 +53,16 @@ function visit(
   }
 }
 
-/** As a pass does it: makes room, writes, counts. Returns the marks of each sequence. */
+/** As a pass over T ids of each sequence does it. Returns the marks of each sequence. */
 function append(cache: BlockCache, T: number, count = Math.max(1, cache.lengths.length)): number[][] {
-  cache.makeRoom(count, T);
+  return appendEach(cache, Array<number>(count).fill(T));
+}
+
+/** The same over so many ids of each: makes room, writes, counts. */
+function appendEach(cache: BlockCache, counts: readonly number[]): number[][] {
+  cache.makeRoom(counts);
   const written = cache.sequences.map(({ length }, b) =>
-    Array.from({ length: T }, (_, t) => {
+    Array.from({ length: counts[b] as number }, (_, t) => {
       const mark = ++marks;
       visit(cache, b, length + t, (numbers, place, number) => {
         numbers[place] = number(mark);
@@ -65,7 +70,7 @@ function append(cache: BlockCache, T: number, count = Math.max(1, cache.lengths.
       return mark;
     }),
   );
-  cache.grow(T);
+  cache.grow(counts);
   return written;
 }
 
@@ -181,6 +186,37 @@ describe('truncate', () => {
     cache.truncate(0);
     expect(() => cache.truncate(1)).toThrow(new RangeError('truncate: expected 0 … 0, found 1'));
   });
+});
+
+describe('truncateEach', () => {
+  it('cuts each sequence to its own length, frees its blocks, and leaves a fork alone', () => {
+    const cache = new BlockCache(pool, SHAPE.headDim);
+    appendEach(cache, [3, 9, 1]);
+    const fork = cache.fork();
+    expect(pool.used).toBe(1 + 3 + 1);
+    cache.truncateEach([2, 4, 1]);
+    expect([cache.lengths, cache.length]).toEqual([[2, 4, 1], 4]);
+    appendEach(cache, [1, 1, 5]);
+    expect(contents(cache)).toEqual([
+      [1, 2, 14],
+      [4, 5, 6, 7, 15],
+      [13, 16, 17, 18, 19, 20],
+    ]);
+    expect(contents(fork)).toEqual([range(1, 4), range(4, 13), [13]]);
+    fork.dispose();
+    expect(pool.used).toBe(1 + 2 + 2);
+  });
+
+  it.each([[[1]], [[1, 2, 3]], [[0, 1]], [[4, 1]], [[2, 1.5]], [[Number.NaN, 1]]])(
+    'refuses %j and keeps what it holds',
+    (lengths) => {
+      const cache = new BlockCache(pool, SHAPE.headDim);
+      appendEach(cache, [3, 2]);
+      const why = `truncateEach: expected up to 3, 2, found ${lengths.join(', ')}`;
+      expect(() => cache.truncateEach(lengths)).toThrow(new RangeError(why));
+      expect(cache.lengths).toEqual([3, 2]);
+    },
+  );
 });
 
 describe('fork', () => {
@@ -415,7 +451,7 @@ describe('a full memory', () => {
     append(cache, 3, 2);
     const fork = cache.fork();
     leave(blocks);
-    expect(() => cache.makeRoom(2, 8)).toThrow(KvgenError);
+    expect(() => cache.makeRoom([8, 8])).toThrow(KvgenError);
     for (const one of [cache, fork]) {
       expect([one.lengths, contents(one)]).toEqual([
         [3, 3],
@@ -438,7 +474,7 @@ describe('a full memory', () => {
   it('leaves an empty cache empty, so that fewer sequences may be tried', () => {
     const cache = new BlockCache(pool, SHAPE.headDim);
     leave(2);
-    expect(() => cache.makeRoom(3, 2)).toThrow(KvgenError);
+    expect(() => cache.makeRoom([2, 2, 2])).toThrow(KvgenError);
     expect(cache.lengths).toEqual([]);
     vi.restoreAllMocks();
     append(cache, 2, 1);

@@ -31,6 +31,8 @@ export function lending(engine: Engine): Engine {
     name: engine.name,
     config: engine.config,
     parameters: engine.parameters,
+    ragged: engine.ragged,
+    exact: engine.exact,
     newCache: (positions) => engine.newCache(positions),
     gather: (sources) => engine.gather(sources),
     forward: (pass, cache, onPart) => borrowed.lend(engine.forward(pass, cache, onPart)),

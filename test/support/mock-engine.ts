@@ -37,6 +37,10 @@ export class MockCache implements KvCache {
     this.ids = this.ids.slice(0, length);
   }
 
+  truncateEach([length = 0]: readonly number[]): void {
+    this.truncate(length);
+  }
+
   readonly forks: MockCache[] = [];
 
   fork(): MockCache {
@@ -59,6 +63,8 @@ export class MockCache implements KvCache {
 export class MockEngine implements Engine {
   readonly name = 'eager';
   readonly parameters = 0;
+  readonly ragged = false;
+  readonly exact = false;
   readonly config: ModelConfig;
   readonly calls: ForwardCall[] = [];
   readonly caches: MockCache[] = [];

@@ -131,6 +131,40 @@ describe.each(['eager', 'graph'] as const)('sequences of unequal length, engine 
     disposeAll([batch, again, ...caches, ...others]);
   });
 
+  it.each([
+    [
+      [2, 33, 9],
+      [31, 0, 24],
+    ],
+    [
+      [3, 1, 2],
+      [0, 2, 1],
+    ],
+    [
+      [4, 41, 10],
+      [37, 0, 31],
+    ],
+    [
+      [3, 40, 9],
+      [37, 0, 31],
+    ],
+  ])('have them when they were cut to lengths of their own, %j', (lengths, padding) => {
+    const caches = alone();
+    const batch = together(caches);
+    expectStep(model.engine, batch, caches, 0);
+    const count = tf.memory().numTensors;
+    batch.truncateEach(lengths);
+    expect([batch.lengths, batch.padding, tf.memory().numTensors]).toEqual([lengths, padding, count]);
+    for (const [b, cache] of caches.entries()) {
+      cache.truncate(lengths[b] as number);
+    }
+    for (let step = 1; step < 4; step++) {
+      expectStep(model.engine, batch, caches, step);
+    }
+    expect(() => batch.truncateEach([1, 1])).toThrow(RangeError);
+    disposeAll([batch, ...caches]);
+  });
+
   it.each([0, 1, 2])('have them when number %i is left alone, which then has no padding', (b) => {
     const caches = alone();
     const batch = together(caches);

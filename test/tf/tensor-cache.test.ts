@@ -234,6 +234,16 @@ describe('truncate', () => {
     expectParity(forward(model.engine, [11, 12], cache), fresh([11, 12]));
   });
 
+  it('within the newest positions does not copy the others', () => {
+    const cache = cacheOf(MANY.slice(0, 150));
+    forward(model.engine, [1, 2, 3], cache);
+    const bodies = pastOf(cache).map(([body]) => body);
+    cache.truncate(151);
+    expect(pastOf(cache).map(([body]) => body)).toEqual(bodies);
+    expect(bodies.every((body) => body?.k.isDisposed === false)).toBe(true);
+    expectParity(forward(model.engine, [9], cache), fresh([...MANY.slice(0, 150), 1, 9]));
+  });
+
   it('to the length it has changes nothing', () => {
     const cache = cacheOf(IDS);
     const held = contents(cache);

@@ -223,6 +223,7 @@ class BatchJob {
   }
 
   async #done({ entry, run, samples }: LineRequest, completion: Completion): Promise<void> {
+    this.#progress.text(completion.stats);
     entry.results[run.sample ?? 0] = { id: entry.id, ...reportFields(samples.finish(run, completion)) };
     await this.#end(entry);
   }

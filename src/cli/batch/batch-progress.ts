@@ -1,6 +1,9 @@
 // The progress of a batch: a bar, lines, tokens per second and the time left while it runs, and a line of statistics at
 // the end. The share that is done is that of the file's bytes, so a pipe has no bar and no time left.
 
+import type { DraftCounts } from '../../generation/drafts.js';
+import type { SequenceStats } from '../../generation/sequence.js';
+import { draftsOf, draftWords } from '../generate/report.js';
 import type { Terminal } from '../shell/terminal.js';
 
 const WIDTH = 20;
@@ -16,6 +19,8 @@ export class BatchProgress {
   #failed = 0;
   #tokens = 0;
   #bytes = 0;
+  /** Of all texts; null: for none of them was there a draft. */
+  #drafts: DraftCounts | null = null;
 
   /** @param size bytes of the input; null: a pipe */
   constructor(terminal: Terminal, size: number | null) {
@@ -33,6 +38,11 @@ export class BatchProgress {
     }
   }
 
+  /** Adds what was measured of a text that has ended. */
+  text(stats: SequenceStats): void {
+    this.#drafts = stats.drafts === null ? this.#drafts : draftsOf([{ drafts: this.#drafts }, stats]);
+  }
+
   /** Adds a line that was written. @param bytes of the input, up to the end of the line */
   line(bytes: number, isGood: boolean): void {
     this.#lines++;
@@ -42,7 +52,8 @@ export class BatchProgress {
 
   end(): void {
     this.#terminal.progressDone();
-    this.#terminal.statistics([...this.#counts(), `${this.#seconds.toFixed(1)} s`].join(' · '));
+    const drafts = this.#drafts === null ? [] : [draftWords(this.#drafts)];
+    this.#terminal.statistics([...this.#counts(), ...drafts, `${this.#seconds.toFixed(1)} s`].join(' · '));
   }
 
   get #seconds(): number {

@@ -174,12 +174,14 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     threads,
     weights,
     logitBias,
+    draft,
     ...options
   } = rest;
   const asked = {
     fingerprint,
     promptIds,
     options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
+    draft: draft === 0 || machine.backend === 'simd' ? undefined : draft, // on the others it changes how logits are rounded
     logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
     seed: args.temperature > 0 ? seed : null,
     logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],

@@ -2,6 +2,7 @@
 // with other programs.
 
 import { megabytes } from '../../errors.js';
+import type { DraftCounts } from '../../generation/drafts.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
@@ -23,6 +24,7 @@ export function statisticsLine(runs: readonly FinishedRun[]): string {
     isOne && firstTokenMs !== null ? `first token ${firstTokenMs.toFixed(0)} ms` : undefined,
     `prompt ${count(prompt.ids.length, 'token')} (${reusedTokens} reused)`,
     args.cache ? cache : 'cache off',
+    args.draft > 0 ? draftWords(draftsOf(all)) : undefined,
     isOne ? `seed ${seed}` : `seeds ${seed} to ${seed + runs.length - 1}`,
     kept > 0 ? `kept ${count(kept, 'token')}` : undefined,
     answerCached ? 'answer from the cache' : undefined,
@@ -38,6 +40,23 @@ function total(all: readonly SequenceStats[], name: 'generationTokens' | 'cacheP
 function decodeRate(all: readonly SequenceStats[]): number | null {
   const tokens = all.reduce((sum, { generationTokens }) => sum + Math.max(0, generationTokens - 1), 0);
   return rate(tokens, Math.max(...all.map(({ decodeMs }) => decodeMs ?? 0)));
+}
+
+/** What was guessed and what came of it, of all texts together. */
+export function draftsOf(all: readonly Pick<SequenceStats, 'drafts'>[]): DraftCounts {
+  const sum = (name: keyof DraftCounts) => all.reduce((total, { drafts }) => total + (drafts?.[name] ?? 0), 0);
+  return { drafted: sum('drafted'), accepted: sum('accepted'), passes: sum('passes') };
+}
+
+export function draftWords(counts: DraftCounts): string {
+  const perPass = tokensPerPass(counts);
+  const words = `${counts.accepted} of ${counts.drafted} drafted tokens accepted`;
+  return perPass === null ? words : `${words}, ${perPass.toFixed(2)} tokens a pass`;
+}
+
+/** A pass gives a token, and those that were guessed before it. null: there was no pass */
+function tokensPerPass({ accepted, passes }: DraftCounts): number | null {
+  return passes === 0 ? null : (passes + accepted) / passes;
 }
 
 /** The object of --json. */
@@ -61,6 +80,7 @@ export function reportFields(run: FinishedRun): object {
     prompt_tokens: prompt.ids.length,
     generation_tokens: stats.generationTokens,
     ...timeFields(stats, prompt.ids.length),
+    ...(args.draft > 0 ? { draft: draftJson(draftsOf([stats])) } : {}),
     cache: {
       enabled: args.cache,
       positions: stats.cachePositions,
@@ -72,6 +92,12 @@ export function reportFields(run: FinishedRun): object {
     num_tensors: stats.numTensors,
     peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
   };
+}
+
+function draftJson(counts: DraftCounts): object {
+  const perPass = tokensPerPass(counts);
+  const { drafted, accepted } = counts;
+  return { drafted, accepted, tokens_per_pass: perPass === null ? null : Math.round(100 * perPass) / 100 };
 }
 
 function timeFields(stats: SequenceStats, promptTokens: number): object {

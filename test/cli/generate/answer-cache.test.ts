@@ -39,6 +39,13 @@ it('names backend and threads; what was there before weights had a choice stays 
   });
 });
 
+it('knows of drafts where they change how logits are rounded, and nothing of them where they are not made', () => {
+  expect(question(SIMD, { draft: 4 })).toBe(question(SIMD));
+  expect(question(CPU, { draft: 0 })).toBe(question(CPU));
+  expect(question(CPU)).not.toContain('draft');
+  expect(question(CPU, { draft: 4 })).not.toBe(question(CPU));
+});
+
 it('is another for each engine and form of weights, however it was asked for', () => {
   const questions = [CPU, SIMD, { ...SIMD, weights: 'int8' as const }].map((machine) => question(machine));
   expect(new Set(questions).size).toBe(3);

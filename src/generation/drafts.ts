@@ -1,0 +1,170 @@
+// Drafts: ids that are guessed to follow a sequence. A pass over the newest id and a draft gives the logits behind each of
+// them; as long as the sampler chooses what was guessed, the next logits are known without a pass. So a draft changes how
+// many passes it takes, and never which ids are chosen. Knows nothing of how guesses are made, and runs no pass.
+// Reference: "Fast inference from transformers via speculative decoding", Leviathan et al. 2023.
+
+import { allot, type PassCost } from './draft-plan.js';
+
+/** What a drafter may look at. */
+export interface DraftedText {
+  /** All ids so far, prompt first; they only ever grow. */
+  readonly ids: readonly number[];
+  /** Those that the model sees. */
+  readonly window: readonly number[];
+}
+
+export interface Guess {
+  readonly id: number;
+  /** Which kind of guess it is, from 0: those of one kind are right about equally often. */
+  readonly kind: number;
+}
+
+/** Guesses what follows one sequence. */
+export interface Drafter {
+  /** How often guesses of each kind are right, as far as that is known before there were any. */
+  readonly chances: readonly number[];
+  /** What a guess costs, as a share of a decode step of the model that checks it; 0: nothing to speak of. */
+  readonly share: number;
+  /** At most `most` ids that may come next, in order. */
+  guess(text: DraftedText, most: number): readonly Guess[];
+  dispose(): void;
+}
+
+export interface DraftOptions {
+  /** Ids of a draft, at the most. */
+  readonly most: number;
+  /** Makes the drafter of a sequence. */
+  readonly drafter: () => Drafter;
+}
+
+export interface DraftCounts {
+  /** Guessed ids that passes have run, and how many of them the sampler then chose. */
+  readonly drafted: number;
+  readonly accepted: number;
+  /** Decode steps. */
+  readonly passes: number;
+}
+
+/** How much one guess changes what is known of its kind. */
+const RATE = 1 / 20;
+/** A drafter that costs something and does not pay is tried again after so many steps, with so many guesses. */
+const PROBE_STEPS = 64;
+const PROBE_GUESSES = 2;
+
+/** The draft of one sequence, and what became of those before. */
+export class Drafts {
+  readonly #most: number;
+  readonly #drafter: Drafter;
+  /** How often guesses of each kind are right. Also those that no pass ran are compared: so a kind may come back. */
+  readonly #chances: number[];
+  /** About the next id and those behind it. */
+  #guesses: readonly Guess[] = [];
+  /** How many of the guesses the last pass ran, and the logits behind each of them, [most][vocabSize]. */
+  #ran = 0;
+  #logits = new Float32Array(0);
+  /** Which of the guesses is about the next id. */
+  #place = 0;
+  /** Those that follow the newest id, where it was a guess that the last pass ran. */
+  #next: Float32Array | null = null;
+  readonly #counts = { drafted: 0, accepted: 0, passes: 0 };
+  /** Milliseconds that a guess takes; null: not measured. */
+  #guessMs: number | null = null;
+  #stepsWithout = 0;
+
+  constructor({ most, drafter }: DraftOptions) {
+    this.#most = most;
+    this.#drafter = drafter();
+    this.#chances = [...this.#drafter.chances];
+  }
+
+  get counts(): DraftCounts {
+    return { ...this.#counts };
+  }
+
+  /**
+   * Makes a draft.
+   * @param room ids that may follow, at the most
+   * @param together how many sequences share the pass
+   * @returns for each guess the chance that it and all before it are right
+   */
+  guess(text: DraftedText, room: number, cost: PassCost, together: number): number[] {
+    const most = Math.min(room, this.#most);
+    const worth = this.#drafter.share === 0 ? most : this.#worth(most, cost, together);
+    const start = performance.now();
+    this.#guesses = worth <= 0 ? [] : this.#drafter.guess(text, worth);
+    this.#measure(performance.now() - start);
+    this.#place = 0;
+    let chance = 1;
+    return this.#guesses.map(({ kind }) => {
+      chance *= this.#chances[kind] as number;
+      return chance;
+    });
+  }
+
+  /** Shortens the draft to what a pass is to run. @returns its ids */
+  take(count: number): number[] {
+    this.#ran = count;
+    this.#counts.drafted += count;
+    this.#counts.passes++;
+    return this.#guesses.slice(0, count).map(({ id }) => id);
+  }
+
+  /** Copies what a pass gave. @param logits those behind each id of the draft; borrowed from the engine */
+  keep(logits: readonly Float32Array[]): void {
+    const size = logits[0]?.length ?? 0;
+    if (this.#logits.length < logits.length * size) {
+      this.#logits = new Float32Array(this.#most * size);
+    }
+    for (const [i, values] of logits.entries()) {
+      this.#logits.set(values, i * size);
+    }
+  }
+
+  /** Called with each id that is chosen: was it guessed? */
+  chose(id: number): void {
+    const guess = this.#guesses[this.#place];
+    if (guess === undefined) {
+      return;
+    }
+    const isRight = guess.id === id;
+    const before = this.#chances[guess.kind] as number;
+    this.#chances[guess.kind] = before + RATE * ((isRight ? 1 : 0) - before);
+    if (isRight && this.#place < this.#ran) {
+      const size = this.#logits.length / this.#most;
+      this.#next = this.#logits.subarray(this.#place * size, (this.#place + 1) * size);
+      this.#counts.accepted++;
+      this.#place++;
+    } else {
+      this.#guesses = [];
+    }
+  }
+
+  /** The logits that follow the newest id, where the last pass gave them already. They are valid until the next pass. */
+  next(): Float32Array | null {
+    const logits = this.#next;
+    this.#next = null;
+    return logits;
+  }
+
+  dispose(): void {
+    this.#drafter.dispose();
+  }
+
+  /** How many guesses are worth what they cost themselves. */
+  #worth(most: number, cost: PassCost, together: number): number {
+    const perGuess = cost.isMeasured && this.#guessMs !== null ? this.#guessMs : this.#drafter.share * cost.of(1);
+    const [chance = 0] = this.#chances;
+    const alone = Array.from({ length: most }, (_, i) => chance ** (i + 1));
+    const others = Array.from({ length: together - 1 }, () => []);
+    const [worth = 0] = allot([alone, ...others], cost, perGuess);
+    this.#stepsWithout = worth > 0 ? 0 : this.#stepsWithout + 1;
+    return this.#stepsWithout % PROBE_STEPS === PROBE_STEPS - 1 ? Math.min(most, PROBE_GUESSES) : worth;
+  }
+
+  #measure(ms: number): void {
+    if (this.#guesses.length > 0) {
+      const perGuess = ms / this.#guesses.length;
+      this.#guessMs = this.#guessMs === null ? perGuess : this.#guessMs + RATE * (perGuess - this.#guessMs);
+    }
+  }
+}
