@@ -5,6 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine, Pass } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
+import { checkLogits } from '../sampling/finite.js';
 import type { Restored, Sequence, SequenceOptions } from './sequence.js';
 
 /** Ids in one pass of prefill. */
@@ -17,7 +18,10 @@ interface PrefillResult {
   readonly logits: Float32Array | null;
 }
 
-/** Runs the part of a sequence's prompt that the prompt cache does not know, and gives the prompt cache the result. */
+/**
+ * Runs the part of a sequence's prompt that the prompt cache does not know, and gives the prompt cache the result.
+ * @throws KvgenError for logits that are not numbers
+ */
 export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise<PrefillResult> {
   const { ids, options } = sequence;
   const { onPromptLogits, promptCache } = options;
@@ -28,6 +32,9 @@ export async function prefillPrompt(engine: Engine, sequence: Sequence): Promise
     const reused = cache?.length ?? 0;
     const logits = known?.logits ?? (await prefillIds(engine, ids, cache, options, onPromptLogits));
     sequence.prefilled(reused, logits !== null);
+    if (logits !== null && options.maxTokens === 0) {
+      checkLogits(logits); // else the sampler does
+    }
     if (logits !== null && cache !== null && !known?.logits) {
       promptCache?.keep({ promptIds: ids, cache, logits, reused, computeMs: performance.now() - start });
     }

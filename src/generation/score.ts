@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine, Pass } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
-import { logprobOf } from '../sampling/logprobs.js';
+import { logprobOf, logSumExp } from '../sampling/logprobs.js';
 import { lastOf, prefillChunks } from './prefill.js';
 
 /** Positions in one pass over several continuations: bounds the memory of their keys and values. */
@@ -24,7 +24,7 @@ interface ScoreOptions {
  * @param cache holds one sequence; borrowed
  * @param logits those that follow the sequence
  * @param continuations at least one id each
- * @throws what `signal` aborts with
+ * @throws KvgenError for logits that are not numbers; what `signal` aborts with
  */
 export async function scoreContinuations(
   engine: Engine,
@@ -33,7 +33,8 @@ export async function scoreContinuations(
   continuations: readonly (readonly number[])[],
   { signal, onProgress }: ScoreOptions = {},
 ): Promise<number[]> {
-  const scores = continuations.map(([first]) => logprobOf(logits, first as number));
+  const total = logSumExp(logits);
+  const scores = continuations.map(([first]) => (logits[first as number] as number) - total);
   const longer = [...continuations.entries()].filter(([, ids]) => ids.length > 1);
   let done = 0;
   for (const group of sharedPasses(longer, cache.length)) {
@@ -55,7 +56,7 @@ type Indexed = readonly [i: number, ids: readonly number[]];
 
 /** Groups of as many continuations as one pass after `past` tokens may run. */
 function* sharedPasses(longer: readonly Indexed[], past: number): Generator<readonly Indexed[], void> {
-  const width = Math.max(0, ...longer.map(([, ids]) => ids.length - 1)); // the last id needs no pass: nothing follows it
+  const width = longer.reduce((most, [, ids]) => Math.max(most, ids.length - 1), 0); // the last id needs no pass: nothing follows it
   const together = Math.max(1, Math.floor(Math.min(MAX_IDS / width, MAX_POSITIONS / (past + width))));
   for (let start = 0; start < longer.length; start += together) {
     yield longer.slice(start, start + together);
@@ -88,17 +89,35 @@ export interface Window {
 
 /** Windows that move on by `stride` ids. The very first id is not scored, since nothing predicts it. */
 export function* slidingWindows(ids: readonly number[], nCtx: number, stride: number): Generator<Window, void> {
-  for (let begin = 0, scored = 1; scored < ids.length; begin += stride) {
-    const end = Math.min(begin + nCtx, ids.length);
-    const fresh = Math.min(end - scored, end - begin - 1); // nothing predicts a window's first id
-    if (fresh > 0) {
-      yield { ids: ids.slice(begin, end), scored: fresh };
-    }
-    scored = end;
+  for (const { begin, end, scored } of bounds(ids.length, nCtx, stride)) {
+    yield { ids: ids.slice(begin, end), scored };
   }
 }
 
-/** The sum of the losses of a window's scored ids, in nats. @throws what `signal` aborts with */
+/** How many ids of a sequence all its windows score. */
+export function scoredIds(length: number, nCtx: number, stride: number): number {
+  let sum = 0;
+  for (const { scored } of bounds(length, nCtx, stride)) {
+    sum += scored;
+  }
+  return sum;
+}
+
+function* bounds(length: number, nCtx: number, stride: number) {
+  for (let begin = 0, done = 1; done < length; begin += stride) {
+    const end = Math.min(begin + nCtx, length);
+    const scored = Math.min(end - done, end - begin - 1); // nothing predicts a window's first id
+    if (scored > 0) {
+      yield { begin, end, scored };
+    }
+    done = end;
+  }
+}
+
+/**
+ * The sum of the losses of a window's scored ids, in nats.
+ * @throws KvgenError for logits that are not numbers; what `signal` aborts with
+ */
 export async function windowLoss(engine: Engine, { ids, scored }: Window, signal?: AbortSignal): Promise<number> {
   const cache = engine.newCache();
   const first = ids.length - 1 - scored; // the index of the id whose logits predict the first scored id

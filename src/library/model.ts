@@ -9,6 +9,7 @@ import { KvgenError, UsageError } from '../errors.js';
 import { ModelFolder } from '../files/model-folder.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
 import type { ModelConfig } from '../model/config.js';
+import { checkLogits } from '../sampling/finite.js';
 import { GENERATE, type GenerateArgs } from '../settings.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
 import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
@@ -66,7 +67,7 @@ export class Model implements TextModel {
    * @param options.cache true: through a KV cache, the first half of `ids` chunk by chunk, the rest token by
    *   token; false: one pass over all of them. Both give the same logits but for rounding (1e-6)
    * @returns [vocabSize]
-   * @throws KvgenError for ids that the model does not have, or too many of them
+   * @throws KvgenError for ids that the model does not have, or too many of them, and for logits that are not numbers
    */
   logits(ids: readonly number[], options: { cache: boolean }): Float32Array {
     checkIds(ids, this.config);
@@ -76,6 +77,7 @@ export class Model implements TextModel {
     try {
       const passes = (cache === null ? [ids] : steps).map(lastOf);
       const [logits] = passes.flatMap((pass) => this.engine.forward(pass, cache)).slice(-1) as [Float32Array];
+      checkLogits(logits);
       return logits.slice(); // borrowed from the engine
     } finally {
       cache?.dispose();
@@ -85,6 +87,7 @@ export class Model implements TextModel {
   /** Frees the weights. Safe to call twice. */
   dispose(): void {
     this.#disposed = true;
+    this.tokenizer?.dispose();
     this.#engine.dispose();
   }
 }

@@ -2,7 +2,7 @@
 // Natural logarithms, in float64. Knows nothing of tensors or text.
 
 import { exp } from './exp.js';
-import { argmax } from './scan.js';
+import { checkLogits, highest } from './finite.js';
 import { selectTop } from './select-top.js';
 
 export interface TokenLogprob {
@@ -14,6 +14,7 @@ export interface TokenLogprob {
 /**
  * @param logits [vocab]
  * @param k how many of the likeliest ids to name; 0: none
+ * @throws KvgenError for logits that are not numbers
  */
 export function tokenLogprob(logits: Float32Array, id: number, k: number): TokenLogprob {
   const total = logSumExp(logits);
@@ -26,9 +27,13 @@ export function tokenLogprob(logits: Float32Array, id: number, k: number): Token
   return { logprob: of(id), top: Array.from(best, (token) => ({ id: token, logprob: of(token) })) };
 }
 
-/** log(Σ exp(logit)) of raw logits [vocab]. A logit minus this number is a log-probability. */
+/**
+ * log(Σ exp(logit)) of raw logits [vocab]. A logit minus this number is a log-probability.
+ * @throws KvgenError for logits that are not numbers
+ */
 export function logSumExp(logits: Float32Array): number {
-  const max = logits[argmax(logits)] ?? Number.NaN;
+  const max = highest(logits);
+  checkLogits(logits, max);
   let sum = 0;
   for (let id = 0; id < logits.length; id++) {
     sum += exp((logits[id] as number) - max);
@@ -36,7 +41,10 @@ export function logSumExp(logits: Float32Array): number {
   return max + Math.log(sum);
 }
 
-/** The natural logarithm of an id's probability under the softmax of raw logits [vocab]. */
+/**
+ * The natural logarithm of an id's probability under the softmax of raw logits [vocab].
+ * @throws KvgenError for logits that are not numbers
+ */
 export function logprobOf(logits: Float32Array, id: number): number {
   return (logits[id] as number) - logSumExp(logits);
 }

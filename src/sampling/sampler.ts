@@ -5,8 +5,9 @@
 import { KvgenError } from '../errors.js';
 import { Candidates, weigh } from './candidates.js';
 import { exp } from './exp.js';
+import { checkLogits, highest } from './finite.js';
 import { uniform } from './random.js';
-import { argmax, type Scores } from './scan.js';
+import type { Scores } from './scan.js';
 import { takeTopK } from './top-k.js';
 import { keepTopP } from './top-p.js';
 
@@ -34,24 +35,8 @@ export interface SamplingOptions {
 /** From the logits [vocab] and the ids of the sequence to the next id. Never writes into the logits. */
 export type Sampler = (logits: Float32Array, ids: readonly number[]) => number;
 
-function damaged(what: string, id: number): KvgenError {
-  return new KvgenError(
-    `generation stopped: the model's logits are not numbers (${what} at id ${id}); the weights are probably damaged`,
-  );
-}
-
-/** @throws KvgenError that says what is wrong, if the highest of the model's own logits is not a finite number */
-function checkLogits(logits: Float32Array, max: number): void {
-  if (Number.isNaN(max)) {
-    throw damaged('NaN', logits.findIndex(Number.isNaN));
-  }
-  if (max === Number.POSITIVE_INFINITY) {
-    throw damaged('Infinity', logits.indexOf(max));
-  }
-  if (max === Number.NEGATIVE_INFINITY) {
-    throw damaged('-Infinity everywhere, first', 0);
-  }
-}
+/** The beginning of messages about logits from which nothing can be drawn. */
+const STOPPED = 'generation stopped: ';
 
 function penalize(scores: Float64Array, ids: readonly number[], options: SamplingOptions): void {
   const { repeatPenalty, frequencyPenalty, presencePenalty, repeatLastN } = options;
@@ -143,9 +128,9 @@ function makeTake({ temperature, topK }: SamplingOptions): (scores: Scores, logi
       c.takeAll(scores);
     }
     if (scores === logits) {
-      checkLogits(logits, c.max);
+      checkLogits(logits, c.max, STOPPED);
     } else if (c.max === Number.NEGATIVE_INFINITY) {
-      throw new KvgenError('generation stopped: every token is banned; allow some with fewer --logit-bias ID=-inf');
+      throw new KvgenError(`${STOPPED}every token is banned; allow some with fewer --logit-bias ID=-inf`);
     }
     return c;
   };
@@ -162,7 +147,7 @@ export function makeSampler(options: SamplingOptions, seed: number, banned: read
   return (logits, ids) => {
     const scores = adjust(logits, ids);
     if (scores !== logits) {
-      checkLogits(logits, logits[argmax(logits)] ?? Number.NaN); // a ban could hide what is wrong with them
+      checkLogits(logits, highest(logits), STOPPED); // a ban could hide what is wrong with them
     }
     const candidates = take(scores, logits);
     if (options.temperature === 0) {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import * as tf from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ModelFolder } from '../../src/files/model-folder.js';
+import { windowLoss } from '../../src/generation/score.js';
 import { loadShape } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
@@ -348,7 +349,10 @@ describe('weights that are not numbers', () => {
         'not numbers',
         'the weights are probably damaged',
       );
+      await expectFailure(() => run(model.engine, IDS, { cache, maxTokens: 0 }), "the model's logits are not numbers");
+      await expectFailure(() => model.logits(IDS, { cache }), "the model's logits are not numbers");
     }
+    await expectFailure(() => windowLoss(model.engine, { ids: IDS, scored: 1 }), "the model's logits are not numbers");
     model.dispose();
   });
 });
