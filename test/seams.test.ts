@@ -240,9 +240,14 @@ const SETTINGS: PromptSettings = {
   draft: 0,
 };
 
-function requestFor(text: string, settings: Partial<PromptSettings>, seed = 0, wishes: Wishes = {}): CompletionRequest {
+async function requestFor(
+  text: string,
+  settings: Partial<PromptSettings>,
+  seed = 0,
+  wishes: Wishes = {},
+): Promise<CompletionRequest> {
   const all = { ...SETTINGS, ...settings };
-  const prompt = preparePrompt(text, all, model, { logitBias: '', advice: '', onNote: () => {} });
+  const prompt = await preparePrompt(text, all, model, { logitBias: '', advice: '', onNote: () => {} });
   return makeRequest(prompt, all, seed, model.config, [], wishes);
 }
 
@@ -347,10 +352,7 @@ describe('many sequences on another engine', () => {
   it('several samples of one prompt are those of each seed alone, behind one prefill', async () => {
     const seeds = [1, 2, 3, 4, 5];
     const options = { ...PLAIN, maxTokens: 20, ignoreEos: true };
-    const samples = await completeAll(
-      seeds.map((seed) => requestFor('abc', options, seed)),
-      5,
-    );
+    const samples = await completeAll(await Promise.all(seeds.map((seed) => requestFor('abc', options, seed))), 5);
     expect(engine.passes.map(({ ids }) => ids.length)).toEqual([1, ...Array(19).fill(5)]);
     expect(engine.passes[0]?.ids).toEqual([[1, 2, 3]]);
     for (const [i, seed] of seeds.entries()) {
@@ -363,7 +365,7 @@ describe('many sequences on another engine', () => {
   it.each([1, 2, 3, 8])('a batch of prompts of unequal lengths, %i together', async (concurrency) => {
     const prompts = ['a', 'edcba', 'bad', 'abcabcabcabc', 'e', 'b'];
     const completions = await completeAll(
-      prompts.map((prompt, i) => requestFor(prompt, { temperature: 0, maxTokens: 3 + i })),
+      await Promise.all(prompts.map((prompt, i) => requestFor(prompt, { temperature: 0, maxTokens: 3 + i }))),
       concurrency,
     );
     expect(completions.map(({ text, finishReason }) => [text, finishReason])).toEqual([
@@ -420,7 +422,7 @@ describe('the prompt cache on another engine', () => {
 
   async function completed(prompt: string, promptCache?: SavedPrompts): Promise<Completion> {
     engine.passes = [];
-    const request = requestFor(prompt, { temperature: 0, maxTokens: 6 }, 0, { promptCache });
+    const request = await requestFor(prompt, { temperature: 0, maxTokens: 6 }, 0, { promptCache });
     const tokens = complete(model.engine, model.tokenizer, request);
     for (;;) {
       const next = await tokens.next();
@@ -465,7 +467,7 @@ describe('the prompt cache on another engine', () => {
       const requests = prompts.map((prompt) =>
         requestFor(prompt, { temperature: 0 }, 0, { promptCache: promptsIn(folder) }),
       );
-      return completeAll(requests, 3);
+      return completeAll(await Promise.all(requests), 3);
     };
     const [first, second] = [await runs(), await runs()];
     expect(second.map(idsOf)).toEqual(first.map(idsOf));

@@ -56,7 +56,7 @@ async function bitsOf(model: Model): Promise<Bits[]> {
   }
   const greedy = createHash('sha256').update(await textOf(model, { temperature: 0 }));
   return [
-    [`logits of ${TOKENS} steps`, hashLogits(model).digest('hex')],
+    [`logits of ${TOKENS} steps`, (await hashLogits(model)).digest('hex')],
     ['the greedy text', greedy.digest('hex')],
     [`texts of the seeds 0 to ${SEEDS - 1}`, sampled.digest('hex')],
   ];
@@ -71,10 +71,10 @@ async function textOf(model: Model, options: { seed?: number; temperature?: numb
 }
 
 /** The logits behind the prompt and behind each of its likeliest continuations, float32, little-endian. */
-function hashLogits({ engine, tokenizer }: Model): Hash {
+async function hashLogits({ engine, tokenizer }: Model): Promise<Hash> {
   const hash = createHash('sha256');
   const cache = engine.newCache();
-  let ids = (tokenizer as Tokenizer).encode(PROMPT);
+  let ids = await (tokenizer as Tokenizer).encode(PROMPT);
   for (let step = 0; step < TOKENS; step++) {
     const [logits = new Float32Array()] = engine.forward(lastOf(ids), cache);
     hash.update(new Uint8Array(logits.buffer, logits.byteOffset, logits.byteLength));

@@ -19,6 +19,7 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   const { dir } = findModel(model);
   const text = await readPrompt({ argument, literal, file }, invocation);
   const tokenizer = await loadTokenizer(new ModelFolder(dir, signal));
-  await terminal.print(JSON.stringify(tokenizer.encode(text)));
+  const ids = await tokenizer.encode(text, { signal, onNote: (line) => terminal.note(line) });
+  await terminal.print(JSON.stringify(ids));
   return EXIT.ok;
 }

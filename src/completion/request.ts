@@ -9,7 +9,7 @@ import type { ModelConfig } from '../model/config.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import type { GenerateArgs, TextSettings } from '../settings.js';
 import { decodeAll } from '../text/detokenizer.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { EncodeOptions, Tokenizer } from '../text/tokenizer.js';
 
 /** What this room needs to know of a model. */
 export interface TextModel {
@@ -32,27 +32,31 @@ export interface Prompt {
   readonly nCtx: number;
 }
 
-/** How the caller's messages name things, and where its notes go. */
-interface PromptWords {
+/** Where notes go, and what ends a long preparation. */
+export interface Preparing extends EncodeOptions {
+  readonly onNote: (line: string) => void;
+}
+
+/** How the caller's messages name things. */
+interface PromptWords extends Preparing {
   readonly logitBias: string;
   /** What to do about a prompt that does not fit. */
   readonly advice: string;
-  readonly onNote: (line: string) => void;
 }
 
 /**
  * The prompt's ids, checked against the model.
  * @param prompt a text, or ids
- * @throws KvgenError when they do not fit
+ * @throws KvgenError when they do not fit; what `signal` aborts with
  */
-export function preparePrompt(
+export async function preparePrompt(
   prompt: string | readonly number[],
   settings: PromptSettings,
   { dir, config, tokenizer }: TextModel,
-  { logitBias, advice, onNote }: PromptWords,
-): Prompt {
+  { logitBias, advice, onNote, signal }: PromptWords,
+): Promise<Prompt> {
   const isText = typeof prompt === 'string';
-  const ids = isText ? encodePrompt(prompt, tokenizer, dir) : prompt;
+  const ids = isText ? await encodePrompt(prompt, tokenizer, dir, { onNote, signal }) : prompt;
   const nCtx = contextSize(settings.ctxSize, config);
   const { kept, dropped } = fitPrompt(ids, nCtx, settings, advice);
   if (dropped > 0) {
@@ -110,11 +114,16 @@ export function makeRequest(
 }
 
 /** The ids of a text; an empty prompt becomes the end-of-text token. @throws KvgenError where there is no such token */
-export function encodePrompt(text: string, tokenizer: Tokenizer | null, dir: string): readonly number[] {
+export async function encodePrompt(
+  text: string,
+  tokenizer: Tokenizer | null,
+  dir: string,
+  options: EncodeOptions = {},
+): Promise<readonly number[]> {
   if (tokenizer === null) {
     throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
   }
-  const ids = tokenizer.encode(text);
+  const ids = await tokenizer.encode(text, options);
   if (ids.length > 0) {
     return ids;
   }

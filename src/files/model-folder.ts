@@ -10,15 +10,15 @@ import { type FileState, type OpenFile, openFile, readAll, stateOf } from './ope
 
 export class ModelFolder {
   readonly dir: string;
-  readonly #signal: AbortSignal | undefined;
+  /** Ends all reading. */
+  readonly signal: AbortSignal | undefined;
   readonly #files = new Map<string, FileState | null>();
   /** What was there when somebody asked. */
   readonly #present = new Set<string>();
 
-  /** @param signal ends all reading */
   constructor(dir: string, signal?: AbortSignal) {
     this.dir = dir;
-    this.#signal = signal;
+    this.signal = signal;
   }
 
   /** What was opened or looked for, by name, as it was then; null: it was not there. */
@@ -47,7 +47,7 @@ export class ModelFolder {
    * @throws KvgenError for what is there and cannot be read, or is not what it was before
    */
   async open(name: string, kind: FileKind): Promise<OpenFile | undefined> {
-    const file = await openFile(this.path(name), kind, this.#signal).catch((error: unknown) => {
+    const file = await openFile(this.path(name), kind, this.signal).catch((error: unknown) => {
       if (error instanceof KvgenError && errorCode(error.cause) === 'ENOENT' && !this.has(name)) {
         return undefined;
       }

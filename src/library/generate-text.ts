@@ -5,6 +5,7 @@ import { inspect } from 'node:util';
 import { type Completion, type CompletionToken, complete } from '../completion/complete.js';
 import { idsWithoutToken, makeRequest, preparePrompt } from '../completion/request.js';
 import { KvgenError } from '../errors.js';
+import { NOTHING_MEASURED } from '../generation/sequence.js';
 import { randomSeed } from '../sampling/random.js';
 import { type GenerateOptions, readOptions } from './library-options.js';
 import { Model } from './model.js';
@@ -38,13 +39,27 @@ export async function* generate(
   if (model.tokenizer === null && settings.stop.length > 0) {
     throw new KvgenError(`${model.dir}: stop needs a tokenizer`);
   }
-  const words = { logitBias: 'logitBias', advice: 'shorten it', onNote: () => {} };
-  const fitting = preparePrompt(checkPrompt(prompt), settings, model, words);
+  const { signal } = options;
+  const words = { logitBias: 'logitBias', advice: 'shorten it', onNote: () => {}, signal };
+  const fitting = await preparePrompt(checkPrompt(prompt), settings, model, words).catch(unlessAborted(signal));
+  if (fitting === null) {
+    return { finishReason: 'abort', stats: NOTHING_MEASURED, text: '', tokens: [], promptIds: [], seed };
+  }
   const banned = idsWithoutToken(model.tokenizer, model.config);
-  const wishes = { logprobs: settings.logprobs, signal: options.signal };
+  const wishes = { logprobs: settings.logprobs, signal };
   const request = makeRequest(fitting, settings, seed, model.config, banned, wishes);
   const completion = yield* complete(model.engine, model.tokenizer, request);
   return { ...completion, promptIds: fitting.ids, seed };
+}
+
+/** An error is none where the signal made it: null. */
+function unlessAborted(signal: AbortSignal | undefined): (error: unknown) => null {
+  return (error) => {
+    if (signal?.aborted) {
+      return null;
+    }
+    throw error;
+  };
 }
 
 function checkPrompt(prompt: string | readonly number[]): string | readonly number[] {

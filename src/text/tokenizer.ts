@@ -1,222 +1,111 @@
-// Turns text into ids, and ids into raw bytes, with the byte-level BPE of GPT-2: from tokenizer.json, or vocab.json and
-// merges.txt. @huggingface/tokenizers does the merging. Its `decode` is not used, because it cleans up spaces and joins
-// bytes too early for a stream. Knows nothing of models: whether an id fits the weights is checked elsewhere.
-// Reference: `bytes_to_unicode` of openai/gpt-2 src/encoder.py.
+// Turns text into ids, and ids into raw bytes, with the byte-level BPE of GPT-2. Short texts are encoded at once; what may
+// take long goes to a thread. Knows nothing of models: whether an id fits the weights is checked elsewhere.
 
-import { Tokenizer as HubTokenizer } from '@huggingface/tokenizers';
-import { errorMessage, KvgenError } from '../errors.js';
-import { TOKENIZER } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
+import { type ByteLevelTokenizer, buildTokenizer, type Encoded } from './byte-level.js';
+import { readTokenizerFiles, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
+import type { TokenizerFacts, TokenizerThread } from './tokenizer-thread.js';
+import { Vocabulary } from './vocabulary.js';
+
+export { hasTokenizer } from './tokenizer-files.js';
 
 export interface Tokenizer {
   /** The highest id, plus 1. */
   readonly size: number;
   /** The id of `eos_token` in tokenizer_config.json, or else of `<|endoftext|>`; undefined if there is no such token. */
   readonly eosId: number | undefined;
-  /** Special tokens in the text are recognised; none are added. */
-  encode(text: string): number[];
+  /**
+   * Special tokens in the text are recognised; none are added.
+   * @throws KvgenError where the text has no ids, or they take too long; what `signal` aborts with
+   */
+  encode(text: string, options?: EncodeOptions): Promise<number[]>;
   /** The raw bytes of a token, which may be only a part of a character; none for an id without a token. */
   bytes(id: number): Uint8Array;
   /** Is there a token of this id? Some ids only pad the vocabulary. */
   has(id: number): boolean;
+  /** Ends its thread, where it has one. */
+  dispose(): void;
 }
 
-interface AddedToken {
-  id: number;
-  content: string;
-  single_word?: boolean;
+export interface EncodeOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Called where a part of the text has no token and became the one for unknown text. */
+  readonly onNote?: ((line: string) => void) | undefined;
 }
 
-interface PreTokenizerJson {
-  type: string;
-  pretokenizers?: PreTokenizerJson[];
-}
+/** UTF-16 units of the files that are read at once: some hundredths of a second. */
+const QUICK_FILES = 2 ** 20;
+/** UTF-16 units of a text that is encoded at once: some hundredths of a second, whatever the text. */
+const QUICK_TEXT = 10_000;
 
-interface TokenizerJson {
-  model: { type?: string; vocab: Record<string, number>; merges: unknown[] };
-  added_tokens: AddedToken[];
-  pre_tokenizer: PreTokenizerJson | null;
-}
-
-type JsonObject = Record<string, unknown>;
-
-const EOS = '<|endoftext|>';
-const DEFAULTS = { normalizer: null, post_processor: null, decoder: null };
-// The library's pattern, with Unicode's White_Space in place of \s, as Hugging Face's Rust tokenizers have it: the \s of
-// JavaScript also has U+FEFF, and lacks U+0085.
-const PATTERN =
-  /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
-
-/** Does the folder have a tokenizer's files? They may still be damaged. */
-export function hasTokenizer(folder: ModelFolder): boolean {
-  return folder.has('tokenizer.json') || (folder.has('vocab.json') && folder.has('merges.txt'));
-}
-
-/** Reads the folder's tokenizer. @throws KvgenError if there is none, or if it is damaged */
+/** Reads the folder's tokenizer. @throws KvgenError if there is none, or if it is damaged; what its signal aborts with */
 export async function loadTokenizer(folder: ModelFolder): Promise<Tokenizer> {
-  if (!hasTokenizer(folder)) {
-    throw new KvgenError(
-      `${folder.dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
-    );
-  }
-  const config = (await readJson(folder, 'tokenizer_config.json')) ?? {};
-  const name = folder.has('tokenizer.json') ? 'tokenizer.json' : 'vocab.json';
-  const file = folder.path(name);
-  const json =
-    name === 'vocab.json' ? await fromVocabAndMerges(folder, config) : await readTokenizerJson(folder, name, file);
-  const tokens = tokensById(file, json);
-  return makeTokenizer(makeEncoder(file, json), tokens, json.added_tokens, eosToken(config));
+  return openTokenizer(await readTokenizerFiles(folder), folder.signal);
 }
 
-function broken(file: string, problem: string): KvgenError {
-  return new KvgenError(`${file}: ${problem}; download the file again`);
+/** @throws KvgenError for files that are damaged; what `signal` aborts with */
+export async function openTokenizer(files: TokenizerFiles, signal?: AbortSignal): Promise<Tokenizer> {
+  const here = sizeOf(files) <= QUICK_FILES ? await buildTokenizer(files) : undefined;
+  const thread = here === undefined ? await startThread(files) : undefined;
+  const facts = here ?? (await (thread as TokenizerThread).facts(signal));
+  return new OpenTokenizer(files, facts, here, thread);
 }
 
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** Its code is loaded only where it is needed. */
+async function startThread(files: TokenizerFiles): Promise<TokenizerThread> {
+  const { TokenizerThread } = await import('./tokenizer-thread.js');
+  return new TokenizerThread(files);
 }
 
-/** Returns undefined where there is no such file. */
-async function readJson(folder: ModelFolder, name: string): Promise<JsonObject | undefined> {
-  const text = await folder.readText(name, TOKENIZER);
-  if (text === undefined) {
-    return undefined;
-  }
-  const file = folder.path(name);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw broken(file, `not valid JSON (${errorMessage(error)})`);
-  }
-  if (!isObject(value)) {
-    throw broken(file, 'expected a JSON object');
-  }
-  return value;
-}
+class OpenTokenizer implements Tokenizer {
+  readonly size: number;
+  readonly eosId: number | undefined;
+  readonly #files: TokenizerFiles;
+  readonly #vocabulary: Vocabulary;
+  /** Has it patterns that may take for ever on a short text? */
+  readonly #isRisky: boolean;
+  /** undefined: it is in the thread alone. */
+  readonly #here: ByteLevelTokenizer | undefined;
+  #thread: Promise<TokenizerThread> | undefined;
 
-/** `eos_token` is a string, or an object with that string as its content. */
-function eosToken(config: JsonObject): string {
-  const token = isObject(config.eos_token) ? config.eos_token.content : config.eos_token;
-  return typeof token === 'string' ? token : EOS;
-}
-
-async function readTokenizerJson(folder: ModelFolder, name: string, file: string): Promise<TokenizerJson> {
-  const json = (await readJson(folder, name)) ?? {};
-  const model = isObject(json.model) ? json.model : {};
-  const preTokenizer = (json.pre_tokenizer ?? null) as PreTokenizerJson | null;
-  const kind = typeof model.type === 'string' ? model.type : 'BPE'; // the oldest files name no type
-  if (kind !== 'BPE' || !usesByteLevel(preTokenizer)) {
-    const found = kind === 'BPE' ? `BPE with pre-tokenizer ${preTokenizer?.type ?? 'none'}` : kind;
-    throw new KvgenError(`${file}: expected a byte-level BPE tokenizer, got ${found}; use a GPT-2-style model`);
+  constructor(
+    files: TokenizerFiles,
+    { tokens, eosId, risky }: TokenizerFacts,
+    here: ByteLevelTokenizer | undefined,
+    thread: TokenizerThread | undefined,
+  ) {
+    this.#files = files;
+    this.#vocabulary = new Vocabulary(tokens);
+    this.size = this.#vocabulary.size;
+    this.eosId = eosId;
+    this.#isRisky = risky.length > 0;
+    this.#here = here;
+    this.#thread = thread === undefined ? undefined : Promise.resolve(thread);
   }
-  if (!isObject(model.vocab) || !Array.isArray(model.merges)) {
-    throw broken(file, 'expected model.vocab and model.merges');
-  }
-  const added = json.added_tokens ?? [];
-  if (!Array.isArray(added)) {
-    throw broken(file, 'expected added_tokens to be an array');
-  }
-  return { ...DEFAULTS, ...json, model: { ...model, type: kind }, added_tokens: added } as unknown as TokenizerJson;
-}
 
-function usesByteLevel(preTokenizer: PreTokenizerJson | null): boolean {
-  return preTokenizer?.type === 'ByteLevel' || (preTokenizer?.pretokenizers ?? []).some(usesByteLevel);
-}
-
-/** What tokenizer.json would say, made from GPT-2's two files. */
-async function fromVocabAndMerges(folder: ModelFolder, config: JsonObject): Promise<TokenizerJson> {
-  const vocab = ((await readJson(folder, 'vocab.json')) ?? {}) as Record<string, number>;
-  const lines = ((await folder.readText('merges.txt', TOKENIZER)) ?? '').split(/\r?\n/);
-  const merges = lines.filter((line) => line !== '' && !line.startsWith('#version'));
-  const bad = merges.find((line) => !/^\S+ \S+$/u.test(line));
-  if (bad !== undefined) {
-    throw broken(folder.path('merges.txt'), `expected two tokens a line, got ${JSON.stringify(bad)}`);
-  }
-  const specials = [...new Set([EOS, eosToken(config)])].filter((content) => Object.hasOwn(vocab, content));
-  const byteLevel = { type: 'ByteLevel', add_prefix_space: config.add_prefix_space === true, use_regex: true };
-  const added = specials.map((content) => ({
-    id: vocab[content] as number,
-    content,
-    special: true,
-    normalized: false,
-  }));
-  return { ...DEFAULTS, model: { type: 'BPE', vocab, merges }, added_tokens: added, pre_tokenizer: byteLevel };
-}
-
-/** From an id to its token as the file has it. Ids without a token are holes in the array. */
-function tokensById(file: string, json: TokenizerJson): string[] {
-  const tokens: string[] = [];
-  const put = (token: unknown, id: unknown): void => {
-    if (typeof token !== 'string' || !Number.isInteger(id) || (id as number) < 0 || (id as number) >= 2 ** 31) {
-      throw broken(file, `expected a token with an id from 0, got ${JSON.stringify(token)}: ${JSON.stringify(id)}`);
+  async encode(text: string, { signal, onNote }: EncodeOptions = {}): Promise<number[]> {
+    const isQuick = text.length <= QUICK_TEXT && !this.#isRisky;
+    const { ids, unknown } = (isQuick && this.#here?.encode(text)) || (await this.#encodeInThread(text, signal));
+    if (unknown !== undefined) {
+      onNote?.(`the tokenizer has no token for ${unknown} of the text, which became its token for unknown text`);
     }
-    tokens[id as number] = token;
-  };
-  for (const token in json.model.vocab) {
-    put(token, json.model.vocab[token]);
+    return ids;
   }
-  for (const added of json.added_tokens) {
-    put(added?.content, added?.id);
-    if (added.single_word) {
-      throw new KvgenError(`${file}: added token ${added.content}: single_word is not supported`);
-    }
-  }
-  return tokens;
-}
 
-function makeEncoder(file: string, json: TokenizerJson): HubTokenizer {
-  try {
-    const encoder = new HubTokenizer(json, {});
-    splitAsRust(json.pre_tokenizer, encoder.pre_tokenizer);
-    return encoder;
-  } catch (error) {
-    throw broken(file, `not a tokenizer that can be read (${errorMessage(error)})`);
+  bytes(id: number): Uint8Array {
+    return this.#vocabulary.bytes(id);
   }
-}
 
-/** Puts PATTERN into every ByteLevel part of the library's pre-tokenizer. */
-function splitAsRust(json: PreTokenizerJson | null, built: object | null): void {
-  if (json?.type === 'ByteLevel') {
-    Object.assign(built as object, { pattern: PATTERN });
+  has(id: number): boolean {
+    return this.#vocabulary.has(id);
   }
-  const parts = (built as { tokenizers?: object[] } | null)?.tokenizers ?? [];
-  for (const [i, part] of parts.entries()) {
-    splitAsRust(json?.pretokenizers?.[i] ?? null, part);
-  }
-}
 
-/** GPT-2 writes each byte as one printable character. The map leads from that character back to the byte. */
-function byteOfCharacter(): Map<string, number> {
-  const map = new Map<string, number>();
-  let unprintable = 0;
-  for (let byte = 0; byte < 256; byte++) {
-    const printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte !== 0xad);
-    map.set(String.fromCharCode(printable ? byte : 256 + unprintable++), byte);
+  dispose(): void {
+    void this.#thread?.then((thread) => thread.stop());
   }
-  return map;
-}
 
-function makeTokenizer(encoder: HubTokenizer, tokens: string[], added: AddedToken[], eos: string): Tokenizer {
-  const byteOf = byteOfCharacter();
-  const addedIds = new Set(added.map(({ id }) => id));
-  const utf8 = new TextEncoder();
-  const eosId = tokens.indexOf(eos);
-  const bytesOf = (id: number): Uint8Array => {
-    const token = tokens[id] ?? '';
-    const bytes = addedIds.has(id) ? [] : Array.from(token, (character) => byteOf.get(character));
-    // A token with other characters than these stands for itself, as an added token does.
-    return bytes.length > 0 && !bytes.includes(undefined) ? Uint8Array.from(bytes as number[]) : utf8.encode(token);
-  };
-  const known: Uint8Array[] = []; // texts repeat their tokens
-  return {
-    size: tokens.length,
-    eosId: eosId < 0 ? undefined : eosId,
-    encode: (text) => encoder.encode(text, { add_special_tokens: false }).ids,
-    has: (id) => tokens[id] !== undefined,
-    bytes(id) {
-      known[id] ??= bytesOf(id);
-      return known[id];
-    },
-  };
+  async #encodeInThread(text: string, signal: AbortSignal | undefined): Promise<Encoded> {
+    this.#thread ??= startThread(this.#files);
+    return (await this.#thread).encode(text, signal);
+  }
 }

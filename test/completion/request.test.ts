@@ -18,9 +18,10 @@ import { PLAIN } from '../support/run.js';
 const tokenizer = (eosId?: number): Tokenizer => ({
   size: 256,
   eosId,
-  encode: (value) => [...Buffer.from(value)],
+  encode: async (value) => [...Buffer.from(value)],
   bytes: (id) => Uint8Array.of(id),
   has: (id) => id < 256,
+  dispose: () => {},
 });
 const SIZES = { model_type: 'gpt2', vocab_size: 260, n_positions: 100, eos_token_id: [7, 9] };
 const MODEL: TextModel = { dir: 'm', config: parseConfig(SIZES, 'c.json').config, tokenizer: tokenizer(7) };
@@ -36,20 +37,20 @@ const SETTINGS: PromptSettings = {
 const ids = (length: number) => Array.from({ length }, (_, i) => i);
 
 /** The prompt that comes of it, and the notes. */
-function prepared(prompt: string | readonly number[], settings: Partial<PromptSettings> = {}, advice = '') {
+async function prepared(prompt: string | readonly number[], settings: Partial<PromptSettings> = {}, advice = '') {
   const notes: string[] = [];
   const words = { logitBias: '--bias', advice, onNote: (line: string) => notes.push(line) };
-  return { prompt: preparePrompt(prompt, { ...SETTINGS, ...settings }, MODEL, words), notes };
+  return { prompt: await preparePrompt(prompt, { ...SETTINGS, ...settings }, MODEL, words), notes };
 }
 
 describe('encodePrompt', () => {
-  it('gives the ids of the text', () => {
-    expect(encodePrompt('ab', tokenizer(7), 'm')).toEqual([97, 98]);
+  it('gives the ids of the text', async () => {
+    expect(await encodePrompt('ab', tokenizer(7), 'm')).toEqual([97, 98]);
   });
 
   it('starts from the end-of-text token where there is no text', async () => {
-    expect(encodePrompt('', tokenizer(7), 'm')).toEqual([7]);
-    expect(encodePrompt('', tokenizer(0), 'm')).toEqual([0]);
+    expect(await encodePrompt('', tokenizer(7), 'm')).toEqual([7]);
+    expect(await encodePrompt('', tokenizer(0), 'm')).toEqual([0]);
     await expectFailure(() => encodePrompt('', tokenizer(), 'm'), 'm: an empty prompt needs an end-of-text token');
   });
 
@@ -59,17 +60,17 @@ describe('encodePrompt', () => {
 });
 
 describe('a prompt and its context', () => {
-  it('a text keeps its own words, ids are decoded', () => {
-    expect(prepared('ab').prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
-    expect(prepared([97, 98]).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
+  it('a text keeps its own words, ids are decoded', async () => {
+    expect((await prepared('ab')).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
+    expect((await prepared([97, 98])).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
   });
 
   it.each([
     [1, 10],
     [9, 10],
-  ])('leaves %i ids in a context of %i alone, whatever may go', (length, ctxSize) => {
+  ])('leaves %i ids in a context of %i alone, whatever may go', async (length, ctxSize) => {
     for (const drop of [{ truncatePrompt: 'head' }, { truncatePrompt: 'tail' }, {}] as const) {
-      const { prompt, notes } = prepared(ids(length), { ctxSize, maxTokens: 100, ...drop });
+      const { prompt, notes } = await prepared(ids(length), { ctxSize, maxTokens: 100, ...drop });
       expect(prompt).toMatchObject({ ids: ids(length), nCtx: ctxSize });
       expect(notes).toEqual([]);
     }
@@ -86,18 +87,18 @@ describe('a prompt and its context', () => {
     [25, 10, 0, 9],
     [25, 10, 1, 9],
     [25, 2, 5, 1],
-  ])('%i ids, context %i, %d tokens: keeps %i', (length, ctxSize, maxTokens, kept) => {
+  ])('%i ids, context %i, %d tokens: keeps %i', async (length, ctxSize, maxTokens, kept) => {
     const all = ids(length);
     const dropped = length - kept;
     const note = (part: string) => `the prompt is too long: dropped ${dropped} tokens of its ${part}, kept ${kept}`;
-    const head = prepared(all, { ctxSize, maxTokens, truncatePrompt: 'head' });
+    const head = await prepared(all, { ctxSize, maxTokens, truncatePrompt: 'head' });
     expect([head.prompt.ids, head.notes]).toEqual([all.slice(dropped), [note('head')]]);
-    const tail = prepared(all, { ctxSize, maxTokens, truncatePrompt: 'tail' });
+    const tail = await prepared(all, { ctxSize, maxTokens, truncatePrompt: 'tail' });
     expect([tail.prompt.ids, tail.notes]).toEqual([all.slice(0, kept), [note('tail')]]);
   });
 
-  it('has the text of the whole prompt, also where not all of it is kept', () => {
-    const { prompt } = prepared('abcdefghij', { ctxSize: 6, maxTokens: 1, truncatePrompt: 'head' });
+  it('has the text of the whole prompt, also where not all of it is kept', async () => {
+    const { prompt } = await prepared('abcdefghij', { ctxSize: 6, maxTokens: 1, truncatePrompt: 'head' });
     expect(prompt).toEqual({ ids: [...Buffer.from('fghij')], text: 'abcdefghij', nCtx: 6 });
   });
 

@@ -48,7 +48,7 @@ async function lossOf(weights: WeightsName): Promise<number> {
   let nats = 0;
   let tokens = 0;
   for (const text of texts.filter((text) => text !== '')) {
-    const ids = [eosId, ...tokenizer.encode(text), eosId];
+    const ids = [eosId, ...(await tokenizer.encode(text)), eosId];
     for (const window of slidingWindows(ids, model.config.nPositions, 256)) {
       nats += await windowLoss(model.engine, window);
       tokens += window.scored;

@@ -192,7 +192,7 @@ class BatchJob {
     }
     const begun = entry((json as { id?: unknown }).id ?? null);
     try {
-      const samples = this.#samples(readBatchLine(json as Record<string, unknown>, this.#run.defaults), begun);
+      const samples = await this.#samples(readBatchLine(json as Record<string, unknown>, this.#run.defaults), begun);
       begun.left = samples.runs.length;
       this.#entries.begin(begun);
       this.#queue.push(requests(begun, samples));
@@ -201,14 +201,14 @@ class BatchJob {
     }
   }
 
-  #samples({ prompt, args }: BatchLine, { id }: LineEntry): Samples {
+  async #samples({ prompt, args }: BatchLine, { id }: LineEntry): Promise<Samples> {
     const { model, saved, terminal, stopped } = this.#run;
     if (model.tokenizer === null && prompt !== undefined) {
       throw new KvgenError(`prompt: ${model.dir} has no tokenizer; give prompt_ids`);
     }
     checkStops(args, model.tokenizer, model.dir);
     const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
-    const prepared = fittedPrompt(prompt, args, model, onNote);
+    const prepared = await fittedPrompt(prompt, args, model, { onNote, signal: stopped });
     const prompts = saved?.prompts(model, prepared.text) ?? null;
     const wishes = { logprobs: args.logprobs, signal: stopped };
     return new Samples({

@@ -72,10 +72,11 @@ interface Known {
 }
 
 async function askAnswers(asked: Asked): Promise<Known> {
-  const { args, source, saved, terminal } = asked;
+  const { args, source, saved, terminal, signal } = asked;
   const onNote = (line: string) => terminal.note(line);
   const tokenizer = await openTokenizer(source.folder, args);
-  const prompt = fittedPrompt(asked.text, args, { dir: source.dir, config: source.shape.config, tokenizer }, onNote);
+  const model = { dir: source.dir, config: source.shape.config, tokenizer };
+  const prompt = await fittedPrompt(asked.text, args, model, { onNote, signal });
   const machine = await machineFor(source, args);
   await source.checkWeights();
   await saved?.identify(source.folder);
@@ -89,11 +90,9 @@ async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
   const model = await openModel(source, { ...onOpening(args, terminal, signal), tokenizer });
   try {
     await saved?.identify(source.folder);
-    const runs = await writeRuns(
-      asked,
-      model,
-      known?.prompt ?? fittedPrompt(text, args, model, (line) => terminal.note(line)),
-    );
+    const onNote = (line: string) => terminal.note(line);
+    const prompt = known?.prompt ?? (await fittedPrompt(text, args, model, { onNote, signal }));
+    const runs = await writeRuns(asked, model, prompt);
     known?.answers?.keep(runs);
     return runs.some(({ verify }) => verify?.ok === false) ? EXIT.failure : EXIT.ok;
   } finally {

@@ -1,7 +1,7 @@
 // What generate, batch, score and bench have in common before they run: what is saved for a model, how it is loaded, and
 // the prompt that it is given.
 
-import { type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
+import { type Preparing, type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
 import type { MachineChoice } from '../../library/machine.js';
 import type { OpenOptions } from '../../library/model.js';
@@ -42,16 +42,16 @@ export function onOpening(
 /**
  * A prompt of the command line, or of a line of a batch, checked against the context.
  * @param text undefined: the prompt came as ids
- * @throws KvgenError when it does not fit
+ * @throws KvgenError when it does not fit; what `signal` aborts with
  */
-export function fittedPrompt(
+export async function fittedPrompt(
   text: string | undefined,
   args: GenerateArgs,
   model: TextModel,
-  onNote: (line: string) => void,
-): Prompt {
+  preparing: Preparing,
+): Promise<Prompt> {
   const advice = 'shorten it, or --truncate-prompt head';
-  return preparePrompt(text ?? args.promptIds ?? '', args, model, { logitBias: '--logit-bias', advice, onNote });
+  return preparePrompt(text ?? args.promptIds ?? '', args, model, { logitBias: '--logit-bias', advice, ...preparing });
 }
 
 /** @throws KvgenError for stop strings where there is no tokenizer to make text */

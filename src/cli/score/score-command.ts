@@ -4,6 +4,7 @@
 import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
 import { EXIT, KvgenError } from '../../errors.js';
 import { CHOICES, TEXT } from '../../files/file-kinds.js';
+import { EventLoop } from '../../generation/event-loop.js';
 import { prefillPrompt } from '../../generation/prefill.js';
 import type { PromptCacheReport } from '../../generation/saved-prompts.js';
 import { scoreContinuations } from '../../generation/score.js';
@@ -91,8 +92,17 @@ async function readChoices({ choices, choicesFile }: ScoreArgs, invocation: Invo
 
 async function scoreChoices(run: ScoreRun, text: string | undefined, choices: readonly string[]): Promise<void> {
   const { args, model, terminal, signal } = run;
-  const promptIds = args.promptIds ?? encodePrompt(text ?? '', run.tokenizer, model.dir);
-  const continuations = choices.map((choice) => fittingChoice(run, promptIds, choice));
+  const onNote = (line: string) => terminal.note(line);
+  const promptIds = args.promptIds ?? (await encodePrompt(text ?? '', run.tokenizer, model.dir, { signal, onNote }));
+  const continuations: number[][] = [];
+  const loop = new EventLoop();
+  for (const choice of choices) {
+    continuations.push(await fittingChoice(run, promptIds, choice));
+    if (loop.due) {
+      await loop.run();
+      signal.throwIfAborted();
+    }
+  }
   checkIds(promptIds, model.config);
   const prefilled = await prefill(run, promptIds, text);
   try {
@@ -113,8 +123,9 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
 }
 
 /** The ids of a choice, tokenized apart from the prompt. @throws KvgenError when it does not fit */
-function fittingChoice({ tokenizer, nCtx, model }: ScoreRun, promptIds: readonly number[], choice: string): number[] {
-  const ids = tokenizer.encode(choice);
+async function fittingChoice(run: ScoreRun, promptIds: readonly number[], choice: string): Promise<number[]> {
+  const { tokenizer, nCtx, model, terminal, signal } = run;
+  const ids = await tokenizer.encode(choice, { signal, onNote: (line) => terminal.note(line) });
   checkVocabulary(ids, model.config);
   if (promptIds.length + ids.length > nCtx) {
     throw new KvgenError(

@@ -15,7 +15,7 @@ interface RankedChoice extends Choice {
 
 /** Best first; equals stay in the given order. */
 export function rank(choices: readonly Choice[]): RankedChoice[] {
-  const best = Math.max(...choices.map(({ logprob }) => logprob));
+  const best = choices.reduce((most, { logprob }) => Math.max(most, logprob), Number.NEGATIVE_INFINITY);
   const total = choices.reduce((sum, { logprob }) => sum + Math.exp(logprob - best), 0);
   return choices
     .map((choice) => ({ ...choice, probability: Math.exp(choice.logprob - best) / total }))

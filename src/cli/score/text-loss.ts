@@ -2,7 +2,8 @@
 
 import { checkVocabulary } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
-import { slidingWindows, type Window, windowLoss } from '../../generation/score.js';
+import { EventLoop } from '../../generation/event-loop.js';
+import { scoredIds, slidingWindows, type Window, windowLoss } from '../../generation/score.js';
 import type { Model } from '../../library/model.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Invocation } from '../shell/command.js';
@@ -32,26 +33,37 @@ export interface TextLoss {
 
 /** @throws KvgenError for a text that cannot be scored */
 export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
-  const { model, terminal, signal } = run;
-  const texts = run.perDocument ? documents(run, text) : [run.tokenizer.encode(text)];
-  for (const ids of texts) {
+  const { model, nCtx, stride, terminal, signal } = run;
+  const texts: number[][] = [];
+  for await (const ids of run.perDocument ? documents(run, text) : [encode(run, text)]) {
     checkVocabulary(ids, model.config);
+    texts.push(ids);
   }
-  const windows = texts.flatMap((ids): Window[] => [...slidingWindows(ids, run.nCtx, run.stride)]);
-  const tokens = windows.reduce((sum, { scored }) => sum + scored, 0);
+  const tokens = texts.reduce((sum, ids) => sum + scoredIds(ids.length, nCtx, stride), 0);
   if (tokens === 0) {
     throw new KvgenError(`${run.file}: expected a text of two tokens or more, found fewer`);
   }
   let nats = 0;
   let done = 0;
-  for (const window of windows) {
+  let bytes = 0;
+  for (const window of windowsOf(run, texts)) {
     terminal.progress(`perplexity ${done}/${tokens} tokens`);
     nats += await windowLoss(model.engine, window, signal);
     done += window.scored;
+    bytes += scoredBytes(run, window);
   }
   terminal.progressDone();
-  const bytes = windows.reduce((sum, window) => sum + scoredBytes(run, window), 0);
   return { tokens, loss: nats / tokens, bitsPerByte: bytes === 0 ? null : nats / Math.LN2 / bytes };
+}
+
+function* windowsOf({ nCtx, stride }: LossRun, texts: readonly number[][]): Generator<Window, void> {
+  for (const ids of texts) {
+    yield* slidingWindows(ids, nCtx, stride);
+  }
+}
+
+function encode({ tokenizer, terminal, signal }: LossRun, text: string): Promise<number[]> {
+  return tokenizer.encode(text, { signal, onNote: (line) => terminal.note(line) });
 }
 
 export function hasDocuments(text: string): boolean {
@@ -64,13 +76,22 @@ export function usualStride(nCtx: number): number {
 }
 
 /** The ids of each document, between two end-of-text tokens and without the white space around it. */
-function documents({ tokenizer, model }: LossRun, text: string): number[][] {
+async function* documents(run: LossRun, text: string): AsyncGenerator<number[], void> {
+  const { tokenizer, model, signal } = run;
   const { eosId } = tokenizer;
   if (eosId === undefined) {
     throw new KvgenError(`${model.dir}: --per-document needs an end-of-text token and the tokenizer has none`);
   }
-  const texts = text.split(SEPARATOR).map((document) => document.trim());
-  return texts.filter((document) => document !== '').map((document) => [eosId, ...tokenizer.encode(document), eosId]);
+  const loop = new EventLoop();
+  for (const document of text.split(SEPARATOR).map((part) => part.trim())) {
+    if (document !== '') {
+      yield [eosId].concat(await encode(run, document), eosId);
+    }
+    if (loop.due) {
+      await loop.run();
+      signal.throwIfAborted();
+    }
+  }
 }
 
 /** UTF-8 bytes of the ids that are scored in a window; the end of a document has none. */

@@ -74,7 +74,8 @@ export class Terminal {
   /** Prints a table: columns padded, the first row bold, control characters escaped. */
   async printTable(rows: readonly (readonly string[])[]): Promise<void> {
     const table = rows.map((row) => row.map(printable));
-    const widths = table[0]?.map((_, column) => Math.max(...table.map((row) => row[column]?.length ?? 0))) ?? [];
+    const widest = (column: number) => table.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0);
+    const widths = table[0]?.map((_, column) => widest(column)) ?? [];
     for (const [index, row] of table.entries()) {
       const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));
       const line = cells.join('  ').trimEnd();

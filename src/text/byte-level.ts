@@ -1,0 +1,120 @@
+// A byte-level BPE tokenizer, made from the texts of its files. The same code runs in the main thread and in
+// tokenizer-worker.ts. Knows nothing of folders.
+
+import { KvgenError, shown } from '../errors.js';
+import { type AddedToken, AddedTokens } from './added-tokens.js';
+import { Bpe, UnknownCharacter } from './bpe.js';
+import { type Normalize, readNormalizer } from './normalizer.js';
+import { BYTE_CHARACTERS, type PreTokenizer, readPreTokenizer } from './pre-tokenizer.js';
+import type { TokenizerFiles } from './tokenizer-files.js';
+import { checkDecoder, readAdded, readMerges, readOptions, readParts, readVocabulary } from './tokenizer-parts.js';
+import { listTokens, type TokenList } from './vocabulary.js';
+
+/** The ids of a text. */
+export interface Encoded {
+  readonly ids: number[];
+  /** What had no token and became the id for such, as words such as `the byte 0xC3`; undefined: nothing had none. */
+  readonly unknown: string | undefined;
+}
+
+export interface ByteLevelTokenizer {
+  readonly tokens: TokenList;
+  /** undefined: there is no token that ends a text. */
+  readonly eosId: number | undefined;
+  /** Patterns that may take for ever. */
+  readonly risky: readonly string[];
+  /** Special tokens in the text are recognised; none are added. @throws KvgenError for what has no token */
+  encode(text: string): Encoded;
+}
+
+/** @throws KvgenError that names the file, what was expected and what was found */
+export async function buildTokenizer(files: TokenizerFiles): Promise<ByteLevelTokenizer> {
+  const parts = readParts(files);
+  const preTokenizer = await readPreTokenizer(parts.preTokenizer);
+  const normalizer = await readNormalizer(parts.normalizer);
+  checkDecoder(parts.decoder);
+  const { ids, tokens } = readVocabulary(parts.vocab);
+  const added = readAdded(parts.added, ids, tokens);
+  const bpe = new Bpe(ids, readMerges(parts.merges, ids), readOptions(parts.model, ids));
+  const encoder = new Encoder(parts.path, added, normalizer.normalize, preTokenizer, bpe);
+  return {
+    tokens: listTokens(tokens, added),
+    eosId: ids.get(parts.eos) ?? added.find(({ content }) => content === parts.eos)?.id,
+    risky: [...normalizer.risky, ...preTokenizer.risky],
+    encode: (text) => encoder.encode(text),
+  };
+}
+
+/** Added tokens are found first: those that are not normalized in the text, then the others in each normalized part. */
+class Encoder {
+  readonly #path: string;
+  readonly #normalize: Normalize;
+  readonly #preTokenizer: PreTokenizer;
+  readonly #bpe: Bpe;
+  readonly #plain: AddedTokens;
+  readonly #normalized: AddedTokens;
+
+  constructor(path: string, added: readonly AddedToken[], normalize: Normalize, preTokenizer: PreTokenizer, bpe: Bpe) {
+    this.#path = path;
+    this.#normalize = normalize;
+    this.#preTokenizer = preTokenizer;
+    this.#bpe = bpe;
+    const normalized = added.filter((token) => token.normalized);
+    const contents = normalized.map((token) => ({ ...token, content: normalize(token.content) }));
+    this.#plain = new AddedTokens(added.filter((token) => !token.normalized));
+    this.#normalized = new AddedTokens(contents.filter(({ content }) => content !== ''));
+  }
+
+  encode(text: string): Encoded {
+    const ids: number[] = [];
+    this.#bpe.unknown.clear();
+    for (const part of this.#parts(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
+      if (typeof part === 'number') {
+        ids.push(part);
+      } else {
+        this.#encodePart(part, ids);
+      }
+    }
+    return { ids, unknown: inWords(this.#bpe.unknown) };
+  }
+
+  /** The ids of added tokens, and the normalized texts between them. */
+  *#parts(text: string): Generator<number | string, void> {
+    for (const part of this.#plain.split(text)) {
+      if (typeof part === 'number') {
+        yield part;
+      } else {
+        yield* this.#normalized.split(this.#normalize(part));
+      }
+    }
+  }
+
+  #encodePart(part: string, ids: number[]): void {
+    try {
+      for (const word of this.#preTokenizer.words(part)) {
+        for (const id of this.#bpe.encode(word)) {
+          ids.push(id);
+        }
+      }
+    } catch (error) {
+      if (error instanceof UnknownCharacter) {
+        const what = `no token for ${nameOf(error.character)} of the text`;
+        throw new KvgenError(`${this.#path}: ${what}, and none for unknown text; leave it out`);
+      }
+      throw error;
+    }
+  }
+}
+
+function nameOf(character: string): string {
+  const byte = BYTE_CHARACTERS.indexOf(character);
+  return byte < 0 ? shown(character) : `the byte 0x${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+}
+
+function inWords([first, ...others]: Iterable<string>): string | undefined {
+  if (first === undefined) {
+    return undefined;
+  }
+  const more = others.length === 0 ? '' : ` and ${others.length} more`;
+  return nameOf(first) + more;
+}

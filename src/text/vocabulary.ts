@@ -1,0 +1,71 @@
+// The tokens of a tokenizer by their ids, and their raw bytes. Knows nothing of how text becomes ids.
+
+import { BYTE_CHARACTERS } from './pre-tokenizer.js';
+
+/** All tokens as one text and two arrays, which another thread can hand over at once. */
+export interface TokenList {
+  readonly text: string;
+  /** From an id to the end of its token in `text`; it begins where the one before ends. */
+  readonly ends: Uint32Array<ArrayBuffer>;
+  /** From an id to one of KIND. */
+  readonly kinds: Uint8Array<ArrayBuffer>;
+}
+
+/** There is no token; its bytes are written as BYTE_CHARACTERS; its text is written as it is. */
+const KIND = { none: 0, bytes: 1, text: 2 } as const;
+
+/**
+ * @param tokens of the vocabulary, by id; it may have holes
+ * @param added tokens; they replace others
+ */
+export function listTokens(tokens: readonly string[], added: readonly { id: number; content: string }[]): TokenList {
+  const all = [...tokens];
+  const size = added.reduce((most, { id }) => Math.max(most, id + 1), tokens.length);
+  const kinds = Uint8Array.from({ length: size }, (_, id) => (all[id] === undefined ? KIND.none : KIND.bytes));
+  for (const { id, content } of added) {
+    all[id] = content;
+    kinds[id] = KIND.text;
+  }
+  let end = 0;
+  const ends = Uint32Array.from({ length: size }, (_, id) => {
+    end += all[id]?.length ?? 0;
+    return end;
+  });
+  return { text: all.join(''), ends, kinds };
+}
+
+export class Vocabulary {
+  /** The highest id, plus 1. */
+  readonly size: number;
+  readonly #list: TokenList;
+  readonly #known = new Map<number, Uint8Array>(); // texts repeat their tokens
+
+  constructor(list: TokenList) {
+    this.size = list.kinds.length;
+    this.#list = list;
+  }
+
+  has(id: number): boolean {
+    return (this.#list.kinds[id] ?? KIND.none) !== KIND.none;
+  }
+
+  /** None for an id without a token. */
+  bytes(id: number): Uint8Array {
+    let bytes = this.#known.get(id);
+    if (bytes === undefined) {
+      bytes = this.#bytes(id);
+      this.#known.set(id, bytes);
+    }
+    return bytes;
+  }
+
+  #bytes(id: number): Uint8Array {
+    const { text, ends, kinds } = this.#list;
+    const token = text.slice(ends[id - 1] ?? 0, ends[id] ?? 0);
+    const bytes = kinds[id] === KIND.bytes ? Array.from(token, (character) => BYTES.get(character)) : [undefined];
+    // A token with other characters than these stands for itself, as an added token does.
+    return bytes.includes(undefined) ? new TextEncoder().encode(token) : Uint8Array.from(bytes as number[]);
+  }
+}
+
+const BYTES = new Map(BYTE_CHARACTERS.map((character, byte) => [character, byte]));
