@@ -3,6 +3,7 @@
 import { EXIT, KvgenError, megabytes, UsageError } from '../errors.js';
 import { readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
+import { Ledger, readLedger } from '../store/ledger.js';
 import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
 import { openStore, type StoreKind, storeRoot } from '../store/location.js';
 import type { StoreFolder } from '../store/store-folder.js';
@@ -20,6 +21,7 @@ const ACTIONS = {
   clear: { run: clearAll, words: [0, 0] },
   prune: { run: prune, words: [0, 0] },
   path: { run: path, words: [0, 0] },
+  stats: { run: stats, words: [0, 0] },
 } as const satisfies Record<(typeof CACHE_ACTIONS)[number], unknown>;
 
 interface CacheRequest {
@@ -64,7 +66,7 @@ function entries({ folders }: CacheRequest): StoredEntry[] {
 async function list(request: CacheRequest): Promise<void> {
   const { terminal, json, root } = request;
   const found = entries(request);
-  const bytes = allFolders(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
+  const bytes = savedBytes(request);
   if (json) {
     await terminal.print(JSON.stringify({ path: root, bytes, entries: found.map(entryJson) }));
   } else if (found.length === 0) {
@@ -131,8 +133,37 @@ async function prune(request: CacheRequest): Promise<void> {
   const limits = readLimits(process.env);
   await say(
     request,
-    allFolders(request).map((folder) => evict(folder, limits)),
+    allFolders(request).map((folder) => {
+      const evicted = evict(folder, limits);
+      const ledger = new Ledger(folder);
+      ledger.add({ evicted: evicted.tokens, evictedBytes: evicted.bytes });
+      ledger.flush();
+      return evicted;
+    }),
   );
+}
+
+async function stats(request: CacheRequest): Promise<void> {
+  const { folders, terminal, json, root } = request;
+  const kinds = KINDS.map((kind) => ({ kind, days: folders[kind] === undefined ? [] : readLedger(folders[kind]) }));
+  const { statsJson, statsTable, reasonsTable } = await import('./cache/stats.js');
+  if (json) {
+    await terminal.print(JSON.stringify(statsJson(root, savedBytes(request), kinds)));
+  } else if (kinds.every(({ days }) => days.length === 0)) {
+    terminal.note(`nothing is counted in ${root}`);
+  } else {
+    await terminal.printTable(statsTable(kinds));
+    const reasons = reasonsTable(kinds);
+    if (reasons.length > 1) {
+      await terminal.print('');
+      await terminal.printTable(reasons);
+    }
+  }
+}
+
+/** The size of all that is saved. */
+function savedBytes(request: CacheRequest): number {
+  return allFolders(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
 }
 
 async function path({ terminal, root, json }: CacheRequest): Promise<void> {

@@ -34,7 +34,7 @@ Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
   batch        many prompts in one run, JSON lines in and out
   bench        measure prefill and decode, with and without the cache
-  cache        the saved prompts and answers: ls, show, rm, clear, prune, path
+  cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
   quantize     an int8 folder of a model, a quarter of its size
@@ -120,6 +120,7 @@ rm       remove some; what other prompts share stays
 clear    remove all, and say how many bytes that was
 prune    remove what is too old or too much
 path     where it is
+stats    by day, and why nothing was found: tokens read instead of computed, written, and removed to make room
 
 Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30).`,
     load: async () => (await import('./cache-command.js')).cacheCommand,

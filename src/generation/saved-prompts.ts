@@ -44,11 +44,14 @@ export class SavedPrompts implements PromptCache {
     const { missReason, firstDifference } = found;
     this.report = { reusedAs: null, savedMs: 0, missReason, firstDifference, writtenTokens: 0 };
     if (found.reused <= known) {
-      return null;
+      if (known === 0) {
+        this.#store.missed(found, promptIds.length);
+      }
+      return null; // else more was known in memory, so nothing was missed
     }
     const cache = this.#engine.newCache(found.rows);
     const savedMs = found.prefillMs - (performance.now() - start);
-    this.#store.used(found, savedMs);
+    this.#store.used(found, promptIds.length, savedMs);
     this.report = { ...this.report, reusedAs: this.#store.dtype, savedMs };
     this.#msPerToken = found.prefillMs / found.reused;
     return { cache, logits: found.logits };

@@ -39,12 +39,13 @@ export class AnswerStore {
    * @param isAnswer is it of the form that was kept?
    */
   find<T>(question: string, isAnswer: (found: unknown) => found is T): T | undefined {
-    const { folder, write, onNote } = this.#options;
+    const { folder, write, onNote, ledger } = this.#options;
     if (folder === undefined) {
       return undefined;
     }
     const name = answerName(question);
     if (folder.stat(name) === undefined) {
+      ledger?.add({ misses: 1, reasons: { 'no stored answer to this question': 1 } });
       return undefined;
     }
     const found = readAnswer(folder, name);
@@ -53,8 +54,10 @@ export class AnswerStore {
         folder.touch(name);
         recordUse(folder, name.slice(0, 32), found.meta.ms);
       }
+      ledger?.add({ hits: 1, read: found.meta.tokens, savedMs: found.meta.ms });
       return found.answer;
     }
+    ledger?.add({ misses: 1, reasons: { 'the stored file is damaged': 1 } });
     onNote(`${folder.pathOf(name)}: damaged, or not what its name says${write ? '; removed' : ''}`);
     if (write) {
       folder.remove(name);
@@ -64,7 +67,7 @@ export class AnswerStore {
 
   /** Never fails: an answer that cannot be kept only costs the next run time. */
   keep(stored: StoredAnswer): void {
-    const { folder, write, limits, onNote } = this.#options;
+    const { folder, write, limits, onNote, ledger } = this.#options;
     if (folder === undefined || !write) {
       return;
     }
@@ -74,7 +77,8 @@ export class AnswerStore {
         throw new Error(`it takes ${bytes.length} bytes, more than ${MAX_BYTES}`);
       }
       folder.write(answerName(stored.question), bytes);
-      evict(folder, limits);
+      const evicted = evict(folder, limits);
+      ledger?.add({ written: stored.meta.tokens, evictedBytes: evicted.bytes });
     } catch (error) {
       onNote(`the answer is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
     }

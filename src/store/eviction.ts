@@ -5,7 +5,8 @@
 import type { Limits } from '../settings.js';
 import { TEMPORARY } from './files.js';
 import { REMEMBERED } from './fingerprint.js';
-import { ANSWER, type PartName, parseName } from './names.js';
+import { addUpLedgers, isLedger, isOldLedger } from './ledger.js';
+import { ANSWER, idCount, type PartName, parseName } from './names.js';
 import type { StoredFile, StoreFolder } from './store-folder.js';
 import { USES } from './uses.js';
 
@@ -23,31 +24,43 @@ export interface Removed {
   readonly bytes: number;
 }
 
-export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Removed {
+export interface Evicted extends Removed {
+  /** Of prompts and texts; how many an answer has, its name does not say. */
+  readonly tokens: number;
+}
+
+export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Evicted {
   const files = folder.files();
   const kept = survey(files);
   const out = new Set(tooMany(kept, limits, now));
   const staying = kept.filter((file) => !out.has(file));
   const lost = lostFiles(files, staying, Math.max(limits.maxAgeMs, GRACE_MS), now);
   const bytes = [...out, ...lost].map((file) => folder.removeFile(file));
-  return { files: out.size, bytes: bytes.reduce((sum, n) => sum + n, 0) };
+  const tokens = [...out].map(({ part }) => (part === undefined ? 0 : idCount(part)));
+  addUpLedgers(
+    folder,
+    files.map(({ name }) => name),
+    now,
+  );
+  return { files: out.size, bytes: total(bytes), tokens: total(tokens) };
 }
 
 /** Removes every file of kvgen in one folder. */
 export function clear(folder: StoreFolder): Removed {
   const ours = folder.files().filter(isOurs);
   const bytes = ours.map((file) => folder.removeFile(file));
-  return { files: ours.length, bytes: bytes.reduce((sum, n) => sum + n, 0) };
+  return { files: ours.length, bytes: total(bytes) };
 }
 
 /** The size of all files of kvgen in one folder. */
 export function bytesIn(folder: StoreFolder): number {
   const ours = folder.files().filter(isOurs);
-  return ours.reduce((sum, { bytes }) => sum + bytes, 0);
+  return total(ours.map(({ bytes }) => bytes));
 }
 
 function isOurs({ name }: StoredFile): boolean {
-  return [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(name)) || parseName(name) !== undefined;
+  const isOther = [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(name)) || isLedger(name);
+  return isOther || parseName(name) !== undefined;
 }
 
 function survey(files: readonly StoredFile[]): KeptFile[] {
@@ -92,8 +105,13 @@ function lostFiles(
     return (
       (TEMPORARY.test(name) && now - usedMs > GRACE_MS) ||
       (REMEMBERED.test(name) && now - usedMs > maxAgeMs) ||
+      isOldLedger(name, now) ||
       (used !== undefined && !hashes.has(used))
     );
   });
   return [...orphans, ...others];
+}
+
+function total(numbers: readonly number[]): number {
+  return numbers.reduce((sum, n) => sum + n, 0);
 }

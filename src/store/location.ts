@@ -8,6 +8,7 @@ import { errorCode, errorMessage, KvgenError } from '../errors.js';
 import { makeDirectories, makeDirectory } from '../files/folders.js';
 import { checkAbove, checkPrivate } from '../files/private-folder.js';
 import type { Limits } from '../settings.js';
+import type { Ledger } from './ledger.js';
 import { StoreFolder } from './store-folder.js';
 
 export type StoreKind = 'prompts' | 'answers';
@@ -17,6 +18,8 @@ export interface StoreOptions {
   readonly folder: StoreFolder | undefined;
   readonly write: boolean;
   readonly limits: Limits;
+  /** What counts its use; undefined: nothing does. */
+  readonly ledger?: Ledger | undefined;
   /** Told what was damaged, or could not be written. */
   readonly onNote: (line: string) => void;
 }

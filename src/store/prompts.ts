@@ -94,12 +94,20 @@ export class PromptStore {
     };
   }
 
-  /** Counts one use of what `find` returned. */
-  used({ last }: Found, savedMs: number): void {
-    const { folder, write } = this.#options;
+  /** Counts one use of what `find` returned for so many ids. */
+  used({ last, reused }: Found, idCount: number, savedMs: number): void {
+    const { folder, write, ledger } = this.#options;
     if (folder !== undefined && write && last !== null) {
       recordUse(folder, last, savedMs);
     }
+    const isWhole = reused === idCount;
+    ledger?.add({ [isWhole ? 'hits' : 'partial']: 1, read: reused, computed: idCount - reused, savedMs });
+  }
+
+  /** Counts that `find` returned nothing for so many ids. */
+  missed({ missReason }: Found, idCount: number): void {
+    const reasons = missReason === null ? {} : { [missReason]: 1 };
+    this.#options.ledger?.add({ misses: 1, computed: idCount, reasons });
   }
 
   /**
@@ -107,13 +115,14 @@ export class PromptStore {
    * @returns how many tokens were written
    */
   keep(computed: Computed): number {
-    const { folder, write, limits } = this.#options;
+    const { folder, write, limits, ledger } = this.#options;
     if (folder === undefined || !write) {
       return 0;
     }
     try {
       const written = this.#write(folder, computed);
-      evict(folder, limits);
+      const evicted = evict(folder, limits);
+      ledger?.add({ written, evicted: evicted.tokens, evictedBytes: evicted.bytes });
       return written;
     } catch (error) {
       const what = computed.logits === null ? 'text' : 'prompt';

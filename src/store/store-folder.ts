@@ -81,6 +81,11 @@ export class StoreFolder {
     return text.split('\n').filter((line) => line !== '');
   }
 
+  /** Puts lines in the place of those that were added. @throws the system's error, and leaves nothing behind */
+  replaceLines(name: string, lines: readonly string[]): void {
+    writeWhole(this.path, this.#vault.fileOf(name), Buffer.from(lines.map((line) => `${line}\n`).join('')));
+  }
+
   stat(name: string): Stats | undefined {
     return statFile(this.pathOf(name));
   }

@@ -255,7 +255,7 @@ describe('--verify-cache', () => {
 describe('what is wrong from the start', () => {
   it.each([
     [['--cache-dir', ''], '--cache-dir must not be empty'],
-    [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, got nothing'],
+    [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, stats, got nothing'],
     [['cache', 'list'], 'got list'],
     [['cache', 'ls', 'x'], 'cache ls: expected nothing more'],
     [['cache', 'rm'], 'cache rm: expected an id'],
@@ -341,6 +341,58 @@ describe('kvgen cache', () => {
     expect((await prune({ KVGEN_CACHE_MAX_BYTES: '0' })).stdout).toMatch(/^removed 4 files, \d+ bytes\n$/);
     expect((await json(['ls', ...at])).entries).toEqual([]);
     expect(statSync(root).mode & 0o777).toBe(0o700);
+  });
+
+  it('stats: by day and in all, what was read, written and removed, and why nothing was found', async () => {
+    const at = ['--cache-dir', newDir()];
+    const all = [...at, ...greedy];
+    expect((await kvgen(['cache', 'stats', ...at])).stderr).toMatch(/^kvgen: nothing is counted in .*\n$/);
+    const { ids } = (await kvgenJson(['--prompt-cache', ...all, PROMPT])).json; // 36 tokens and 3
+    await kvgen(['--prompt-cache', ...all, PROMPT]);
+    await kvgen(['--prompt-cache', '--keep', 'prompt', ...all, '--prompt-ids', ids.join()]); // begins like nothing
+    await kvgen(['--prompt-cache', '--no-write-cache', ...all, PROMPT]);
+    for (let run = 0; run < 2; run++) {
+      await kvgen(['--answer-cache', ...all, 'once upon']);
+    }
+    const prompts = {
+      lookups: 3,
+      hits: 1,
+      partial: 0,
+      misses: 2,
+      hit_rate: 1 / 3,
+      tokens_read: 36,
+      tokens_computed: 39,
+    };
+    const answers = { lookups: 2, hits: 1, partial: 0, misses: 1, hit_rate: 0.5, tokens_read: 12, tokens_written: 12 };
+    const found = await json(['stats', ...at]);
+    expect(found).toMatchObject({ lookups: 5, hits: 2, misses: 3, hit_rate: 0.4, tokens_read: 48, tokens_evicted: 0 });
+    expect(found.prompts).toMatchObject({ ...prompts, tokens_written: 42 + 3 });
+    expect(found.prompts.miss_reasons).toEqual({
+      'nothing is stored yet': 1,
+      'no stored prompt begins like this one': 1,
+    });
+    expect(found.answers).toMatchObject({ ...answers, miss_reasons: { 'no stored answer to this question': 1 } });
+    const { days, path, bytes, ...sums } = found;
+    expect(days).toEqual([{ day: expect.stringMatching(/^\d{4}-\d\d-\d\d$/), ...sums }]);
+    const counted = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.counts'));
+    expect(counted.sort()).toEqual([`answers/${days[0].day}.counts`, `prompts/${days[0].day}.counts`]);
+    expect(counted.map((file) => readFileSync(join(path, file), 'utf8')).join()).not.toMatch(/once|upon|fox/);
+
+    await kvgen(['cache', 'prune', ...at], { env: { KVGEN_CACHE_MAX_BYTES: '0' } });
+    const { stdout } = await kvgen(['cache', 'stats', ...at]);
+    expect(stdout.split('\n').map((line) => line.replace(/ +/g, ' '))).toEqual([
+      'DAY KIND LOOKUPS HITS PARTIAL MISSES HIT RATE READ COMPUTED WRITTEN EVICTED SAVED',
+      expect.stringMatching(/^\d{4}-\d\d-\d\d prompts 3 1 0 2 33 % 36 39 45 45 -?\d+\.\d s$/),
+      expect.stringMatching(/^\d{4}-\d\d-\d\d answers 2 1 0 1 50 % 12 0 12 0 \d+\.\d s$/),
+      expect.stringMatching(/^all prompts 3 1 0 2 33 % 36 39 45 45 -?\d+\.\d s$/),
+      expect.stringMatching(/^all answers 2 1 0 1 50 % 12 0 12 0 \d+\.\d s$/),
+      '',
+      'MISSES KIND REASON',
+      '1 prompts nothing is stored yet',
+      '1 prompts no stored prompt begins like this one',
+      '1 answers no stored answer to this question',
+      '',
+    ]);
   });
 
   it('path: where it is, whether it exists or not', async () => {

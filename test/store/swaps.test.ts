@@ -269,7 +269,7 @@ describe('what is no regular file', () => {
     for (const file of beside) {
       make(join(folder, file));
     }
-    store.used(found, 5);
+    store.used(found, ids.length, 5);
     expect(readUses(new StoreFolder(folder), found.last as string)).toEqual({ hits: 0, savedMs: 0 });
     for (const file of files) {
       rmSync(join(folder, file));

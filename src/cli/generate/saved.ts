@@ -7,8 +7,10 @@ import type { Model } from '../../library/model.js';
 import { readLimits, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import { AnswerStore } from '../../store/answers.js';
 import { fingerprint, fingerprintOf } from '../../store/fingerprint.js';
+import { Ledger } from '../../store/ledger.js';
 import { openStore, type StoreKind, storeRoot } from '../../store/location.js';
 import { PromptStore } from '../../store/prompts.js';
+import type { StoreFolder } from '../../store/store-folder.js';
 import type { FoundModel } from '../../weights/find.js';
 import { printable, type Terminal } from '../shell/terminal.js';
 
@@ -37,6 +39,9 @@ export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal:
   const open = (kind: StoreKind) =>
     wanted[kind] ? openStore(root, kind, args.writeCache, (line) => terminal.note(line)) : undefined;
   const [promptFolder, answerFolder] = [open('prompts'), open('answers')];
+  const [promptLedger, answerLedger] = [promptFolder, answerFolder].map((folder) =>
+    folder === undefined || !args.writeCache ? undefined : openLedger(folder),
+  );
   let known: string | undefined;
   const files = () => {
     if (known === undefined) {
@@ -53,13 +58,13 @@ export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal:
       shape: model.config,
       model: name,
     };
-    return new PromptStore({ ...common, ...of, folder: promptFolder });
+    return new PromptStore({ ...common, ...of, folder: promptFolder, ledger: promptLedger });
   };
   return {
     get fingerprint() {
       return files();
     },
-    answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder }) : null,
+    answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder, ledger: answerLedger }) : null,
     prompts: (model, text) =>
       wanted.prompts
         ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? ''), args.keep !== 'prompt')
@@ -69,6 +74,13 @@ export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal:
       known = await fingerprint(folder, { folder: promptFolder ?? answerFolder, write: args.writeCache, onProgress });
     },
   };
+}
+
+/** Counts the use of a folder. What is not written when the process ends is written then, however it ends. */
+function openLedger(folder: StoreFolder): Ledger {
+  const ledger = new Ledger(folder);
+  process.once('exit', () => ledger.flush());
+  return ledger;
 }
 
 /** What rounds as no other engine does; undefined: TensorFlow.js, on any of its backends. */

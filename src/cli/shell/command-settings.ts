@@ -78,7 +78,7 @@ export const QUANTIZE = {
 } as const satisfies Rows;
 export type QuantizeArgs = SettingsOf<typeof QUANTIZE>;
 
-export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path'] as const;
+export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats'] as const;
 export const CACHE = { cacheDir, json: { ...json, words: 'print JSON' }, color } as const satisfies Rows;
 
 /** The shells that completion knows. */
