@@ -116,6 +116,12 @@ export const GENERATE = {
     fallback: 0,
     for: TEXT,
   },
+  draftModel: {
+    kind: { ...text, completes: 'models' },
+    words: 'a second, smaller model with the same tokens that guesses for --draft (default: what was said before)',
+    value: '<dir or name>',
+    for: RUN,
+  },
   temperature: {
     kind: number({ min: 0 }),
     words: 'randomness; 0: always the likeliest token',
@@ -405,6 +411,11 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
     ...promptConflicts(args, prompt),
   ]);
+}
+
+/** @throws UsageError for a draft model that would not be asked. A line of a batch may draft nothing all the same */
+export function checkDraftModel({ draft, draftModel }: Pick<GenerateArgs, 'draft' | 'draftModel'>): void {
+  throwFirst([[draftModel !== undefined && draft === 0, '--draft-model needs --draft']]);
 }
 
 /** A prompt comes from one source only. */

@@ -47,16 +47,17 @@ export interface DraftCounts {
 
 /** How much one guess changes what is known of its kind. */
 const RATE = 1 / 20;
-/** A drafter that costs something and does not pay is tried again after so many steps, with so many guesses. */
-const PROBE_STEPS = 64;
-const PROBE_GUESSES = 2;
+/** The first guesses of a drafter that costs something: by them it is measured what they cost. */
+const FIRST_GUESSES = 2;
+/** After so many steps without guesses, since they did not pay, they are tried again; then after twice as many … */
+const PATIENCE = 64;
 
 /** The draft of one sequence, and what became of those before. */
 export class Drafts {
   readonly #most: number;
   readonly #drafter: Drafter;
   /** How often guesses of each kind are right. Also those that no pass ran are compared: so a kind may come back. */
-  readonly #chances: number[];
+  #chances: number[];
   /** About the next id and those behind it. */
   #guesses: readonly Guess[] = [];
   /** How many of the guesses the last pass ran, and the logits behind each of them, [most][vocabSize]. */
@@ -70,6 +71,7 @@ export class Drafts {
   /** Milliseconds that a guess takes; null: not measured. */
   #guessMs: number | null = null;
   #stepsWithout = 0;
+  #patience = PATIENCE;
 
   constructor({ most, drafter }: DraftOptions) {
     this.#most = most;
@@ -150,21 +152,38 @@ export class Drafts {
     this.#drafter.dispose();
   }
 
-  /** How many guesses are worth what they cost themselves. */
+  /** How many guesses to ask a drafter for that costs something. */
   #worth(most: number, cost: PassCost, together: number): number {
-    const perGuess = cost.isMeasured && this.#guessMs !== null ? this.#guessMs : this.#drafter.share * cost.of(1);
-    const [chance = 0] = this.#chances;
-    const alone = Array.from({ length: most }, (_, i) => chance ** (i + 1));
-    const others = Array.from({ length: together - 1 }, () => []);
-    const [worth = 0] = allot([alone, ...others], cost, perGuess);
+    if (this.#guessMs === null) {
+      return Math.min(most, FIRST_GUESSES);
+    }
+    const worth = this.#paying(most, cost, together);
     this.#stepsWithout = worth > 0 ? 0 : this.#stepsWithout + 1;
-    return this.#stepsWithout % PROBE_STEPS === PROBE_STEPS - 1 ? Math.min(most, PROBE_GUESSES) : worth;
+    if (this.#stepsWithout < this.#patience) {
+      return worth;
+    }
+    this.#stepsWithout = 0;
+    this.#patience *= 2;
+    this.#chances = [...this.#drafter.chances]; // what was known is old
+    this.#guessMs = cost.isMeasured ? null : this.#guessMs;
+    return this.#worth(most, cost, together);
   }
 
+  /** How many guesses pay, as far as is known of their chance and their cost. */
+  #paying(most: number, cost: PassCost, together: number): number {
+    const [chance = 0] = this.#chances;
+    const perGuess = cost.isMeasured ? (this.#guessMs ?? 0) : this.#drafter.share * cost.of(1);
+    const alone = Array.from({ length: most }, (_, i) => chance ** (i + 1));
+    const others = Array.from({ length: together - 1 }, () => []);
+    return allot([alone, ...others], cost, perGuess)[0] ?? 0;
+  }
+
+  /** Takes how long it took to guess. */
   #measure(ms: number): void {
-    if (this.#guesses.length > 0) {
-      const perGuess = ms / this.#guesses.length;
-      this.#guessMs = this.#guessMs === null ? perGuess : this.#guessMs + RATE * (perGuess - this.#guessMs);
+    const count = this.#guesses.length;
+    if (count > 0) {
+      this.#guessMs ??= ms / count;
+      this.#guessMs += RATE * (ms / count - this.#guessMs);
     }
   }
 }

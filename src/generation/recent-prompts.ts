@@ -71,7 +71,7 @@ export class RecentPrompts<T> {
 }
 
 /** How many ids at the beginning are the same. */
-function commonLength(a: readonly number[], b: readonly number[]): number {
+export function commonLength(a: readonly number[], b: readonly number[]): number {
   let length = 0;
   while (length < a.length && a[length] === b[length]) {
     length++;

@@ -4,6 +4,7 @@
 import { inspect } from 'node:util';
 import { type Completion, type CompletionToken, complete } from '../completion/complete.js';
 import { idsWithoutToken, makeRequest, preparePrompt } from '../completion/request.js';
+import { checkSameTokens, drafterOf } from '../completion/same-tokens.js';
 import { KvgenError } from '../errors.js';
 import { NOTHING_MEASURED } from '../generation/sequence.js';
 import { randomSeed } from '../sampling/random.js';
@@ -39,14 +40,18 @@ export async function* generate(
   if (model.tokenizer === null && settings.stop.length > 0) {
     throw new KvgenError(`${model.dir}: stop needs a tokenizer`);
   }
-  const { signal } = options;
+  const { signal, draftModel = null } = options;
   const words = { logitBias: 'logitBias', advice: 'shorten it', onNote: () => {}, signal };
   const fitting = await preparePrompt(checkPrompt(prompt), settings, model, words).catch(unlessAborted(signal));
   if (fitting === null) {
     return { finishReason: 'abort', stats: NOTHING_MEASURED, text: '', tokens: [], promptIds: [], seed };
   }
   const banned = idsWithoutToken(model.tokenizer, model.config);
-  const wishes = { logprobs: settings.logprobs, signal };
+  if (draftModel !== null) {
+    checkSameTokens(model, draftModel, 'draftModel');
+  }
+  const drafter = drafterOf(draftModel?.engine ?? null, model.engine);
+  const wishes = { logprobs: settings.logprobs, signal, drafter };
   const request = makeRequest(fitting, settings, seed, model.config, banned, wishes);
   const completion = yield* complete(model.engine, model.tokenizer, request);
   return { ...completion, promptIds: fitting.ids, seed };

@@ -1,9 +1,10 @@
-// The options of the library's `generate`: the settings that decide a text, in camelCase. Knows nothing of models.
+// The options of the library's `generate`: the settings that decide a text, in camelCase. Knows nothing of what they do.
 
 import { inspect } from 'node:util';
 import { UsageError } from '../errors.js';
 import { checked, type Kind } from '../kinds.js';
 import { settingsOf, type TextSettings, takenBy } from '../settings.js';
+import { Model } from './model.js';
 
 const TABLE = takenBy('library');
 
@@ -11,16 +12,21 @@ const TABLE = takenBy('library');
 export interface GenerateOptions extends Mutable<Partial<TextSettings>> {
   /** Ends the generation at the next token; this is no error. */
   signal?: AbortSignal;
+  /** A second, smaller model with the same tokens, which guesses for `draft`. Default: what was said before is looked up. */
+  draftModel?: Model;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const isSignal = (value: unknown) => value instanceof AbortSignal;
 
-/** The check of each option. `signal` alone is no setting. */
+const isModel = (value: unknown) => value instanceof Model;
+
+/** The check of each option. `signal` and `draftModel` are no settings here. */
 const CHECKS = new Map<string, Kind<unknown>['fromValue']>([
   ...Object.entries(TABLE).map(([name, { kind }]) => [name, kind.fromValue] as const),
   ['signal', checked('an AbortSignal', isSignal)],
+  ['draftModel', checked('a model that loadModel gave', isModel)],
 ]);
 
 /**
@@ -43,6 +49,9 @@ export function readOptions(options: GenerateOptions): TextSettings {
   const settings = settingsOf(TABLE, options);
   if (!settings.cache && settings.draft > 0) {
     throw new UsageError('cache: false cannot go with draft');
+  }
+  if (options.draftModel !== undefined && settings.draft === 0) {
+    throw new UsageError('draftModel needs draft');
   }
   return settings;
 }

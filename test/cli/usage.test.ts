@@ -65,6 +65,8 @@ const CONFLICTS: Row[] = [
   [['--prompt-ids', '1', '-f', 'file'], '--prompt-ids cannot go with --file'],
   [['--no-cache', '--prompt-cache', 'x'], '--no-cache cannot go with --prompt-cache'],
   [['--no-cache', '--verify-cache', 'x'], '--no-cache cannot go with --verify-cache'],
+  [['--draft-model', 'stories', 'x'], '--draft-model needs --draft'],
+  [['batch', '--draft-model', 'stories'], '--draft-model needs --draft'],
   [['--no-cache', '--draft', '4', 'x'], '--no-cache cannot go with --draft'],
   [['tokenize', '-f', 'file', 'x'], '--file cannot go with a text'],
   [['--backend', 'simd', '--engine', 'graph', 'x'], '--engine graph cannot go with --backend simd'],

@@ -31,7 +31,7 @@ beforeAll(async () => {
     simd: await open(dir, { backend: 'simd', engine: 'auto', threads: 2 }),
     graph: await open(dir, { engine: 'graph' }),
   };
-});
+}, 60_000);
 afterAll(() => {
   for (const model of Object.values(models)) {
     model.dispose();

@@ -199,21 +199,39 @@ describe('a drafter that costs something', () => {
     return [{ most: 4, drafter: () => ({ chances: [0.8], share, guess, dispose: () => {} }) }, asked];
   };
 
-  it('is asked for no more than pays', async () => {
-    const [cheap, many] = costly(0.01, (n) => 100 + n);
-    const [dear, few] = costly(0.3, (n) => 100 + n);
-    await ran(counting(), { maxTokens: 6, draft: cheap });
-    await ran(counting(), { maxTokens: 6, draft: dear });
-    expect([many[0], few[0]]).toEqual([3, 1]);
+  it('is asked for two at first, then for as many as pay', async () => {
+    for (const [share, counts] of [
+      [0.01, [2, 3]],
+      [0.3, [2, 1]],
+    ] as const) {
+      const [draft, asked] = costly(share, (n) => 100 + n);
+      await ran(counting(), { maxTokens: 9, draft });
+      expect(asked.slice(0, 2)).toEqual(counts);
+    }
   });
 
-  it('is asked again now and then where it does not pay', async () => {
+  it('and would not pay if all were right is asked once', async () => {
+    const [draft, asked] = costly(1, (n) => 100 + n);
+    const engine = counting({ nPositions: 400 });
+    const { drafts } = await ran(engine, { maxTokens: 300, draft }, (_, ids) => 100 + (ids.length % 100));
+    expect([asked, drafts]).toEqual([[2], { drafted: 2, accepted: 2, passes: 297 }]);
+  });
+
+  it('is asked again now and then, ever less often, where it does not pay', async () => {
     const [useless, asked] = costly(0.1, () => 7);
     const engine = counting({ nPositions: 800 });
-    await ran(engine, { maxTokens: 600, draft: useless }, (_, ids) => 100 + (ids.length % 100));
-    expect(asked.length).toBeGreaterThan(8);
-    expect(asked.length).toBeLessThan(40);
-    expect(asked.at(-1)).toBe(2);
+    const { drafts } = await ran(engine, { maxTokens: 600, draft: useless }, (_, ids) => 100 + (ids.length % 100));
+    expect(drafts?.passes).toBe(599);
+    expect(asked.length).toBeGreaterThan(30);
+    expect(asked.length).toBeLessThan(80);
+  });
+
+  it('is asked on and on where it is right again', async () => {
+    const [late, asked] = costly(0.1, (n) => (n < 200 ? 7 : 100 + (n % 100)));
+    const engine = counting({ nPositions: 800 });
+    const { drafts } = await ran(engine, { maxTokens: 600, draft: late }, (_, ids) => 100 + (ids.length % 100));
+    expect(asked.length).toBeGreaterThan(80);
+    expect(drafts?.accepted).toBeGreaterThan(200);
   });
 });
 

@@ -5,14 +5,22 @@
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken } from '../../completion/request.js';
+import { drafterOf } from '../../completion/same-tokens.js';
 import { EXIT, errorMessage, KvgenError } from '../../errors.js';
 import { ROWS } from '../../files/file-kinds.js';
 import { type Line, LONGEST, linesOf } from '../../files/lines.js';
 import type { Input } from '../../files/named-input.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
-import { checkCacheEnvironment, checkGenerateArgs, GENERATE, type GenerateArgs, settingsOf } from '../../settings.js';
+import {
+  checkCacheEnvironment,
+  checkDraftModel,
+  checkGenerateArgs,
+  GENERATE,
+  type GenerateArgs,
+  settingsOf,
+} from '../../settings.js';
 import { findModel } from '../../weights/find.js';
-import { checkStops, fittedPrompt, onOpening, savedFor } from '../generate/opening.js';
+import { checkStops, fittedPrompt, onOpening, openDraftModel, savedFor } from '../generate/opening.js';
 import { reportFields } from '../generate/report.js';
 import { type Sample, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
@@ -33,6 +41,7 @@ export async function batchCommand(invocation: Invocation): Promise<number> {
   const defaults = settingsOf(GENERATE, { ...args, json: true }); // for a line that gives only its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
+  checkDraftModel(defaults);
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
   checkHasInput(invocation, {}, 'no rows: give a file, or pipe them in');
@@ -54,13 +63,16 @@ async function runBatch(
   const saved = await savedFor(defaults, found, terminal);
   const source = await folderSource(found, signal);
   const model = await openModel(source, onOpening(defaults, terminal, signal));
+  let draft: Model | null = null;
   try {
     await saved?.identify(source.folder);
+    draft = await openDraftModel(defaults, model, terminal, signal);
     const stopped = AbortSignal.any([signal, terminal.closed]);
-    const run = { args, defaults, saved, model, terminal, stopped };
+    const run = { args, defaults, saved, model, draft, terminal, stopped };
     return await new BatchJob(run, new BatchProgress(terminal, input.size)).run(input);
   } finally {
     model.dispose();
+    draft?.dispose();
   }
 }
 
@@ -69,6 +81,8 @@ interface BatchRun extends Pick<Invocation, 'terminal'> {
   readonly defaults: GenerateArgs;
   readonly saved: Saved | null;
   readonly model: Model;
+  /** Guesses for --draft; null: what was said before does. */
+  readonly draft: Model | null;
   /** Aborted by an interrupt, or when nobody reads stdout any more. */
   readonly stopped: AbortSignal;
 }
@@ -202,7 +216,7 @@ class BatchJob {
   }
 
   async #samples({ prompt, args }: BatchLine, { id }: LineEntry): Promise<Samples> {
-    const { model, saved, terminal, stopped } = this.#run;
+    const { model, draft, saved, terminal, stopped } = this.#run;
     if (model.tokenizer === null && prompt !== undefined) {
       throw new KvgenError(`prompt: ${model.dir} has no tokenizer; give prompt_ids`);
     }
@@ -210,7 +224,8 @@ class BatchJob {
     const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
     const prepared = await fittedPrompt(prompt, args, model, { onNote, signal: stopped });
     const prompts = saved?.prompts(model, prepared.text) ?? null;
-    const wishes = { logprobs: args.logprobs, signal: stopped };
+    const drafter = drafterOf(draft?.engine ?? null, model.engine);
+    const wishes = { logprobs: args.logprobs, signal: stopped, drafter };
     return new Samples({
       args,
       prompt: prepared,

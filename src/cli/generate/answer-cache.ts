@@ -137,9 +137,12 @@ function installedTensorflow(): string | undefined {
 }
 
 /** Why there can be no saved answer; null: there can be one. */
-function whyNot({ seed, temperature }: GenerateArgs, machine: Machine): string | null {
+function whyNot({ seed, temperature, draftModel }: GenerateArgs, machine: Machine): string | null {
   if (seed === undefined && temperature > 0) {
     return 'every run has a seed of its own; give --seed, or --temp 0';
+  }
+  if (draftModel !== undefined && machine.backend !== 'simd') {
+    return `on ${machine.backend} a draft model changes how logits are rounded; leave --draft-model out, or use --backend simd`;
   }
   return machine.backend === 'node' && installedTensorflow() === undefined
     ? 'which TensorFlow this is cannot be told; `kvgen setup` installs one'
@@ -175,6 +178,7 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     weights,
     logitBias,
     draft,
+    draftModel,
     ...options
   } = rest;
   const asked = {

@@ -4,6 +4,7 @@
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
+import { drafterOf } from '../../completion/same-tokens.js';
 import { EXIT } from '../../errors.js';
 import type { ModelFolder } from '../../files/model-folder.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
@@ -12,6 +13,7 @@ import { machineFor } from '../../library/machine.js';
 import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
 import {
   checkCacheEnvironment,
+  checkDraftModel,
   checkGenerateArgs,
   GENERATE,
   type GenerateArgs,
@@ -22,7 +24,7 @@ import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import type { AskedAnswers } from './answer-cache.js';
-import { checkStops, fittedPrompt, onOpening, savedFor } from './opening.js';
+import { checkStops, fittedPrompt, onOpening, openDraftModel, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
@@ -36,6 +38,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal } = invocation;
   const args = invocation.settings(GENERATE);
   checkGenerateArgs(args, words[0]);
+  checkDraftModel(args);
   checkCacheEnvironment(args);
   await terminal.configure(args);
   checkHasInput(invocation, args);
@@ -88,25 +91,35 @@ async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
   const { args, source, text, saved, terminal, signal } = asked;
   const tokenizer = async () => (known === null ? openTokenizer(source.folder, args) : known.tokenizer);
   const model = await openModel(source, { ...onOpening(args, terminal, signal), tokenizer });
+  let draft: Model | null = null;
   try {
     await saved?.identify(source.folder);
+    draft = await openDraftModel(args, model, terminal, signal);
     const onNote = (line: string) => terminal.note(line);
     const prompt = known?.prompt ?? (await fittedPrompt(text, args, model, { onNote, signal }));
-    const runs = await writeRuns(asked, model, prompt);
+    const runs = await writeRuns(asked, { model, draft }, prompt);
     known?.answers?.keep(runs);
     return runs.some(({ verify }) => verify?.ok === false) ? EXIT.failure : EXIT.ok;
   } finally {
     model.dispose();
+    draft?.dispose();
   }
 }
 
-async function writeRuns(asked: Asked, model: Model, prompt: Prompt): Promise<readonly FinishedRun[]> {
+/** The model, and the one that guesses for it. */
+interface Models {
+  readonly model: Model;
+  readonly draft: Model | null;
+}
+
+async function writeRuns(asked: Asked, { model, draft }: Models, prompt: Prompt): Promise<readonly FinishedRun[]> {
   const { args, terminal, signal } = asked;
   const prompts = savedPrompts(asked, model, prompt);
   const wishes = {
     logprobs: wantedLogprobs(args),
     signal: AbortSignal.any([signal, terminal.closed]),
     onPrefill: (done: number, total: number) => terminal.progress(`prefill ${done}/${total}`),
+    drafter: drafterOf(draft?.engine ?? null, model.engine),
   };
   const banned = idsWithoutToken(model.tokenizer, model.config);
   const samples = new Samples({

@@ -2,12 +2,13 @@
 // the prompt that it is given.
 
 import { type Preparing, type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
+import { checkSameTokens } from '../../completion/same-tokens.js';
 import { KvgenError } from '../../errors.js';
 import type { MachineChoice } from '../../library/machine.js';
-import type { OpenOptions } from '../../library/model.js';
+import { folderSource, type Model, type OpenOptions, openModel } from '../../library/model.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import type { FoundModel } from '../../weights/find.js';
+import { type FoundModel, findModel } from '../../weights/find.js';
 import type { Terminal } from '../shell/terminal.js';
 import type { Saved } from './saved.js';
 
@@ -37,6 +38,31 @@ export function onOpening(
     onProgress: (line) => terminal.progress(line),
     onNote: (line) => (verbose ? terminal.note(line) : undefined),
   };
+}
+
+/**
+ * Opens the model that guesses for --draft, on the same backend as the one that checks the guesses; null: there is none.
+ * @throws KvgenError for one with other tokens
+ */
+export async function openDraftModel(
+  args: GenerateArgs,
+  model: Model,
+  terminal: Terminal,
+  signal: AbortSignal,
+): Promise<Model | null> {
+  if (args.draftModel === undefined) {
+    return null;
+  }
+  const source = await folderSource(findModel(args.draftModel), signal);
+  const { backend, threads } = model;
+  const draft = await openModel(source, { ...onOpening(args, terminal, signal), backend, threads });
+  try {
+    checkSameTokens(model, draft, '--draft-model');
+  } catch (error) {
+    draft.dispose();
+    throw error;
+  }
+  return draft;
 }
 
 /**

@@ -44,6 +44,8 @@ it('knows of drafts where they change how logits are rounded, and nothing of the
   expect(question(CPU, { draft: 0 })).toBe(question(CPU));
   expect(question(CPU)).not.toContain('draft');
   expect(question(CPU, { draft: 4 })).not.toBe(question(CPU));
+  expect(question(SIMD, { draft: 4, draftModel: 'small' })).toBe(question(SIMD));
+  expect(question(CPU, { draft: 4, draftModel: 'small' })).toBe(''); // there is none
 });
 
 it('is another for each engine and form of weights, however it was asked for', () => {

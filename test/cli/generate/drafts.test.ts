@@ -65,3 +65,32 @@ it('the samples of one prompt and the rows of a batch, some with drafts, are wha
   const refused = await run([{ prompt: 'x', draft: 2, no_cache: true }]);
   expect([refused.code, refused.found[0].error]).toEqual([1, 'no_cache cannot go with draft']);
 });
+
+it('--draft-model: another model guesses, the text is the same, in a batch too', async () => {
+  const args = [...SIMD, '--draft', '4', '--draft-model', 'stories', PROMPT];
+  const [plain, drafted, rows] = await Promise.all([
+    kvgenJson([...SIMD, PROMPT]),
+    kvgenJson(args),
+    kvgen(['batch', ...args.slice(0, -1)], { input: JSON.stringify({ prompt: PROMPT }) }),
+  ]);
+  expect([drafted.code, drafted.json.text]).toEqual([0, plain.json.text]);
+  const { drafted: guessed, accepted } = drafted.json.draft;
+  expect([guessed > 0, accepted]).toEqual([true, guessed]); // it is the same model, and the likeliest token is taken
+  expect(JSON.parse(rows.stdout)).toMatchObject({ text: plain.json.text, draft: { drafted: expect.any(Number) } });
+});
+
+it('--draft-model of other tokens is refused', async () => {
+  const { code, stderr } = await kvgen([
+    '--draft',
+    '4',
+    '--draft-model',
+    'test/fixtures/gpt2-micro',
+    '--backend',
+    'simd',
+    'x',
+  ]);
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    /^kvgen: --draft-model .*gpt2-micro: expected the tokens of .*stories, 4096 of them, found 1000; .*\n$/,
+  );
+});
