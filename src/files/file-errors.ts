@@ -13,6 +13,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ELOOP: 'it is a link that leads in a circle',
   ENAMETOOLONG: 'its name is too long',
   ENXIO: 'it is a socket, or a device that is not there', // the system's answer to opening one
+  EBADF: 'it is not open for reading',
   EMFILE: 'too many files are open',
   ENFILE: 'too many files are open',
 };
@@ -28,9 +29,10 @@ export function wrongType(path: string, { name, advice }: FileKind, stats: Stats
 }
 
 /** @param found how many bytes there are; undefined: more, and nobody knows how many */
-export function tooLarge(path: string, { name, maxBytes }: FileKind, found?: number): KvgenError {
+export function tooLarge(path: string, { name, maxBytes, remedy }: FileKind, found?: number): KvgenError {
   const size = found === undefined ? 'more' : megabytes(found);
-  return new KvgenError(`${path}: ${name} may have at most ${megabytes(maxBytes, 0)}, found ${size}`);
+  const words = `${path}: ${name} may have at most ${megabytes(maxBytes, 0)}, found ${size}`;
+  return new KvgenError(remedy === undefined ? words : `${words}; ${remedy}`);
 }
 
 /** Why a call failed on a path. */

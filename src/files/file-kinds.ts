@@ -9,6 +9,8 @@ export interface FileKind {
   readonly maxBytes: number;
   /** What to do about one that is no such file. */
   readonly advice: string;
+  /** What to do about one that is too large, where something can be done. */
+  readonly remedy?: string;
 }
 
 const DOWNLOAD = 'download it again';
@@ -22,13 +24,14 @@ export const TOKENIZER: FileKind = { name: 'the tokenizer', maxBytes: 128e6, adv
 /** They are read a tensor at a time. */
 export const WEIGHTS: FileKind = { name: 'the file', maxBytes: Number.POSITIVE_INFINITY, advice: DOWNLOAD };
 
-/** Tokenizing takes up to 32 bytes of the heap for each byte of a text. */
-const HEAP_PER_BYTE = 32;
-const MAX_TEXT_BYTES = Math.min(128e6, Math.floor(getHeapStatistics().heap_size_limit / HEAP_PER_BYTE));
+/** Tokenizing takes up to 35 bytes of the heap for each byte of a text. */
+const HEAP_PER_BYTE = 40;
+const MORE_MEMORY = 'give a part of it, or more memory with NODE_OPTIONS=--max-old-space-size=16000';
+const MAX_TEXT_BYTES = Math.min(256e6, Math.floor(getHeapStatistics().heap_size_limit / HEAP_PER_BYTE));
 
-export const PROMPT: FileKind = { name: 'the prompt', maxBytes: MAX_TEXT_BYTES, advice: NAME };
+export const PROMPT: FileKind = { name: 'the prompt', maxBytes: MAX_TEXT_BYTES, advice: NAME, remedy: MORE_MEMORY };
 /** A text to be scored. */
-export const TEXT: FileKind = { name: 'the text', maxBytes: MAX_TEXT_BYTES, advice: NAME };
+export const TEXT: FileKind = { name: 'the text', maxBytes: MAX_TEXT_BYTES, advice: NAME, remedy: MORE_MEMORY };
 /** Of `kvgen score`, one a line. */
 export const CHOICES: FileKind = { name: 'the list of choices', maxBytes: 16e6, advice: NAME };
 /** JSON lines, which are read one at a time. */

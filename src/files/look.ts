@@ -25,12 +25,14 @@ export function isFolder(path: string, onProblem: OnProblem): boolean {
 
 /** In alphabetical order; none where there is no folder, or none that can be listed. */
 export function namesIn(folder: string, onProblem: OnProblem): string[] {
+  const stats = look(folder, onProblem);
+  if (stats?.isDirectory() === false) {
+    onProblem(`${folder}: it is no folder`);
+  }
   try {
-    return readdirSync(folder).sort();
+    return stats?.isDirectory() ? readdirSync(folder).sort() : [];
   } catch (error) {
-    if (exists(folder)) {
-      onProblem(`${folder}: ${systemWords(folder, error)}`);
-    }
+    onProblem(`${folder}: ${systemWords(folder, error)}`);
     return [];
   }
 }

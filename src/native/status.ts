@@ -7,6 +7,8 @@ import { availableParallelism } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { KvgenError } from '../errors.js';
+import { CONFIG } from '../files/file-kinds.js';
+import { readSmallFile } from '../files/open-file.js';
 import { NAPI_VERSION, TFJS_NODE } from './pins.js';
 
 interface NativeStatus {
@@ -78,7 +80,7 @@ export function readRecord(folder: string): NativeRecord | undefined {
 
 function parseRecord(folder: string): NativeRecord | undefined {
   try {
-    const value: unknown = JSON.parse(readFileSync(join(folder, RECORD), 'utf8'));
+    const value: unknown = JSON.parse(readSmallFile(join(folder, RECORD), CONFIG).toString());
     return isRecord(value) ? value : undefined;
   } catch {
     return undefined;

@@ -30,9 +30,11 @@ export function findModel(model: string): FoundModel {
   const search = new Search();
   const found = search.named(model) ?? search.inHub(model);
   if (found === undefined) {
+    const [problem] = search.problems;
     const places = [packageModels(), userModels(), hubCache()].join(', ');
+    const where = problem === undefined ? `in ${places}` : `(${problem})`;
     throw new KvgenError(
-      `model '${model}' not found in ${places}${search.words}; \`kvgen models\` lists what is here, ` +
+      `model '${model}' not found ${where}; \`kvgen models\` lists what is here, ` +
         `\`hf download ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
     );
   }
@@ -79,11 +81,6 @@ class Search {
     return [...this.#problems];
   }
 
-  /** For a message. */
-  get words(): string {
-    return this.problems.map((problem) => ` (${problem})`).join('');
-  }
-
   isFolder(dir: string): boolean {
     return isFolder(dir, this.#onProblem);
   }
@@ -115,8 +112,12 @@ class Search {
 
   /** The snapshot that the branch `main` points to, else the newest one that is a model. */
   hubModel(folder: string): FoundModel | undefined {
-    const snapshots = join(hubCache(), folder, 'snapshots');
-    const main = this.#mainRevision(join(hubCache(), folder, 'refs', 'main'));
+    const root = join(hubCache(), folder);
+    if (!this.isFolder(root)) {
+      return undefined;
+    }
+    const snapshots = join(root, 'snapshots');
+    const main = this.#mainRevision(join(root, 'refs', 'main'));
     const isThere = main !== undefined && this.isFolder(join(snapshots, main));
     const found = (isThere ? [main] : this.#newestFirst(snapshots)).find((name) =>
       this.#isModel(join(snapshots, name)),
@@ -131,7 +132,10 @@ class Search {
   }
 
   #isModel(dir: string): boolean {
-    const path = join(dir, 'config.json');
+    return this.#isFile(join(dir, 'config.json'));
+  }
+
+  #isFile(path: string): boolean {
     const stats = look(path, this.#onProblem);
     if (stats?.isFile() === false) {
       this.#onProblem(`${path}: ${typeWords(stats)}`);
@@ -140,7 +144,7 @@ class Search {
   }
 
   #mainRevision(path: string): string | undefined {
-    if (look(path, this.#onProblem) === undefined) {
+    if (!this.#isFile(path)) {
       return undefined;
     }
     try {
