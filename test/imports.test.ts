@@ -193,6 +193,29 @@ describe('packages', () => {
   });
 });
 
+/** Files that open others to read them. All but those of files/ read what is kvgen's own. */
+const READERS = [
+  'cli/shell/prompt-input.ts', // the command line, in /proc
+  'native/build-binding.ts', // what npm has just unpacked
+  'native/package.ts',
+  'native/record.ts', // files that were found to be regular ones
+  'native/status.ts', // package.json
+  'simd/kernels.ts', // kernels.wasm
+  'store/files.ts', // a folder that nobody else can write to
+  'weights/write-safetensors.ts', // to write
+];
+
+describe('files', () => {
+  it('of users and models are opened in one place', () => {
+    const reads = /\b(open|openSync|readFile|readFileSync|createReadStream|copyFile|copyFileSync|cp|cpSync)\b/;
+    const users = files.filter((file) => {
+      const named = [...codeOf(file).matchAll(/import \{([^}]*)\} from 'node:fs(?:\/promises)?'/g)];
+      return named.some(([, names = '']) => reads.test(names));
+    });
+    expect(users.filter((file) => !file.startsWith('files/'))).toEqual(READERS);
+  });
+});
+
 describe('streams', () => {
   it('only terminal.ts touches process.stdout, stderr and stdin, and nothing logs', () => {
     const users = files.filter((file) =>

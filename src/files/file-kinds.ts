@@ -17,9 +17,9 @@ const DOWNLOAD = 'download it again';
 const NAME = 'name a file or a pipe';
 
 /** config.json and all that is small in a model's folder. */
-export const CONFIG: FileKind = { name: 'the configuration', maxBytes: 16e6, advice: DOWNLOAD };
+export const CONFIG: FileKind = { name: 'the configuration', maxBytes: 8e6, advice: DOWNLOAD };
 /** Where the tensors of a model in several files are. */
-export const INDEX: FileKind = { name: 'the index', maxBytes: 64e6, advice: DOWNLOAD };
+export const INDEX: FileKind = { name: 'the index', maxBytes: 20e6, advice: DOWNLOAD };
 export const TOKENIZER: FileKind = { name: 'the tokenizer', maxBytes: 128e6, advice: DOWNLOAD };
 /** They are read a tensor at a time. */
 export const WEIGHTS: FileKind = { name: 'the file', maxBytes: Number.POSITIVE_INFINITY, advice: DOWNLOAD };

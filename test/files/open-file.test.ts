@@ -96,7 +96,7 @@ describe('is refused in one line', () => {
   it('what is larger than its kind may be, before a byte is read', async () => {
     const path = join(tempDir(), 'large');
     putSparse(path, 3e9);
-    const line = `${path}: the configuration may have at most 16 MB, found 3000.0 MB`;
+    const line = `${path}: the configuration may have at most 8 MB, found 3000.0 MB`;
     expect((await expectFailure(() => openFile(path, CONFIG))).message).toBe(line);
     expect((await expectFailure(() => readSmallFile(path, CONFIG))).message).toBe(line);
     await (await openFile(path, WEIGHTS)).close();
