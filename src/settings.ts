@@ -370,6 +370,7 @@ function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form:
  */
 export function checkCacheEnvironment(args: Pick<GenerateArgs, 'cache' | 'promptCache' | 'keep'>): void {
   readLimits(process.env);
+  keySource(process.env);
   const wanted = wantsPromptCache(args, process.env);
   throwFirst([[args.keep !== undefined && !wanted, '--keep needs --prompt-cache, or KVGEN_PROMPT_CACHE=1']]);
 }
@@ -392,6 +393,25 @@ export function wantsPromptCache(
 /** How many of the likeliest tokens come with each token; undefined: no log-probabilities are computed. */
 export function wantedLogprobs({ logprobs, jsonl }: GenerateArgs): number | undefined {
   return logprobs ?? (jsonl ? 0 : undefined);
+}
+
+/** Where the key of sealed files comes from: the variable that says so, and its value. */
+export interface KeySource {
+  readonly name: 'KVGEN_CACHE_KEY_FILE' | 'KVGEN_CACHE_KEY_COMMAND';
+  readonly value: string;
+}
+
+/**
+ * @returns undefined: from nowhere, so what is saved is not sealed
+ * @throws UsageError when both variables are set
+ */
+export function keySource(env: NodeJS.ProcessEnv): KeySource | undefined {
+  const { KVGEN_CACHE_KEY_FILE: file = '', KVGEN_CACHE_KEY_COMMAND: command = '' } = env;
+  throwFirst([[file !== '' && command !== '', 'KVGEN_CACHE_KEY_FILE cannot go with KVGEN_CACHE_KEY_COMMAND']]);
+  if (file !== '') {
+    return { name: 'KVGEN_CACHE_KEY_FILE', value: file };
+  }
+  return command === '' ? undefined : { name: 'KVGEN_CACHE_KEY_COMMAND', value: command };
 }
 
 type Conflict = readonly [holds: boolean, message: string];

@@ -1,38 +1,53 @@
 // `kvgen cache`: lists, shows and removes what is saved on disk. Loads no TensorFlow.
 
+import { basename } from 'node:path';
 import { EXIT, KvgenError, megabytes, UsageError } from '../errors.js';
-import { readLimits } from '../settings.js';
+import { keySource, readLimits } from '../settings.js';
 import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
-import { Ledger, readLedger } from '../store/ledger.js';
-import { listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
-import { openStore, type StoreKind, storeRoot } from '../store/location.js';
+import { Ledger, readLedgers } from '../store/ledger.js';
+import { countUnlisted, listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
+import { openStore, type StoreKind, sealedFolder, storeRoot } from '../store/location.js';
 import type { StoreFolder } from '../store/store-folder.js';
+import { cacheKey } from './shell/cache-key.js';
 import type { Invocation } from './shell/command.js';
 import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
 import { printable, type Terminal } from './shell/terminal.js';
 
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
+const KEYS = 'KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND';
 
-/** The actions, and how few and how many words may follow each. */
+/** The actions, how few and how many words may follow each, and whether it reads what is sealed. */
 const ACTIONS = {
-  ls: { run: list, words: [0, 0] },
-  show: { run: show, words: [1, 1] },
-  rm: { run: remove, words: [1, Number.POSITIVE_INFINITY] },
-  clear: { run: clearAll, words: [0, 0] },
-  prune: { run: prune, words: [0, 0] },
-  path: { run: path, words: [0, 0] },
-  stats: { run: stats, words: [0, 0] },
+  ls: { run: list, words: [0, 0], reads: true },
+  show: { run: show, words: [1, 1], reads: true },
+  rm: { run: remove, words: [1, Number.POSITIVE_INFINITY], reads: true },
+  clear: { run: clearAll, words: [0, 0], reads: false },
+  prune: { run: prune, words: [0, 0], reads: true },
+  path: { run: path, words: [0, 0], reads: false },
+  stats: { run: stats, words: [0, 0], reads: true },
 } as const satisfies Record<(typeof CACHE_ACTIONS)[number], unknown>;
 
 interface CacheRequest {
   readonly ids: readonly string[];
   readonly root: string;
-  readonly folders: Readonly<Partial<Record<StoreKind, StoreFolder>>>;
+  readonly views: readonly View[];
   readonly json: boolean;
   readonly terminal: Terminal;
 }
 
-export async function cacheCommand({ words, settings, terminal }: Invocation): Promise<number> {
+/** One folder as it is seen without a key, or with one. */
+interface View {
+  readonly kind: StoreKind;
+  readonly folder: StoreFolder;
+}
+
+/** An entry, and where it was found. */
+interface Listed {
+  readonly entry: StoredEntry;
+  readonly folder: StoreFolder;
+}
+
+export async function cacheCommand({ words, settings, terminal, signal }: Invocation): Promise<number> {
   const { json, cacheDir, color } = settings(CACHE);
   const [word, ...ids] = words;
   const name = CACHE_ACTIONS.find((one) => one === word);
@@ -47,46 +62,81 @@ export async function cacheCommand({ words, settings, terminal }: Invocation): P
     );
   }
   readLimits(process.env);
+  keySource(process.env);
   await terminal.configure({ color, quiet: false, verbose: false });
   const root = await storeRoot(cacheDir);
-  const folders = Object.fromEntries(
-    KINDS.map((kind) => [kind, openStore(root, kind, false, (line) => terminal.note(line))]),
-  );
-  await action.run({ ids, root, folders, json, terminal });
+  const key = action.reads ? await cacheKey(process.env, signal) : undefined;
+  const views = KINDS.flatMap((kind): View[] => {
+    const folder = openStore(root, kind, false, (line) => terminal.note(line));
+    const folders =
+      folder === undefined ? [] : [folder, ...(key === undefined ? [] : [sealedFolder(folder, kind, key)])];
+    return folders.map((one) => ({ kind, folder: one }));
+  });
+  await action.run({ ids, root, views, json, terminal });
   return EXIT.ok;
 }
 
-function entries({ folders }: CacheRequest): StoredEntry[] {
-  return [
-    ...(folders.prompts === undefined ? [] : listPrompts(folders.prompts)),
-    ...(folders.answers === undefined ? [] : listAnswers(folders.answers)),
-  ];
+function entriesOf({ kind, folder }: View): StoredEntry[] {
+  return kind === 'prompts' ? listPrompts(folder) : listAnswers(folder);
+}
+
+function listed({ views }: CacheRequest): Listed[] {
+  return views.flatMap((view) => entriesOf(view).map((entry) => ({ entry, folder: view.folder })));
+}
+
+/** One view of each folder, the one that sees most. */
+function widest({ views }: CacheRequest): StoreFolder[] {
+  return KINDS.flatMap((kind) => views.findLast((view) => view.kind === kind)?.folder ?? []);
+}
+
+/** Files that no key at hand opens. */
+function countSealed(request: CacheRequest): number {
+  return widest(request).reduce(
+    (sum, folder) => sum + folder.files().filter(({ name }) => name === undefined).length,
+    0,
+  );
 }
 
 async function list(request: CacheRequest): Promise<void> {
-  const { terminal, json, root } = request;
-  const found = entries(request);
+  const { terminal, json, root, views } = request;
+  const all = views.map((view) => ({ ...view, entries: entriesOf(view) }));
+  const found = all.flatMap(({ entries }) => entries);
   const bytes = savedBytes(request);
+  const sealed = countSealed(request);
+  const others = all.reduce((sum, { folder, entries }) => sum + countUnlisted(folder, entries), 0);
   if (json) {
-    await terminal.print(JSON.stringify({ path: root, bytes, entries: found.map(entryJson) }));
-  } else if (found.length === 0) {
-    terminal.note(`nothing is saved in ${root}`);
-  } else {
-    const head = ['ID', 'KIND', 'WHEN', 'MODEL', 'TOKENS', 'BYTES', 'HITS', 'SAVED', 'FIRST WORDS'];
+    const counts = { bytes, sealed_files: sealed, unlisted_files: others };
+    await terminal.print(JSON.stringify({ path: root, ...counts, entries: found.map(entryJson) }));
+    return;
+  }
+  if (found.length > 0) {
+    const head = ['ID', 'KIND', 'WHEN', 'MODEL', 'TOKENS', 'DTYPE', 'BYTES', 'HITS', 'SAVED', 'FIRST WORDS'];
     await terminal.printTable([head, ...found.map(row)]);
+  }
+  if (sealed > 0) {
+    terminal.note(sealedWords(sealed));
+  }
+  if (others > 0) {
+    const how = 'of another version of kvgen, or damaged, not listed; age removes them, or `kvgen cache clear`';
+    terminal.note(`${countOf(others)} ${how}`);
+  }
+  if (found.length + sealed + others > 0) {
     terminal.log(`${megabytes(bytes)} in ${root}`);
+  } else {
+    terminal.note(`nothing is saved in ${root}`);
   }
 }
 
 function row(entry: StoredEntry): string[] {
-  const { id, kind, created, model, tokens, bytes, hits, savedMs, words } = entry;
+  const { id, kind, created, model, tokens, dtype, isSealed, bytes, hits, savedMs, words } = entry;
   const saved = hits === 0 ? '' : `${(savedMs / 1000).toFixed(1)} s`;
   return [
     id,
-    kind,
+    isSealed ? `${kind}, sealed` : kind,
     when(created),
     model,
     String(tokens),
+    dtype ?? '',
     megabytes(bytes),
     String(hits),
     saved,
@@ -100,40 +150,37 @@ function noWords({ files }: StoredEntry): string {
 }
 
 async function show(request: CacheRequest): Promise<void> {
-  const entry = pick(entries(request), request.ids[0] as string);
+  const { entry, folder } = pick(request, listed(request), request.ids[0] as string);
   const { terminal, json } = request;
+  const files = entry.files.map((name) => folder.pathOf(name));
   if (json) {
-    await terminal.print(JSON.stringify({ ...entryJson(entry), files: entry.files }));
+    await terminal.print(JSON.stringify({ ...entryJson(entry), files: files.map((file) => basename(file)) }));
     return;
   }
   for (const [name, value] of Object.entries(entryJson(entry))) {
     await terminal.print(printable(`${name.replaceAll('_', ' ')}: ${value}`));
   }
-  for (const file of entry.files) {
-    await terminal.print(`file: ${folderOf(request, entry).pathOf(file)}`);
+  for (const file of files) {
+    await terminal.print(`file: ${file}`);
   }
 }
 
 async function remove(request: CacheRequest): Promise<void> {
-  const all = entries(request);
-  const chosen = request.ids.map((id) => pick(all, id));
-  const removed = chosen.map((entry) => removeEntry(folderOf(request, entry), entry));
+  const all = listed(request);
+  const chosen = request.ids.map((id) => pick(request, all, id));
+  const removed = chosen.map(({ entry, folder }) => removeEntry(folder, entry));
   await say(request, removed);
 }
 
-function folderOf({ folders }: CacheRequest, { kind }: StoredEntry): StoreFolder {
-  return folders[kind === 'answer' ? 'answers' : 'prompts'] as StoreFolder;
-}
-
 async function clearAll(request: CacheRequest): Promise<void> {
-  await say(request, allFolders(request).map(clear));
+  await say(request, widest(request).map(clear));
 }
 
 async function prune(request: CacheRequest): Promise<void> {
   const limits = readLimits(process.env);
   await say(
     request,
-    allFolders(request).map((folder) => {
+    widest(request).map((folder) => {
       const evicted = evict(folder, limits);
       const ledger = new Ledger(folder);
       ledger.add({ evicted: evicted.tokens, evictedBytes: evicted.bytes });
@@ -144,8 +191,11 @@ async function prune(request: CacheRequest): Promise<void> {
 }
 
 async function stats(request: CacheRequest): Promise<void> {
-  const { folders, terminal, json, root } = request;
-  const kinds = KINDS.map((kind) => ({ kind, days: folders[kind] === undefined ? [] : readLedger(folders[kind]) }));
+  const { views, terminal, json, root } = request;
+  const kinds = KINDS.map((kind) => {
+    const folders = views.filter((view) => view.kind === kind).map(({ folder }) => folder);
+    return { kind, days: readLedgers(folders) };
+  });
   const { statsJson, statsTable, reasonsTable } = await import('./cache/stats.js');
   if (json) {
     await terminal.print(JSON.stringify(statsJson(root, savedBytes(request), kinds)));
@@ -163,7 +213,7 @@ async function stats(request: CacheRequest): Promise<void> {
 
 /** The size of all that is saved. */
 function savedBytes(request: CacheRequest): number {
-  return allFolders(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
+  return widest(request).reduce((sum, folder) => sum + bytesIn(folder), 0);
 }
 
 async function path({ terminal, root, json }: CacheRequest): Promise<void> {
@@ -177,26 +227,42 @@ async function say({ terminal, json }: CacheRequest, removed: readonly Removed[]
   await terminal.print(json ? JSON.stringify({ removed_files: files, removed_bytes: bytes }) : words);
 }
 
-function allFolders({ folders }: CacheRequest): StoreFolder[] {
-  return KINDS.flatMap((kind) => folders[kind] ?? []);
+/** The entry whose id begins with `id`. @throws KvgenError for none or several */
+function pick(request: CacheRequest, all: readonly Listed[], id: string): Listed {
+  const [found, another] = all.filter(({ entry }) => id !== '' && entry.id.startsWith(id));
+  if (found !== undefined && another === undefined) {
+    return found;
+  }
+  const sealed = found === undefined ? countSealed(request) : 0;
+  const hint = sealed === 0 ? '' : ` (${sealedWords(sealed)})`;
+  throw new KvgenError(
+    `cache: ${id}: ${found === undefined ? 'no such entry' : 'several entries'}${hint}; \`kvgen cache ls\` lists them`,
+  );
 }
 
-/** The entry whose id begins with `id`. @throws KvgenError for none or several */
-function pick(all: readonly StoredEntry[], id: string): StoredEntry {
-  const [found, another] = all.filter((entry) => id !== '' && entry.id.startsWith(id));
-  if (found === undefined || another !== undefined) {
-    throw new KvgenError(
-      `cache: ${id}: ${found === undefined ? 'no such entry' : 'several entries'}; \`kvgen cache ls\` lists them`,
-    );
-  }
-  return found;
+function sealedWords(files: number): string {
+  const how = keySource(process.env) === undefined ? `sealed: ${KEYS} names the key` : 'sealed with another key';
+  return `${countOf(files)} ${how}`;
+}
+
+function countOf(files: number): string {
+  return files === 1 ? 'one file is' : `${files} files are`;
 }
 
 function entryJson(entry: StoredEntry) {
   const { id, kind, model, created, tokens, words, bytes, hits } = entry;
   const times = { created, last_used: entry.lastUsed };
-  const sizes = { tokens, words, bytes, shared_bytes: entry.sharedBytes };
-  return { id, kind, model, ...times, ...sizes, hits, saved_ms: Math.round(entry.savedMs * 10) / 10 };
+  const sizes = { tokens, dtype: entry.dtype, words, bytes, shared_bytes: entry.sharedBytes };
+  return {
+    id,
+    kind,
+    sealed: entry.isSealed,
+    model,
+    ...times,
+    ...sizes,
+    hits,
+    saved_ms: Math.round(entry.savedMs * 10) / 10,
+  };
 }
 
 /** Date and time, to the minute. */

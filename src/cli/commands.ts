@@ -44,7 +44,7 @@ Commands (kvgen <command> --help):
 
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
-Environment: KVGEN_MODEL, KVGEN_BACKEND, KVGEN_WEIGHTS, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+Environment: KVGEN_MODEL, KVGEN_BACKEND, KVGEN_WEIGHTS, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND (seal what is saved), KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
     load: async () => (await import('./generate/generate-command.js')).generateCommand,
   },
   {
@@ -122,7 +122,10 @@ prune    remove what is too old or too much
 path     where it is
 stats    by day, and why nothing was found: tokens read instead of computed, written, and removed to make room
 
-Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30).`,
+What is sealed is listed with its key only. clear and prune need none.
+
+Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30); KVGEN_CACHE_KEY_FILE (a file
+with a key) or KVGEN_CACHE_KEY_COMMAND (a command that prints one).`,
     load: async () => (await import('./cache-command.js')).cacheCommand,
   },
   {

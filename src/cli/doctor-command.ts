@@ -7,7 +7,9 @@ import { type Machine, machineFor, machineWords } from '../library/machine.js';
 import { folderSource, type ModelSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
 import { argmax } from '../sampling/scan.js';
+import { keySource } from '../settings.js';
 import { findModel, listModels } from '../weights/find.js';
+import { cacheKey } from './shell/cache-key.js';
 import type { Invocation } from './shell/command.js';
 import { DOCTOR, type DoctorArgs } from './shell/command-settings.js';
 import { printable } from './shell/terminal.js';
@@ -21,7 +23,7 @@ interface Check {
   run(): Promise<string>;
 }
 
-export async function doctorCommand({ settings, terminal }: Invocation): Promise<number> {
+export async function doctorCommand({ settings, terminal, signal }: Invocation): Promise<number> {
   const args = settings(DOCTOR);
   await terminal.configure({ color: args.color, quiet: false, verbose: false });
   if (args.bits) {
@@ -30,7 +32,7 @@ export async function doctorCommand({ settings, terminal }: Invocation): Promise
     return EXIT.ok;
   }
   let failed = false;
-  for (const { name, run } of checks(args)) {
+  for (const { name, run } of checks(args, signal)) {
     try {
       await terminal.print(`${terminal.chalk.green('ok')}    ${name}: ${printable(await run())}`);
     } catch (error) {
@@ -41,7 +43,7 @@ export async function doctorCommand({ settings, terminal }: Invocation): Promise
   return failed ? EXIT.failure : EXIT.ok;
 }
 
-function checks(args: DoctorArgs): Check[] {
+function checks(args: DoctorArgs, signal: AbortSignal): Check[] {
   let machine: Machine | undefined;
   let tensorflow: string | undefined;
   return [
@@ -65,8 +67,15 @@ function checks(args: DoctorArgs): Check[] {
         return [...found, ...problems.map((problem) => `passed over: ${problem}`)].join(', ');
       },
     },
+    { name: 'cache key', run: () => keyWords(signal) },
     { name: 'self-test', run: () => selfTest(args, machine) },
   ];
+}
+
+async function keyWords(signal: AbortSignal): Promise<string> {
+  const source = keySource(process.env);
+  await cacheKey(process.env, signal);
+  return source === undefined ? 'none: saved prompts and answers are not sealed' : `from ${source.name}`;
 }
 
 /** The version of TensorFlow's native library; undefined on a backend that has none. */

@@ -34,6 +34,10 @@ export class OpenFile {
   /** In bytes, when it was opened. */
   readonly size: number;
   readonly state: FileState;
+  /** The number of the user whose file it is. */
+  readonly owner: number;
+  /** With the permission bits. */
+  readonly mode: number;
   readonly #kind: FileKind;
   readonly #fd: number;
   readonly #signal: AbortSignal | undefined;
@@ -43,6 +47,8 @@ export class OpenFile {
     this.path = path;
     this.size = Number(stats.size);
     this.state = stateOf(stats);
+    this.owner = Number(stats.uid);
+    this.mode = Number(stats.mode);
     this.#kind = kind;
     this.#fd = fd;
     this.#signal = signal;

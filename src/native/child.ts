@@ -76,7 +76,8 @@ async function watch(child: ChildProcess, options: RunOptions): Promise<string |
   }
 }
 
-function killGroup({ pid }: ChildProcess): void {
+/** Ends a program that was started in a group of its own, with all that it started. */
+export function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) {
     return;
   }

@@ -94,7 +94,7 @@ function encodeAnswer(stored: StoredAnswer): Uint8Array<ArrayBuffer> {
 /** Returns undefined when what is stored there is not whole, or no answer. */
 export function readAnswer(folder: StoreFolder, name: string): StoredAnswer | undefined {
   try {
-    return decodeAnswer(folder.read(name, MAX_BYTES + 1) ?? new Uint8Array());
+    return decodeAnswer(folder.read(name, MAX_BYTES) ?? new Uint8Array());
   } catch {
     return undefined;
   }

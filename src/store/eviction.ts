@@ -1,6 +1,7 @@
 // Keeps the saved prompts or answers within their limits of size and age: the least recently used are removed first. A block
-// counts as used whenever a block that builds on it is, so a chain of blocks loses its end first and has no gaps. Only
-// regular files whose names fit are ever removed. Knows nothing of what is in them.
+// counts as used whenever a block that builds on it is, so a chain of blocks loses its end first and has no gaps. Sealed files
+// of another key count, and go, by size and age alone. Only regular files whose names fit are ever removed. Knows nothing of
+// what is in them.
 
 import type { Limits } from '../settings.js';
 import { TEMPORARY } from './files.js';
@@ -37,11 +38,7 @@ export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Ev
   const lost = lostFiles(files, staying, Math.max(limits.maxAgeMs, GRACE_MS), now);
   const bytes = [...out, ...lost].map((file) => folder.removeFile(file));
   const tokens = [...out].map(({ part }) => (part === undefined ? 0 : idCount(part)));
-  addUpLedgers(
-    folder,
-    files.map(({ name }) => name),
-    now,
-  );
+  addUpLedgers(folder, folder.names(), now);
   return { files: out.size, bytes: total(bytes), tokens: total(tokens) };
 }
 
@@ -59,23 +56,32 @@ export function bytesIn(folder: StoreFolder): number {
 }
 
 function isOurs({ name }: StoredFile): boolean {
+  if (name === undefined) {
+    return true;
+  }
   const isOther = [ANSWER, TEMPORARY, REMEMBERED, USES].some((pattern) => pattern.test(name)) || isLedger(name);
   return isOther || parseName(name) !== undefined;
 }
 
 function survey(files: readonly StoredFile[]): KeptFile[] {
   const kept = files.flatMap((file): KeptFile[] => {
-    const part = parseName(file.name);
-    return part === undefined && !ANSWER.test(file.name) ? [] : [{ ...file, part, used: file.usedMs }];
+    const part = parseName(file.name ?? '');
+    const isKept = file.name === undefined || part !== undefined || ANSWER.test(file.name);
+    return isKept ? [{ ...file, part, used: file.usedMs }] : [];
   });
-  const byHash = new Map(kept.map((file) => [file.part?.hash, file]));
-  for (const { part, used } of kept.toSorted((a, b) => (b.part?.index ?? 0) - (a.part?.index ?? 0))) {
-    const parent = part === undefined ? undefined : byHash.get(part.parent);
-    if (parent !== undefined) {
-      parent.used = Math.max(parent.used, used);
+  const byHash = new Map(kept.map((file) => [keyOf(file, file.part?.hash), file]));
+  for (const file of kept.toSorted((a, b) => (b.part?.index ?? 0) - (a.part?.index ?? 0))) {
+    const parent = byHash.get(keyOf(file, file.part?.parent));
+    if (file.part !== undefined && parent !== undefined) {
+      parent.used = Math.max(parent.used, file.used);
     }
   }
   return kept;
+}
+
+/** Plain and sealed files do not belong together, though their names may be the same. */
+function keyOf({ isSealed }: StoredFile, hash: string | undefined): string {
+  return `${isSealed ? 'sealed' : 'plain'} ${hash}`;
 }
 
 /** The oldest files, the later blocks of a chain first. */
@@ -96,17 +102,19 @@ function lostFiles(
   maxAgeMs: number,
   now: number,
 ): StoredFile[] {
-  const hashes = new Set(kept.map(({ name, part }) => part?.hash ?? ANSWER.exec(name)?.[1]));
-  const orphans = kept.filter(
-    ({ part, used }) => part !== undefined && part.index > 0 && !hashes.has(part.parent) && now - used > GRACE_MS,
-  );
-  const others = files.filter(({ name, usedMs }) => {
+  const there = new Set(kept.map((file) => keyOf(file, file.part?.hash ?? ANSWER.exec(file.name ?? '')?.[1])));
+  const orphans = kept.filter((file) => {
+    const { part, used } = file;
+    return part !== undefined && part.index > 0 && !there.has(keyOf(file, part.parent)) && now - used > GRACE_MS;
+  });
+  const others = files.filter((file) => {
+    const { name = '', usedMs } = file;
     const [, used] = USES.exec(name) ?? [];
     return (
       (TEMPORARY.test(name) && now - usedMs > GRACE_MS) ||
       (REMEMBERED.test(name) && now - usedMs > maxAgeMs) ||
       isOldLedger(name, now) ||
-      (used !== undefined && !hashes.has(used))
+      (used !== undefined && !there.has(keyOf(file, used)))
     );
   });
   return [...orphans, ...others];

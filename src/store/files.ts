@@ -47,13 +47,32 @@ export function writeWhole(folder: string, name: string, bytes: Uint8Array): voi
 
 /**
  * The bytes of a regular file; undefined when there is none that can be read.
- * @param atMost how many bytes to read of a longer file
+ * @param atMost how many it may have
  * @param allocate returns memory for that many bytes
+ * @throws an error for a longer one
  */
 export function readWhole(
   path: string,
-  atMost = Number.POSITIVE_INFINITY,
+  atMost: number,
   allocate = (size: number) => new Uint8Array(size),
+): Uint8Array<ArrayBuffer> | undefined {
+  return readFile(path, (size) => {
+    if (size > atMost) {
+      throw new Error(`it has ${size} bytes, of at most ${atMost}`);
+    }
+    return allocate(size);
+  });
+}
+
+/** The first bytes of a regular file, or as many as it has; undefined when there is none that can be read. */
+export function readStart(path: string, bytes: number): Uint8Array<ArrayBuffer> | undefined {
+  return readFile(path, (size) => new Uint8Array(Math.min(size, bytes)));
+}
+
+/** @param allocate returns memory for as many bytes as are to be read; what it throws comes through */
+function readFile(
+  path: string,
+  allocate: (size: number) => Uint8Array<ArrayBuffer>,
 ): Uint8Array<ArrayBuffer> | undefined {
   let file: number;
   try {
@@ -63,19 +82,21 @@ export function readWhole(
   }
   try {
     const stats = fstatSync(file);
-    return stats.isFile() ? readBytes(file, allocate(Math.min(stats.size, atMost))) : undefined;
-  } catch {
-    return undefined;
+    return stats.isFile() ? readBytes(file, allocate(stats.size)) : undefined;
   } finally {
     closeSync(file);
   }
 }
 
-/** Fills `bytes`. Returns fewer when the file has become shorter. */
-function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+/** Fills `bytes`. Returns fewer when the file has become shorter, undefined when it cannot be read. */
+function readBytes(file: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | undefined {
   let done = 0;
-  for (let read = -1; done < bytes.length && read !== 0; done += read) {
-    read = readSync(file, bytes, done, bytes.length - done, done);
+  try {
+    for (let read = -1; done < bytes.length && read !== 0; done += read) {
+      read = readSync(file, bytes, done, bytes.length - done, done);
+    }
+  } catch {
+    return undefined;
   }
   return bytes.subarray(0, done);
 }
@@ -102,11 +123,10 @@ export function statFile(path: string): Stats | undefined {
   }
 }
 
-/** Marks a file as used now. */
-export function touch(path: string): void {
+/** Marks a file as used. @param at milliseconds since 1970 */
+export function touch(path: string, at: number): void {
   try {
-    const now = Date.now() / 1000;
-    lutimesSync(path, now, now);
+    lutimesSync(path, at / 1000, at / 1000);
   } catch {
     // The file is gone or may not be changed. Its age is not worth a failure.
   }

@@ -94,7 +94,7 @@ async function hashFile(model: ModelFolder, name: string): Promise<string> {
 /** The file holds the fingerprint (64 digits) and a CRC-32 of it and the state (8 digits). */
 function recall(folder: StoreFolder, name: string, state: string): string | undefined {
   try {
-    const text = Buffer.from(folder.read(name, REMEMBERED_BYTES + 1) ?? []).toString('latin1');
+    const text = Buffer.from(folder.read(name, REMEMBERED_BYTES) ?? []).toString('latin1');
     const known = text.slice(0, 64);
     return text === checked(known, state) ? known : undefined;
   } catch {

@@ -53,13 +53,16 @@ export interface DayCounts {
   readonly counts: Counts;
 }
 
-/** What all processes have counted, the latest day first. @throws the system's error */
-export function readLedger(folder: StoreFolder): DayCounts[] {
-  const days = folder.names().flatMap((name) => DAY.exec(name)?.[1] ?? []);
-  return days
+/** What all processes have counted, the latest day first; of several folders, all together. @throws the system's error */
+export function readLedgers(folders: readonly StoreFolder[]): DayCounts[] {
+  const days = new Set(folders.flatMap((folder) => folder.names().flatMap((name) => DAY.exec(name)?.[1] ?? [])));
+  return [...days]
     .sort()
     .reverse()
-    .map((day) => ({ day, counts: sumOf(folder, `${day}.counts`) }));
+    .map((day) => {
+      const counted = folders.map((folder) => sumOf(folder, `${day}.counts`));
+      return { day, counts: counted.reduce<Counts>(addCounts, NOTHING_COUNTED) };
+    });
 }
 
 export function isLedger(name: string): boolean {

@@ -1,6 +1,7 @@
 // Lists what is stored, for `kvgen cache`: every saved prompt or text with the blocks that it is made of, and every answer.
 // Reads the headers of files, not their keys and values. Knows nothing of how a list is shown.
 
+import type { RowsDtype } from '../engine/kv-rows.js';
 import { readAnswer } from './answers.js';
 import type { Removed } from './eviction.js';
 import { ANSWER, answerName, idCount, type PartName, parseName } from './names.js';
@@ -8,8 +9,8 @@ import { decodeMeta, type PartMeta } from './part.js';
 import type { StoreFolder } from './store-folder.js';
 import { readUses, type Uses, usesFile } from './uses.js';
 
-/** In bytes. A header takes a few kilobytes even for the largest models. */
-const MAX_HEADER = 1 << 20;
+/** In bytes. A header takes some kilobytes even for the largest models. */
+const MAX_HEADER = 1 << 18;
 
 export interface StoredEntry {
   /** A text is a prompt with what was generated behind it. */
@@ -20,13 +21,17 @@ export interface StoredEntry {
   readonly created: string;
   readonly lastUsed: string;
   readonly tokens: number;
+  /** Of keys and values; null: it has none. */
+  readonly dtype: RowsDtype | null;
+  /** Could only who has the key list it? */
+  readonly isSealed: boolean;
   readonly words: string;
   readonly bytes: number;
   /** How many of these bytes other prompts use too. */
   readonly sharedBytes: number;
   readonly hits: number;
   readonly savedMs: number;
-  /** The files that it is made of, its own last. */
+  /** The names of what it is made of, its own last. */
   readonly files: readonly string[];
 }
 
@@ -57,6 +62,13 @@ export function listAnswers(folder: StoreFolder): StoredEntry[] {
     .names()
     .flatMap((file) => answerEntry(folder, file) ?? [])
     .toSorted(newestFirst);
+}
+
+/** How many of the saved things are in no list, because they are damaged, or from another version of kvgen. */
+export function countUnlisted(folder: StoreFolder, entries: readonly StoredEntry[]): number {
+  const listed = new Set(entries.flatMap(({ files }) => files));
+  const isSaved = (name: string) => parseName(name) !== undefined || ANSWER.test(name);
+  return folder.names().filter((name) => isSaved(name) && !listed.has(name)).length;
 }
 
 /** Removes one entry, with those of its blocks that no other prompt uses. */
@@ -96,8 +108,10 @@ function promptEntry(folder: StoreFolder, chain: readonly StoredPart[]): StoredE
   const shared = chain.filter(({ prompts }) => prompts > 1);
   return {
     kind: leaf.kind === 'text' ? 'text' : 'prompt',
-    id: leaf.hash.slice(0, 12),
+    id: idOf(folder, leaf.hash),
     model: meta.model,
+    dtype: meta.dtype,
+    isSealed: folder.isSealed,
     created: meta.created,
     lastUsed: stats.mtime.toISOString(),
     tokens: total(chain.map(idCount)),
@@ -111,10 +125,18 @@ function promptEntry(folder: StoreFolder, chain: readonly StoredPart[]): StoredE
 }
 
 function readPartMeta(folder: StoreFolder, name: PartName): PartMeta | undefined {
-  const start = folder.readStart(name.file, 8) ?? new Uint8Array();
-  const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
-  const header = folder.readStart(name.file, 8 + Math.min(length, MAX_HEADER)) ?? [];
-  return decodeMeta(Buffer.from(header).subarray(8).toString(), name);
+  try {
+    const start = folder.readStart(name.file, MAX_HEADER) ?? new Uint8Array();
+    const length = start.length < 8 ? 0 : Number(new DataView(start.buffer).getBigUint64(0, true));
+    return decodeMeta(
+      Buffer.from(start)
+        .subarray(8, 8 + length)
+        .toString(),
+      name,
+    );
+  } catch {
+    return undefined;
+  }
 }
 
 function answerEntry(folder: StoreFolder, file: string): StoredEntry | undefined {
@@ -127,7 +149,13 @@ function answerEntry(folder: StoreFolder, file: string): StoredEntry | undefined
   const { model, created, tokens, words } = stored.meta;
   const lastUsed = stats.mtime.toISOString();
   const own = { model, created, lastUsed, tokens, words, bytes: stats.size, sharedBytes: 0, files: [file] };
-  return { kind: 'answer', id: (hash as string).slice(0, 12), ...own, ...readUses(folder, hash as string) };
+  const uses = readUses(folder, hash as string);
+  return { kind: 'answer', id: idOf(folder, hash as string), dtype: null, isSealed: folder.isSealed, ...own, ...uses };
+}
+
+/** The same prompt may be saved sealed and not. */
+function idOf({ isSealed }: StoreFolder, hash: string): string {
+  return `${isSealed ? 's' : ''}${hash.slice(0, 12)}`;
 }
 
 function total(numbers: readonly number[]): number {

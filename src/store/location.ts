@@ -9,6 +9,7 @@ import { makeDirectories, makeDirectory } from '../files/folders.js';
 import { checkAbove, checkPrivate } from '../files/private-folder.js';
 import type { Limits } from '../settings.js';
 import type { Ledger } from './ledger.js';
+import { sealedVault } from './sealed-vault.js';
 import { StoreFolder } from './store-folder.js';
 
 export type StoreKind = 'prompts' | 'answers';
@@ -42,6 +43,7 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
 
 /**
  * Opens the folder of one kind.
+ * @param key of the sealed vault; undefined: the plain one
  * @param make make the folder if there is none yet; `onNote` is told when that fails
  * @returns undefined where there is none
  * @throws KvgenError when it is not private
@@ -51,6 +53,7 @@ export function openStore(
   kind: StoreKind,
   make: boolean,
   onNote: (line: string) => void,
+  key?: Uint8Array,
 ): StoreFolder | undefined {
   const folder = join(root, kind);
   try {
@@ -63,7 +66,8 @@ export function openStore(
     }
     checkPrivate(root, 'write', ELSEWHERE);
     checkPrivate(folder, 'read', ELSEWHERE);
-    return new StoreFolder(folder);
+    const plain = new StoreFolder(folder);
+    return key === undefined ? plain : sealedFolder(plain, kind, key);
   } catch (error) {
     if (error instanceof KvgenError) {
       throw error;
@@ -73,6 +77,11 @@ export function openStore(
     );
     return undefined;
   }
+}
+
+/** The same folder, seen by who has the key of its sealed files. */
+export function sealedFolder({ path }: StoreFolder, kind: StoreKind, key: Uint8Array): StoreFolder {
+  return new StoreFolder(path, sealedVault(key, kind));
 }
 
 function makePrivate(root: string, folder: string): void {

@@ -59,6 +59,8 @@ export class PromptStore {
   readonly #options: PromptStoreOptions;
   /** All files are read into the same memory, one after the other, so that it stays in the processor's cache. */
   #scratch = new Uint8Array();
+  /** When `find` was called last, in milliseconds since 1970. */
+  #foundAt = 0;
 
   constructor(options: PromptStoreOptions) {
     this.#options = options;
@@ -71,6 +73,7 @@ export class PromptStore {
 
   /** Never fails: a file that cannot be read is a miss. */
   find(ids: readonly number[]): Found {
+    this.#foundAt = Date.now();
     const plan = planLookup(this.#list(), this.#options, ids);
     const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
     const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id must be run for its logits
@@ -166,13 +169,13 @@ export class PromptStore {
     const folder = this.#options.folder as StoreFolder;
     const expected = { name, fingerprint, dtype, shape };
     try {
-      const bytes = folder.read(name.file, maxPartBytes(expected) + 1, (size) => this.#memory(size));
+      const bytes = folder.read(name.file, maxPartBytes(expected), (size) => this.#memory(size));
       if (bytes === undefined) {
         return undefined; // It has been removed since the folder was listed.
       }
       const part = decodePart(bytes, expected);
       if (write) {
-        folder.touch(name.file);
+        this.#touch(folder, [name], this.#foundAt);
       }
       return part;
     } catch (error) {
@@ -181,6 +184,16 @@ export class PromptStore {
         folder.remove(name.file);
       }
       return undefined;
+    }
+  }
+
+  /**
+   * Marks parts as used, each a millisecond earlier than the one before it: so the times alone tell in which order they may
+   * go, also to a process that has no key to their names.
+   */
+  #touch(folder: StoreFolder, names: readonly PartName[], at: number): void {
+    for (const { file, index } of names) {
+      folder.touch(file, at - index);
     }
   }
 
@@ -239,6 +252,7 @@ export class PromptStore {
       }
       folder.write(name.file, bytes);
     }
+    this.#touch(folder, names, Date.now());
     return missing.reduce((sum, name) => sum + idCount(name), 0);
   }
 

@@ -4,8 +4,8 @@
 import type { StoreFolder } from './store-folder.js';
 
 export const USES = /^([0-9a-f]{32})\.uses$/;
-/** Enough for a thousand uses; later ones are not counted. */
-const MAX_BYTES = 1 << 14;
+/** Enough for a thousand uses, sealed ones too; later ones are not counted. */
+const MAX_BYTES = 1 << 16;
 
 export interface Uses {
   readonly hits: number;

@@ -3,6 +3,10 @@
 // they are. Knows nothing of folders, or of what is stored.
 
 export interface Vault {
+  /** Are its names and contents secret? */
+  readonly isSealed: boolean;
+  /** How many bytes a file has more than what is stored in it. */
+  readonly overhead: number;
   /** The file that holds what is stored under a name. */
   fileOf(name: string): string;
   /** undefined: the file is none of this vault's. */
@@ -10,14 +14,16 @@ export interface Vault {
   seal(name: string, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
   /** @throws an error for bytes that were not sealed in this vault under this name */
   open(name: string, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>;
-  /** How many bytes a file has more than what is stored in it. */
-  readonly overhead: number;
 }
 
+/** The files of all vaults with a key: whoever has another one, or none, sees that they are there. */
+export const SEALED = /^sealed-[A-Za-z0-9_-]{20,}$/;
+
 export const PLAIN: Vault = {
+  isSealed: false,
+  overhead: 0,
   fileOf: (name) => name,
-  nameOf: (file) => file,
+  nameOf: (file) => (SEALED.test(file) ? undefined : file),
   seal: (_, bytes) => bytes,
   open: (_, bytes) => bytes,
-  overhead: 0,
 };

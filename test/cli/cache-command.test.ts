@@ -252,6 +252,60 @@ describe('--verify-cache', () => {
   });
 });
 
+describe('a key', () => {
+  const KEY = '0123456789abcdef'.repeat(4);
+  const keyed = (KVGEN_CACHE_KEY_COMMAND: string) => ({ env: { KVGEN_CACHE_KEY_COMMAND } });
+  const mine = keyed(`echo ${KEY}`);
+  const theirs = keyed(`echo ${KEY.replace('0', '1')}`);
+
+  it('seals prompts, answers, uses and fingerprints: a hit with it, a miss with another or none', async () => {
+    const dir = newDir();
+    const at = ['--cache-dir', dir];
+    const args = ['--prompt-cache', '--answer-cache', ...at, ...greedy, PROMPT];
+    const ask = async (options: object) => (await kvgenJson(args, options)).json;
+    const answerless = async (options: object) =>
+      (await kvgenJson(['--prompt-cache', ...at, ...greedy, PROMPT], options)).json.cache.prompt;
+    const first = await ask(mine);
+    expect([first.answer_cached, first.cache.prompt.result]).toEqual([false, 'miss']);
+    expect(await ask(mine)).toMatchObject({ answer_cached: true, text: first.text });
+    expect(await answerless(mine)).toMatchObject({ result: 'hit', reused_tokens: 36 });
+    const files = readdirSync(join(dir, 'kvgen'), { recursive: true, encoding: 'utf8' });
+    expect(files.filter((file) => !/^(prompts|answers)(\/sealed-[\w-]{235})?$/.test(file))).toEqual([]);
+    expect(await answerless(theirs)).toMatchObject({
+      result: 'miss',
+      miss_reason: 'nothing is stored yet',
+    });
+    expect(await ask({})).toMatchObject({ answer_cached: false, cache: { prompt: { result: 'miss' } } });
+    expect(await answerless(mine)).toMatchObject({ result: 'hit' });
+
+    const list = async (options: object) => JSON.parse((await kvgen(['cache', 'ls', '--json', ...at], options)).stdout);
+    const kinds = ({ entries }: { entries: { kind: string; sealed: boolean }[] }) =>
+      entries.map(({ kind, sealed }) => (sealed ? `sealed ${kind}` : kind)).sort();
+    const plain = kinds(await list({}));
+    expect(plain).toContain('prompt');
+    expect(kinds(await list(mine))).toEqual([...plain, ...plain.map((kind) => `sealed ${kind}`)].sort());
+    const table = await kvgen(['cache', 'ls', ...at]);
+    expect(table.stderr).toMatch(
+      /^kvgen: \d+ files are sealed: KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND names the key\n/,
+    );
+    const [sealed] = (await list(mine)).entries.filter((entry: { sealed: boolean }) => entry.sealed);
+    const show = await kvgen(['cache', 'show', sealed.id, ...at], mine);
+    expect(show.stdout).toMatch(/^file: .*\/sealed-[\w-]+$/m);
+    const unknown = await kvgen(['cache', 'show', sealed.id, ...at]);
+    expect(unknown.stderr).toMatch(/^kvgen: cache: s\w+: no such entry \(\d+ files are sealed: .*\n$/);
+    expect((await kvgen(['cache', 'rm', sealed.id, ...at], mine)).stdout).toMatch(/^removed [1-9]/);
+    await kvgen(['cache', 'clear', ...at]);
+    expect(readdirSync(join(dir, 'kvgen'), { recursive: true }).sort()).toEqual(['answers', 'prompts']);
+  });
+
+  it('that cannot be had ends the run in one line, before the model is loaded', async () => {
+    const args = ['--prompt-cache', '--cache-dir', newDir(), ...greedy, PROMPT];
+    const { code, stdout, stderr } = await kvgen(args, keyed('exit 1'));
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toMatch(/^kvgen: KVGEN_CACHE_KEY_COMMAND: the command failed \(exit 1\); .*\n$/);
+  });
+});
+
 describe('what is wrong from the start', () => {
   it.each([
     [['--cache-dir', ''], '--cache-dir must not be empty'],
@@ -264,6 +318,14 @@ describe('what is wrong from the start', () => {
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(/^kvgen: .*\n$/);
     expect(stderr).toContain(message);
+  });
+
+  it('two keys: exit 2', async () => {
+    const env = { KVGEN_CACHE_KEY_FILE: 'a', KVGEN_CACHE_KEY_COMMAND: 'b' };
+    for (const args of [['x'], ['cache', 'clear']]) {
+      const { code, stderr } = await kvgen(args, { env });
+      expect([code, stderr]).toEqual([2, 'kvgen: KVGEN_CACHE_KEY_FILE cannot go with KVGEN_CACHE_KEY_COMMAND\n']);
+    }
   });
 
   it.each([{ KVGEN_PROMPT_CACHE: 'yes' }, { KVGEN_CACHE_MAX_BYTES: '2G' }, { KVGEN_CACHE_MAX_AGE_DAYS: '-1' }])(
@@ -293,14 +355,14 @@ describe('kvgen cache', () => {
     expect(path).toBe(root);
     expect(entries).toMatchObject([
       { kind: 'prompt', model: 'padded-vocab', tokens: 33, words: `${PROMPT.slice(0, 33)}!`, hits: 1 },
-      { kind: 'prompt', model: 'padded-vocab', tokens: 36, words: PROMPT, hits: 2 },
+      { kind: 'prompt', sealed: false, dtype: 'float16', tokens: 36, words: PROMPT, hits: 2 },
       { kind: 'answer', model: 'padded-vocab', tokens: 6, words: 'a\\u001bb', hits: 0 },
     ]);
     const [short, long, answer] = entries;
     expect(long.shared_bytes).toBe(short.shared_bytes);
     expect(long.shared_bytes).toBeGreaterThan(0);
     const table = (await kvgen(['cache', 'ls', ...at])).stdout.split('\n');
-    expect(table[0]).toMatch(/^ID +KIND +WHEN +MODEL +TOKENS +BYTES +HITS +SAVED +FIRST WORDS$/);
+    expect(table[0]).toMatch(/^ID +KIND +WHEN +MODEL +TOKENS +DTYPE +BYTES +HITS +SAVED +FIRST WORDS$/);
     expect(table[2]).toMatch(new RegExp(`^${long.id} +prompt .* 36 .*${PROMPT}$`));
 
     const shown = await json(['show', long.id.slice(0, 8), ...at]);

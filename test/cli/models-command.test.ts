@@ -157,7 +157,7 @@ describe('kvgen doctor', () => {
   it('says what runs here and tests it; exit 1 when something does not work', async () => {
     const { code, stdout, stderr } = await kvgen(['doctor']);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-    for (const name of ['node', 'engine', 'backend', 'tensorflow', 'models', 'self-test']) {
+    for (const name of ['node', 'engine', 'backend', 'tensorflow', 'models', 'cache key', 'self-test']) {
       expect(stdout).toMatch(new RegExp(`^ok {4}${name}: .+$`, 'm'));
     }
     expect(stdout).toContain('cached equals uncached');

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { addCounts, NOTHING_COUNTED, parseCounts } from '../../src/store/counts.js';
 import { bytesIn, clear, evict } from '../../src/store/eviction.js';
-import { Ledger, readLedger } from '../../src/store/ledger.js';
+import { Ledger, readLedgers } from '../../src/store/ledger.js';
 import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';
 
@@ -32,7 +32,7 @@ function counted(path: string, counts: Parameters<Ledger['add']>[0]): void {
 }
 
 const days = (path: string) =>
-  readLedger(new StoreFolder(path)).map(({ day, counts }) => [day, counts.hits, counts.read] as const);
+  readLedgers([new StoreFolder(path)]).map(({ day, counts }) => [day, counts.hits, counts.read] as const);
 
 describe('what was counted', () => {
   it('is added up by day, the latest first', () => {
@@ -41,7 +41,7 @@ describe('what was counted', () => {
     counted(path, { hits: 2, evicted: 4, savedMs: 1, reasons: { a: 1, b: 5 } });
     vi.setSystemTime(NOON + DAY_MS);
     counted(path, { partial: 1 });
-    expect(readLedger(new StoreFolder(path))).toEqual([
+    expect(readLedgers([new StoreFolder(path)])).toEqual([
       { day: '2025-11-27', counts: { ...NOTHING_COUNTED, partial: 1 } },
       {
         day: '2025-11-26',
@@ -71,7 +71,7 @@ describe('what was counted', () => {
     writeFileSync(join(path, TODAY), [...wrong, ...[...reasons, many].map((one) => JSON.stringify(one))].join('\n'), {
       flag: 'a',
     });
-    const [today] = readLedger(new StoreFolder(path));
+    const [today] = readLedgers([new StoreFolder(path)]);
     expect(today?.counts).toMatchObject({ ...NOTHING_COUNTED, hits: 1, reasons: { known: 1, r0: 1 } });
     expect(Object.keys(today?.counts.reasons ?? {})).toHaveLength(32);
     expect(addCounts(NOTHING_COUNTED, parseCounts('{"__proto__":{"hits":1}}'))).toEqual(NOTHING_COUNTED);
@@ -92,7 +92,7 @@ describe('what was counted', () => {
       return new Promise((resolve) => child.on('close', resolve));
     });
     expect(await Promise.all(ended)).toEqual([0, 0, 0, 0]);
-    const sum = readLedger(new StoreFolder(path)).map(({ counts }) => counts);
+    const sum = readLedgers([new StoreFolder(path)]).map(({ counts }) => counts);
     expect(sum.reduce(addCounts, NOTHING_COUNTED)).toEqual({
       ...NOTHING_COUNTED,
       hits: 800,
@@ -109,7 +109,7 @@ describe('the files', () => {
     for (let i = 0; i < 400; i++) {
       counted(path, { hits: 1, read: 2, reasons: { 'nothing is stored yet': 1 } });
     }
-    const before = readLedger(folder);
+    const before = readLedgers([folder]);
     evict(folder, UNBOUND);
     expect(readFileSync(join(path, TODAY), 'utf8').split('\n')).toHaveLength(401);
     vi.setSystemTime(NOON + DAY_MS + 1000);
@@ -117,7 +117,7 @@ describe('the files', () => {
     expect(readFileSync(join(path, TODAY), 'utf8')).toBe(
       '{"hits":400,"read":800,"reasons":{"nothing is stored yet":400}}\n',
     );
-    expect(readLedger(folder)).toEqual(before);
+    expect(readLedgers([folder])).toEqual(before);
     counted(path, { hits: 1 });
     truncateSync(join(path, '2025-11-27.counts'), 1 << 22);
     counted(path, { hits: 1 });

@@ -60,7 +60,7 @@ async function runBatch(
   input: Input,
 ): Promise<number> {
   const found = findModel(args.model);
-  const saved = await savedFor(defaults, found, terminal);
+  const saved = await savedFor(defaults, found, { terminal, signal });
   const source = await folderSource(found, signal);
   const model = await openModel(source, onOpening(defaults, terminal, signal));
   let draft: Model | null = null;

@@ -44,7 +44,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   checkHasInput(invocation, args);
   const found = findModel(args.model);
   const text = await promptText(invocation, args);
-  const saved = await savedFor(args, found, terminal);
+  const saved = await savedFor(args, found, invocation);
   const source = await folderSource(found, signal);
   const asked = { args, source, text, saved, terminal, signal };
   const known = args.answerCache ? await askAnswers(asked) : null;

@@ -9,16 +9,21 @@ import { folderSource, type Model, type OpenOptions, openModel } from '../../lib
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import { type FoundModel, findModel } from '../../weights/find.js';
+import type { Invocation } from '../shell/command.js';
 import type { Terminal } from '../shell/terminal.js';
 import type { Saved } from './saved.js';
 
 /** What is saved on disk for a model; null: neither cache was asked for. */
-export async function savedFor(args: StoreArgs, found: FoundModel, terminal: Terminal): Promise<Saved | null> {
+export async function savedFor(
+  args: StoreArgs,
+  found: FoundModel,
+  invocation: Pick<Invocation, 'terminal' | 'signal'>,
+): Promise<Saved | null> {
   if (!args.answerCache && !wantsPromptCache(args, process.env)) {
     return null;
   }
   const { openSaved } = await import('./saved.js');
-  return openSaved(args, found, terminal);
+  return openSaved(args, found, invocation);
 }
 
 /** How a model is opened for these settings, and where its progress and notes are shown. */

@@ -12,7 +12,9 @@ import { openStore, type StoreKind, storeRoot } from '../../store/location.js';
 import { PromptStore } from '../../store/prompts.js';
 import type { StoreFolder } from '../../store/store-folder.js';
 import type { FoundModel } from '../../weights/find.js';
-import { printable, type Terminal } from '../shell/terminal.js';
+import { cacheKey } from '../shell/cache-key.js';
+import type { Invocation } from '../shell/command.js';
+import { printable } from '../shell/terminal.js';
 
 /** Characters of a prompt that `kvgen cache ls` shows. */
 const WORDS = 60;
@@ -33,11 +35,16 @@ export interface Saved {
 }
 
 /** Opens what is asked for: saved prompts, saved answers, or both. */
-export async function openSaved(args: StoreArgs, { name }: FoundModel, terminal: Terminal): Promise<Saved> {
+export async function openSaved(
+  args: StoreArgs,
+  { name }: FoundModel,
+  { terminal, signal }: Pick<Invocation, 'terminal' | 'signal'>,
+): Promise<Saved> {
   const wanted = { prompts: wantsPromptCache(args, process.env), answers: args.answerCache };
   const root = await storeRoot(args.cacheDir);
+  const key = await cacheKey(process.env, signal);
   const open = (kind: StoreKind) =>
-    wanted[kind] ? openStore(root, kind, args.writeCache, (line) => terminal.note(line)) : undefined;
+    wanted[kind] ? openStore(root, kind, args.writeCache, (line) => terminal.note(line), key) : undefined;
   const [promptFolder, answerFolder] = [open('prompts'), open('answers')];
   const [promptLedger, answerLedger] = [promptFolder, answerFolder].map((folder) =>
     folder === undefined || !args.writeCache ? undefined : openLedger(folder),

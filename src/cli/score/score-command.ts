@@ -38,7 +38,7 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
       ? await promptText(invocation, args)
       : await readUtf8(args.perplexity, TEXT, invocation);
   const choices = args.perplexity === undefined ? await readChoices(args, invocation) : [];
-  const saved = await savedFor(store, found, terminal);
+  const saved = await savedFor(store, found, invocation);
   const opening = onOpening({ ...args, cache: true }, terminal, signal);
   const source = await folderSource(found, signal);
   const tokenizer = loadTokenizer(source.folder);

@@ -29,7 +29,8 @@ beforeAll(async () => {
   const dir = writeModel(newDir());
   const store = { cache: true, promptCache: true, answerCache: false, cacheDir: newDir(), writeCache: true };
   const terminal = { note: () => {}, progress: () => {} } as unknown as Terminal;
-  saved = await openSaved({ ...store, verbose: false }, { name: 'toy', dir, source: 'path' }, terminal);
+  const { signal } = new AbortController();
+  saved = await openSaved({ ...store, verbose: false }, { name: 'toy', dir, source: 'path' }, { terminal, signal });
   const folder = new ModelFolder(dir);
   await folder.readText('config.json', CONFIG);
   await saved.identify(folder);
