@@ -1,7 +1,7 @@
 // The sizes that every model has, the interface of an architecture, and typed access to a config.json, with errors that
 // name file, key, expected and found. Knows nothing of any one architecture, of opening files or of tensor libraries.
 
-import { KvgenError } from '../errors.js';
+import { KvgenError, shown } from '../errors.js';
 
 /** The sizes that all code may use. The config of an architecture adds what its forward pass needs. */
 export interface ModelConfig {
@@ -76,7 +76,7 @@ export class ConfigReader {
   }
 
   wrong(key: string, expected: string, found: unknown): KvgenError {
-    return new KvgenError(`${this.#where}: ${key}: expected ${expected}, found ${JSON.stringify(found) ?? 'nothing'}`);
+    return new KvgenError(`${this.#where}: ${key}: expected ${expected}, found ${shown(found)}`);
   }
 
   /** @param alias another name of the same key, which as in transformers wins over it */

@@ -3,12 +3,14 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { KvgenError } from '../errors.js';
 import { CONFIG, TOKENIZER } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { readAll } from '../files/open-file.js';
 import { INT8_CONFIG } from './int8-format.js';
 import { type WriteOptions, type WrittenTensor, writeSafetensors } from './write-safetensors.js';
 
+const CONFIG_NAME = 'config.json';
 /** What is copied where there is one. */
 const COPIED = [
   'tokenizer.json',
@@ -31,9 +33,7 @@ export type Companions = ReadonlyMap<string, Uint8Array>;
  */
 export async function readCompanions(source: ModelFolder): Promise<Companions> {
   const companions = new Map<string, Uint8Array>();
-  const config: object = JSON.parse((await source.readText('config.json', CONFIG)) ?? '{}');
-  const quantized = { ...config, quantization_config: INT8_CONFIG };
-  companions.set('config.json', Buffer.from(`${JSON.stringify(quantized, null, 2)}\n`));
+  companions.set(CONFIG_NAME, await quantizedConfig(source));
   for (const name of COPIED) {
     const file = await source.open(name, TOKENIZER);
     if (file !== undefined) {
@@ -41,6 +41,16 @@ export async function readCompanions(source: ModelFolder): Promise<Companions> {
     }
   }
   return companions;
+}
+
+async function quantizedConfig(source: ModelFolder): Promise<Buffer> {
+  const config: object = JSON.parse((await source.readText(CONFIG_NAME, CONFIG)) ?? '{}');
+  const quantized = { ...config, quantization_config: INT8_CONFIG };
+  try {
+    return Buffer.from(`${JSON.stringify(quantized, null, 2)}\n`);
+  } catch {
+    throw new KvgenError(`${source.path(CONFIG_NAME)}: nested too deep to be written again`);
+  }
 }
 
 /**

@@ -3,7 +3,7 @@
 // as it is.
 // Knows nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
-import { KvgenError } from '../errors.js';
+import { KvgenError, shown } from '../errors.js';
 import type { OpenFile } from '../files/open-file.js';
 import { widenFloat16 } from './float16.js';
 import { valueCount } from './tensor-values.js';
@@ -105,9 +105,7 @@ function parseEntry(path: string, name: string, value: unknown, dataStart: numbe
   const { dtype, shape, data_offsets: offsets } = Object(value) as Record<string, unknown>;
   const [begin, end] = Array.isArray(offsets) && offsets.length === 2 ? (offsets as unknown[]) : [];
   if (typeof dtype !== 'string' || !isCounts(shape) || !isCount(begin) || !isCount(end) || end < begin) {
-    throw new KvgenError(
-      `${path}: ${name}: expected dtype, shape and two rising data_offsets, found ${JSON.stringify(value)}`,
-    );
+    throw new KvgenError(`${path}: ${name}: expected dtype, shape and two rising data_offsets, found ${shown(value)}`);
   }
   const size = BYTES_PER_VALUE[dtype];
   const expected = size === undefined ? end - begin : size * valueCount(shape);

@@ -129,6 +129,12 @@ describe.runIf(hasPipes)('in the place of a file', () => {
   });
 });
 
+it('a config that is nested too deep to be written again', async () => {
+  const dir = writeFolder();
+  writeFileSync(join(dir, 'config.json'), `{"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);
+  await expectFailure(() => readCompanions(new ModelFolder(dir)), 'config.json: nested too deep');
+});
+
 it('reading ends where the signal aborts', async () => {
   const controller = new AbortController();
   const folder = new ModelFolder(writeFolder(), controller.signal);

@@ -145,6 +145,8 @@ describe('a header that lies is refused', () => {
     await expectFailure(() => openWith('{}', 0, 3n), 'broken.safetensors', 'header of 3 bytes', 'the file of 10 bytes');
     await expectFailure(() => openWith('{}', 0, 2n ** 63n), 'header of 9223372036854776000 bytes');
     await expectFailure(() => openWith('{}', 0, 2n ** 64n - 1n), 'does not fit');
+    const deep = `{"a":{"dtype":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`;
+    await expectFailure(() => openWith(deep, 0), 'a: expected dtype, shape', 'found {"dtype":[[[…]]]}');
     const long = () => openWith(`{}${' '.repeat(10_000_000)}`, 0);
     await expectFailure(long, 'header: expected at most 10000000 bytes, found 10000002');
   });
