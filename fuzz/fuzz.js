@@ -82,7 +82,7 @@ function found(what, n, story) {
   const known = findings.get(alike);
   findings.set(alike, { what, n, story, times: 1, ...known, ...(known && { times: known.times + 1 }) });
   if (known === undefined && findings.size <= SHOWN) {
-    say(`finding: ${what}\n  npm run fuzz -- --seed ${seed} --case ${n}`);
+    say(`finding: ${what.slice(0, 500)}\n  npm run fuzz -- --seed ${seed} --case ${n}`);
   }
 }
 
@@ -98,7 +98,7 @@ function summary() {
     );
   }
   for (const { what, n, times } of findings.values()) {
-    say(`${times} × case ${n}: ${what.slice(0, 300)}`);
+    say(`${times} × case ${n}: ${what.split('\n')[0]?.slice(0, 120)}`);
   }
   say(`fuzz: seed ${seed}, ${total} cases in ${seconds()} s, ${findings.size} findings`);
 }

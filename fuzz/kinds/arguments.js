@@ -32,7 +32,7 @@ const cacheActions = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats', 'pl
 /** @type {import('./index.js').Kind} */
 export const argumentsKind = {
   name: 'arguments',
-  weight: 25,
+  weight: 40,
   async run(random, { base }, tell) {
     writeFileSync('prompt.txt', 'Once upon a time\n');
     writeFileSync('lines.jsonl', '{"id":1,"prompt":"a","max_tokens":2}\n');
@@ -51,36 +51,63 @@ export const argumentsKind = {
 
 function commandLine(random, base) {
   const row = random.pick(rows);
-  const model = row.name === 'quantize' ? [] : ['-m', join(base, 'models', random.pick(['float32', 'int8', 'files']))];
-  const most = row.options.length === 0 ? 0 : 6; // `completion` has none
-  const options = Array.from({ length: random.below(most) }, () => option(random, random.pick(row.options)));
-  const words =
-    row.name === 'cache'
-      ? [random.pick(cacheActions), ...random.some(['a', '0', ''], 2).slice(1)]
-      : prompt(random, row);
-  const given = random.chance(0.9) && row.options.some(({ forms }) => forms.includes('-m')) ? model : [];
-  const own = row.options.some(({ forms }) => forms.includes('--threads')) ? ['--threads', '1'] : [];
-  const parts = [given, own, ...options, words];
-  const argv = [...(row.name === 'generate' ? [] : [row.name]), ...parts.flat()];
-  return random.chance(0.1)
-    ? argv.toSpliced(random.below(argv.length + 1), 1, random.pick([...TEXTS, '--', '-', '-x']))
-    : argv;
+  const isSound = random.chance(0.5); // or hardly any would run
+  const has = (form) => row.options.some(({ forms }) => forms.includes(form));
+  const choice = row.options.filter(({ name }) => !isSound || name !== 'model');
+  const most = choice.length === 0 ? 0 : 6; // `completion` has none
+  const parts = [
+    row.name === 'generate' ? [] : [row.name],
+    has('-m') && (isSound || random.chance(0.8))
+      ? ['-m', join(base, 'models', random.pick(['float32', 'int8', 'files']))]
+      : [],
+    has('--threads') ? ['--threads', '1'] : [],
+    ...Array.from({ length: random.below(most) }, () => option(random, random.pick(choice), isSound)),
+    wordsFor(random, row, isSound),
+  ];
+  const argv = parts.flat();
+  const stray = random.pick([...TEXTS, '--', '-', '-x']);
+  return isSound || random.chance(0.8) ? argv : argv.toSpliced(random.below(argv.length + 1), 1, stray);
 }
 
-function prompt(random, row) {
-  return row.maxWords === 0
-    ? []
-    : random.pick([[], ['Once'], [random.pick(TEXTS)], ['--', random.pick(TEXTS)], ['./lines.jsonl'], ['a', 'b']]);
+function wordsFor(random, { name, maxWords }, isSound) {
+  if (name === 'cache') {
+    return [random.pick(cacheActions), ...random.some(['a', '0', ''], 2).slice(1)];
+  }
+  if (maxWords === 0) {
+    return [];
+  }
+  const sound = [
+    ['./lines.jsonl'],
+    ...(name === 'batch' ? [] : [['Once'], [random.pick(TEXTS)], ['--', random.pick(TEXTS)]]),
+  ];
+  return random.pick(isSound ? sound : [...sound, [], ['Once'], ['a', 'b']]);
 }
 
 /** An option with a value that may be one of its kind. */
-function option(random, { forms, setting: { kind, fallback } }) {
-  const form = random.chance(0.03) ? mutateText(random, random.pick(forms)) : random.pick(forms);
+function option(random, { forms, setting: { kind, fallback } }, isSound) {
+  const form = random.pick(forms);
   if (kind.fromText === undefined && kind.choices === undefined) {
-    return random.chance(0.95) ? [form] : [`${form}=${random.pick(TEXTS)}`];
+    return isSound || random.chance(0.95) ? [form] : [`${form}=${random.pick(TEXTS)}`];
   }
-  const value = someValue(random, forms.at(-1), kind, fallback);
-  return random.pick([[form, value], [form, value], [form, value], [`${form}=${value}`], [form]]);
+  const value = isSound
+    ? soundValue(random, forms.at(-1), kind, fallback)
+    : someValue(random, forms.at(-1), kind, fallback);
+  const ways = [[form, value], [form, value], [`${form}=${value}`]];
+  return random.pick(isSound ? ways : [...ways, [form], [mutateText(random, form), value]]);
+}
+
+/** One that its kind accepts, if there is one among a few. */
+function soundValue(random, long, kind, fallback) {
+  for (let i = 0; i < 10; i++) {
+    const value = someValue(random, long, kind, fallback);
+    try {
+      kind.fromText?.(value, long);
+      return value;
+    } catch {
+      // the next one may be
+    }
+  }
+  return '1';
 }
 
 function someValue(random, long, { choices, completes }, fallback) {
@@ -91,8 +118,8 @@ function someValue(random, long, { choices, completes }, fallback) {
   if (completes === 'files' || long === '--output') {
     return random.pick(PATHS);
   }
-  if (choices !== undefined && random.chance(0.8)) {
-    return random.pick(choices.filter((choice) => !['node', 'cpu', 'auto'].includes(choice)).concat('x'));
+  if (choices !== undefined && random.chance(0.9)) {
+    return random.pick(choices.filter((choice) => !['node', 'cpu', 'auto'].includes(choice)));
   }
   return random.pick([
     () => random.pick(NUMBERS),

@@ -20,7 +20,7 @@ let truth;
 /** @type {import('./index.js').Kind} */
 export const batchKind = {
   name: 'batch',
-  weight: 20,
+  weight: 30,
   async run(random, { base }, tell) {
     const command = ['batch', '-m', join(base, 'models', 'float32'), '--threads', '1', '-n', '3', './lines'];
     if (truth === undefined) {

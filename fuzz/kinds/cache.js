@@ -40,7 +40,7 @@ export async function fillCache(base) {
 /** @type {import('./index.js').Kind} */
 export const cacheKind = {
   name: 'cache',
-  weight: 25,
+  weight: 14,
   async run(random, { base }, tell) {
     copyFolder(join(base, 'cache'), './cache');
     const folders = readdirSync('./cache/kvgen').map((name) => join('cache', 'kvgen', name));

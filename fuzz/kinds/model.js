@@ -40,7 +40,7 @@ const PROMPTS = [['Once upon'], ['--prompt-ids', '1,2,3']];
 /** @type {import('./index.js').Kind} */
 export const modelKind = {
   name: 'model',
-  weight: 30,
+  weight: 35,
   async run(random, { base }, tell) {
     const name = random.pick(FOLDERS);
     copyFolder(join(base, 'models', name), './m');

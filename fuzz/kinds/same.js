@@ -40,7 +40,8 @@ const WAYS = [
 /** @type {import('./index.js').Kind} */
 export const sameKind = {
   name: 'same',
-  weight: 12,
+  weight: 4,
+  patience: 5, // up to six runs
   async run(random, { base }, tell) {
     const model = join(base, 'models', random.pick(['float32', 'half', 'int8']));
     const prompt = random.pick([...TEXTS, TEXTS.join(''), TEXTS.join('').slice(0, random.between(1, 140))]);

@@ -13,7 +13,7 @@ const FILES = /^(tokenizer|tokenizer_config|vocab)\.json$|^merges\.txt$/;
 /** @type {import('./index.js').Kind} */
 export const tokenizerKind = {
   name: 'tokenizer',
-  weight: 25,
+  weight: 35,
   async run(random, { base }, tell) {
     const folder = random.pick(['float32', 'files']);
     copyFolder(join(base, 'models', folder), './m');
