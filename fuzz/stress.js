@@ -125,7 +125,7 @@ async function interrupt(job, random) {
   slowest = Math.max(slowest, performance.now() - start);
   // A second signal ends it at once, wherever it is.
   const wrong = [
-    ...codeBreaches(result, signal),
+    ...codeBreaches(job, result, signal),
     ...outputBreaches(job, result, isHasty),
     ...(isHasty ? [] : leftovers()),
   ];
@@ -139,10 +139,10 @@ function outputBreaches(job, { code, stdout }, isCut) {
   return job.check(output, job.truth, code === 0);
 }
 
-/** 0 where it had come to its end. Before kvgen runs the signal ends Node itself. */
-function codeBreaches({ code, signal, stdout, stderr }, sent) {
-  if (signal === sent && stdout === '' && stderr === '') {
-    counts['before it ran']++;
+/** 0 where it had come to its end. Before kvgen runs, and when Node is leaving, the signal ends Node itself. */
+function codeBreaches(job, { code, signal, stdout, stderr }, sent) {
+  if (signal === sent && ((stdout === '' && stderr === '') || (stdout === job.truth && job.truth !== ''))) {
+    counts[stdout === '' ? 'before it ran' : 'at its end']++;
     return [];
   }
   counts[code === 0 ? 'at its end' : 'in the middle']++;
