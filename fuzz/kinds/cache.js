@@ -26,15 +26,24 @@ function command(prompt, base) {
   return ['-m', join(base, 'models', 'float32'), ...TEXT, '--prompt-ids', prompt];
 }
 
-/** Saves all prompts and answers, and remembers what they give. @param {string} base */
+/** Saves all prompts and answers, plain and sealed, and remembers what they give. @param {string} base */
 export async function fillCache(base) {
+  for (const name of ['key', 'other-key']) {
+    writeFileSync(join(base, name), name.padEnd(32, '.'), { mode: 0o600 });
+  }
   for (const prompt of PROMPTS) {
     truth.set(prompt, textOf(await kvgen(command(prompt, base))));
-    const saved = await kvgen([...command(prompt, base), ...CACHES, join(base, 'cache')]);
-    if (saved.code !== 0 || textOf(saved) !== truth.get(prompt)) {
-      throw new Error(`the caches cannot be filled: ${saved.stderr}`);
+    for (const [folder, key] of [['plain'], ['sealed', 'key']]) {
+      const saved = await kvgen([...command(prompt, base), ...CACHES, join(base, folder)], keyFile(base, key));
+      if (saved.code !== 0 || textOf(saved) !== truth.get(prompt)) {
+        throw new Error(`the caches cannot be filled: ${saved.stderr}`);
+      }
     }
   }
+}
+
+function keyFile(base, name) {
+  return name === undefined ? {} : { KVGEN_CACHE_KEY_FILE: join(base, name) };
 }
 
 /** @type {import('./index.js').Kind} */
@@ -42,19 +51,28 @@ export const cacheKind = {
   name: 'cache',
   weight: 14,
   async run(random, { base }, tell) {
-    copyFolder(join(base, 'cache'), './cache');
+    const isSealed = random.chance(0.3);
+    copyFolder(join(base, isSealed ? 'sealed' : 'plain'), './cache');
+    if (random.chance(0.05)) {
+      copyFolder(join(base, isSealed ? 'plain' : 'sealed'), './cache'); // both in one folder
+    }
     const folders = readdirSync('./cache/kvgen').map((name) => join('cache', 'kvgen', name));
     for (let i = random.between(1, 4); i > 0; i--) {
       tell(spoil(random, random.pick(folders), base));
     }
-    const wrong = [];
-    if (random.chance(0.3)) {
-      wrong.push(...(await manage(random, tell)));
-    }
-    const more = random.pick([[], [], ['--no-write-cache'], ['--verify-cache'], ['--verbose']]);
+    const key = random.chance(0.1) ? random.pick([undefined, 'key', 'other-key']) : isSealed ? 'key' : undefined;
+    const wrong = random.chance(0.3) ? await manage(random, keyFile(base, key), tell) : [];
+    const more = random.pick([
+      [],
+      [],
+      ['--no-write-cache'],
+      ['--verify-cache'],
+      ['--verbose'],
+      ['--cache-dtype', 'float32'],
+    ]);
     for (const prompt of random.some(PROMPTS, 2)) {
-      const ended = await kvgen([...command(prompt, base), ...CACHES, './cache', ...more]);
-      tell(`${prompt} ${more} → ${ended.code} ${ended.stderr}`);
+      const ended = await kvgen([...command(prompt, base), ...CACHES, './cache', ...more], keyFile(base, key));
+      tell(`${prompt} ${more} ${key ?? 'no key'} → ${ended.code} ${ended.stderr}`);
       wrong.push(...breaches(ended, [0]));
       if (ended.code === 0 && textOf(ended) !== truth.get(prompt)) {
         wrong.push(`a wrong hit: ${short(textOf(ended))}, computed ${short(String(truth.get(prompt)))}`);
@@ -104,7 +122,7 @@ function spoil(random, folder, base) {
 }
 
 /** `kvgen cache`, which looks at all files. */
-async function manage(random, tell) {
+async function manage(random, env, tell) {
   const action = random.pick([
     ['ls'],
     ['ls', '--json'],
@@ -115,7 +133,7 @@ async function manage(random, tell) {
     ['stats'],
     ['stats', '--json'],
   ]);
-  const ended = await kvgen(['cache', ...action, '--cache-dir', './cache']);
+  const ended = await kvgen(['cache', ...action, '--cache-dir', './cache'], env);
   tell(`cache ${action.join(' ')} → ${ended.code} ${ended.stderr}`);
   return [
     ...breaches(ended),

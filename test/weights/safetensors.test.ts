@@ -180,6 +180,11 @@ describe('a header that lies is refused', () => {
     await expectFailure(() => openWith({ x: value }), 'broken.safetensors', 'x: expected dtype, shape', 'found');
   });
 
+  it('in an entry too deep to be written again', async () => {
+    const deep = `{"x":{"dtype":${'['.repeat(5000)}${']'.repeat(5000)}}}`;
+    await expectFailure(() => openWith(deep), 'x: expected dtype, shape', 'found {"dtype":[[[…]]]}');
+  });
+
   it.each([
     ['too many values', [5], 'expected 20 bytes for F32 [5], found 16 bytes'],
     ['too few', [3], 'expected 12 bytes for F32 [3], found 16 bytes'],
