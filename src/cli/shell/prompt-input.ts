@@ -13,6 +13,9 @@ const COMMAND_LINE = '/proc/self/cmdline';
 /** What may be a socket can only be read as what it is. */
 const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 
+/** Bytes in which the first that is wrong is looked for at once. */
+const PIECE = 1 << 16;
+
 type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
 
 /** Where there is no input and stdin is a terminal, prints the usage. @throws UsageError then */
@@ -51,7 +54,7 @@ export async function readPrompt({ argument, literal, file }: PromptSource, read
     checkArgument(argument);
     return argument;
   }
-  return (await readUtf8(file ?? '-', PROMPT, reading)).replace(/\r?\n$/, '');
+  return withoutNewline(await readUtf8(file ?? '-', PROMPT, reading));
 }
 
 /** What a person named, as text. @throws KvgenError where it cannot be read or is not UTF-8 */
@@ -67,6 +70,10 @@ export async function readUtf8(file: string, kind: FileKind, { terminal, signal 
  */
 export async function openNamed(path: string, kind: FileKind, terminal: Pick<Terminal, 'stdin'>): Promise<Input> {
   return STDIN.includes(path) ? terminal.stdin(kind) : openInput(path, kind);
+}
+
+function withoutNewline(text: string): string {
+  return text.slice(0, text.endsWith('\r\n') ? -2 : text.endsWith('\n') ? -1 : undefined);
 }
 
 /** Drops the byte order mark that some editors write before the first line. */
@@ -99,8 +106,23 @@ export function decodeUtf8(bytes: Uint8Array, where: string): string {
   }
 }
 
-/** By bisection: the length of the longest beginning that is valid UTF-8. */
 function firstInvalidByte(bytes: Uint8Array): number {
+  let from = 0;
+  for (let end = 0; end < bytes.length && isUtf8(bytes.subarray(from, end)); ) {
+    from = end;
+    end = characterStart(bytes, Math.min(from + PIECE, bytes.length));
+  }
+  return from + firstInvalidIn(bytes.subarray(from, from + PIECE));
+}
+
+/** The last place up to `at` where a character may begin; it is at most three bytes away in valid UTF-8. */
+function characterStart(bytes: Uint8Array, at: number): number {
+  const start = [at, at - 1, at - 2, at - 3].find((place) => ((bytes[place] ?? 0) & 0xc0) !== 0x80);
+  return start ?? at;
+}
+
+/** By bisection: the length of the longest beginning that is valid UTF-8. */
+function firstInvalidIn(bytes: Uint8Array): number {
   let valid = 0;
   let invalid = bytes.length + 1;
   while (invalid - valid > 1) {
