@@ -16,7 +16,10 @@ import { printable, type Terminal } from './shell/terminal.js';
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
 const KEYS = 'KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND';
 
-/** The actions, how few and how many words may follow each, and whether it reads what is sealed. */
+/**
+ * The actions, how few and how many words may follow each, and whether it reads what is sealed; null: it is about what is not
+ * saved yet.
+ */
 const ACTIONS = {
   ls: { run: list, words: [0, 0], reads: true },
   show: { run: show, words: [1, 1], reads: true },
@@ -25,6 +28,7 @@ const ACTIONS = {
   prune: { run: prune, words: [0, 0], reads: true },
   path: { run: path, words: [0, 0], reads: false },
   stats: { run: stats, words: [0, 0], reads: true },
+  plan: { run: null, words: [1, 1], reads: false },
 } as const satisfies Record<(typeof CACHE_ACTIONS)[number], unknown>;
 
 interface CacheRequest {
@@ -47,7 +51,8 @@ interface Listed {
   readonly folder: StoreFolder;
 }
 
-export async function cacheCommand({ words, settings, terminal, signal }: Invocation): Promise<number> {
+export async function cacheCommand(invocation: Invocation): Promise<number> {
+  const { words, settings, terminal, signal } = invocation;
   const { json, cacheDir, color } = settings(CACHE);
   const [word, ...ids] = words;
   const name = CACHE_ACTIONS.find((one) => one === word);
@@ -57,12 +62,15 @@ export async function cacheCommand({ words, settings, terminal, signal }: Invoca
   const action = ACTIONS[name];
   const [min, max] = action.words;
   if (ids.length < min || ids.length > max) {
-    throw new UsageError(
-      `cache ${word}: expected ${max === 0 ? 'nothing more' : 'an id as `kvgen cache ls` shows it'}`,
-    );
+    const expected = name === 'plan' ? 'a file of rows, or -' : 'an id as `kvgen cache ls` shows it';
+    throw new UsageError(`cache ${word}: expected ${max === 0 ? 'nothing more' : expected}`);
   }
   readLimits(process.env);
   keySource(process.env);
+  if (action.run === null) {
+    const { planCommand } = await import('./cache/plan.js');
+    return planCommand(invocation, ids[0] as string);
+  }
   await terminal.configure({ color, quiet: false, verbose: false });
   const root = await storeRoot(cacheDir);
   const key = action.reads ? await cacheKey(process.env, signal) : undefined;

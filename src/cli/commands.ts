@@ -8,6 +8,7 @@ import {
   BENCH,
   CACHE,
   CACHE_ACTIONS,
+  CACHE_PLAN,
   DOCTOR,
   MODELS,
   QUANTIZE,
@@ -34,7 +35,7 @@ Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
   batch        many prompts in one run, JSON lines in and out
   bench        measure prefill and decode, with and without the cache
-  cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats
+  cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats, plan
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
   quantize     an int8 folder of a model, a quarter of its size
@@ -109,10 +110,11 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
     name: 'cache',
     description: 'The prompts and answers that --prompt-cache and --answer-cache have saved.',
     actions: CACHE_ACTIONS,
-    usage: '[options] [id...]',
+    usage: '[options] [id or file...]',
     maxWords: 1000,
-    settings: CACHE,
-    examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear'],
+    settings: CACHE_PLAN,
+    shared: { settings: CACHE, except: 'plan' },
+    examples: ['kvgen cache ls', 'kvgen cache rm 3f2a', 'kvgen cache clear', 'kvgen cache plan prompts.jsonl'],
     notes: `
 ls       what is saved; HITS and SAVED count the runs that reused it, or a part of it
 show     one of them, with its files
@@ -121,6 +123,7 @@ clear    remove all, and say how many bytes that was
 prune    remove what is too old or too much
 path     where it is
 stats    by day, and why nothing was found: tokens read instead of computed, written, and removed to make room
+plan     of a file of rows for kvgen batch (- for stdin): how many tokens sharing beginnings saves, in which order most
 
 What is sealed is listed with its key only. clear and prune need none.
 

@@ -50,7 +50,8 @@ function commandOf(word: string | undefined): CommandRow | undefined {
 }
 
 async function dispatch(row: CommandRow, argv: readonly string[], terminal: Terminal, signal: AbortSignal) {
-  const command = buildCommand(row, terminal);
+  const action = argv.find((word) => row.actions?.includes(word));
+  const command = buildCommand(row, terminal, action);
   let words: string[];
   try {
     words = command.parse(argv as string[], { from: 'user' }).args;
@@ -62,18 +63,36 @@ async function dispatch(row: CommandRow, argv: readonly string[], terminal: Term
   }
   const literal = argv.at(-2) === '--';
   checkWords(row, words, literal);
-  const values = optionValues(row, command);
+  const values = optionValues(row, command, words[0]);
   const run = await row.load();
   const settings: Invocation['settings'] = (table) => settingsOf(table, values);
   return run({ words, literal, settings, terminal, signal, usage: () => command.helpInformation() });
 }
 
 /** What was given, as far as it goes together. */
-function optionValues({ settings }: CommandRow, command: Command): object {
+function optionValues(row: CommandRow, command: Command, action: string | undefined): object {
+  const { settings } = row;
   const isFromEnvironment = (name: string) => command.getOptionValueSource(name) === 'env';
   const spell: Spelling = (name, value) =>
     isFromEnvironment(name) ? `${settings[name]?.env}=${value}` : asOption(name, value);
-  return settleChoices(command.opts(), isFromEnvironment, spell);
+  return settleChoices(takenValues(row, command, action), isFromEnvironment, spell);
+}
+
+/** The values of the settings that the action takes. @throws UsageError for an option of another action */
+function takenValues(row: CommandRow, command: Command, action: string | undefined): object {
+  const others = optionsOf(row.settings).filter(({ name }) => !isTaken(row, name, action));
+  const given = others.find(({ name }) => command.getOptionValueSource(name) === 'cli');
+  if (given !== undefined) {
+    throw new UsageError(
+      `${given.long} is for ${row.name} ${row.shared?.except}, got ${row.name} ${action ?? 'alone'}`,
+    );
+  }
+  return Object.fromEntries(Object.entries(command.opts()).filter(([name]) => isTaken(row, name, action)));
+}
+
+/** Does the action take the setting? */
+function isTaken({ shared }: CommandRow, setting: string, action: string | undefined): boolean {
+  return shared === undefined || action === shared.except || shared.settings[setting] !== undefined;
 }
 
 function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
@@ -89,7 +108,7 @@ function checkWords(row: CommandRow, words: readonly string[], literal: boolean)
   }
 }
 
-function buildCommand(row: CommandRow, terminal: Terminal): Command {
+function buildCommand(row: CommandRow, terminal: Terminal, action: string | undefined): Command {
   const command = new Command(row.name === 'generate' ? 'kvgen' : `kvgen ${row.name}`)
     .description(row.description)
     .usage(usage(row))
@@ -102,7 +121,7 @@ function buildCommand(row: CommandRow, terminal: Terminal): Command {
     .addHelpText('after', row.notes)
     .exitOverride();
   for (const option of optionsOf(row.settings)) {
-    command.addOption(toOption(option));
+    command.addOption(toOption(option, isTaken(row, option.name, action)));
   }
   return command;
 }
@@ -111,8 +130,10 @@ function usage({ actions, usage }: CommandRow): string {
   return actions === undefined ? usage : `<${actions.join('|')}> ${usage}`.trimEnd();
 }
 
-function toOption({ flags, long, words, negates, setting }: TypedOption): Option {
-  const { fallback, env } = setting;
+/** @param isTaken false: its variable does not count */
+function toOption({ flags, long, words, negates, setting }: TypedOption, isTaken: boolean): Option {
+  const { fallback } = setting;
+  const env = isTaken ? setting.env : undefined;
   const { choices, fromText } = setting.kind;
   const option = new Option(flags, words);
   if (fallback !== undefined && !negates) {

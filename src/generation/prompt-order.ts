@@ -7,6 +7,9 @@ import { EventLoop } from './event-loop.js';
 import { PromptTree } from './prompt-tree.js';
 import { RecentPrompts } from './recent-prompts.js';
 
+/** What is remembered of what lies on disk: ids of prompts. Of a longer input the first prompts are forgotten. */
+const MAX_IDS_ON_DISK = 2 ** 24;
+
 export interface PlannedPrompt {
   readonly ids: readonly number[];
   /** Is it spared what is known of it? Not where the logits behind each of its ids are asked for. */
@@ -17,31 +20,57 @@ export interface PlannedPrompt {
   readonly onDisk: number;
 }
 
-export interface ReuseOptions {
+interface OrderOptions {
   readonly config: ModelConfig;
-  /** Does each prompt that was run stay on disk for the others? */
-  readonly staysOnDisk: boolean;
   readonly signal: AbortSignal;
 }
 
-/** @returns how many tokens of the prompts need not be run, when they are run in their order */
-export async function reusedTokens(prompts: readonly PlannedPrompt[], options: ReuseOptions): Promise<number> {
-  const pool = new RecentPrompts<null>(options.config);
-  const disk = new PromptTree();
-  const eventLoop = new EventLoop();
-  let reused = 0;
-  for (const { ids, reuses, isKept, onDisk } of prompts) {
-    await turn(eventLoop, options.signal);
-    const inMemory = reuses ? pool.nearest(ids) : undefined;
-    const stored = isKept && options.staysOnDisk ? disk.add(ids) : { common: 0, isSame: false };
-    const storedTokens = stored.isSame ? ids.length : Math.min(stored.common, ids.length - 1);
-    const known = Math.max(inMemory?.known ?? 0, storedTokens, onDisk);
-    reused += reuses ? known : 0;
-    if (isKept && !inMemory?.isSame) {
-      pool.keep(ids, null);
+/** Follows prompts that are run one after the other. */
+export class ReusedTokens {
+  /** Of all prompts so far. */
+  total = 0;
+  readonly #pool: RecentPrompts<null>;
+  /** null: what was run does not stay there. */
+  #disk: PromptTree | null;
+  #idsOnDisk = 0;
+
+  /** @param staysOnDisk does each prompt that was run stay on disk for the others? */
+  constructor(config: ModelConfig, staysOnDisk: boolean) {
+    this.#pool = new RecentPrompts(config);
+    this.#disk = staysOnDisk ? new PromptTree() : null;
+  }
+
+  /** @throws what `signal` aborts with */
+  async run(prompts: readonly PlannedPrompt[], signal: AbortSignal): Promise<void> {
+    const eventLoop = new EventLoop();
+    for (const prompt of prompts) {
+      await turn(eventLoop, signal);
+      this.#add(prompt);
     }
   }
-  return reused;
+
+  #add({ ids, reuses, isKept, onDisk }: PlannedPrompt): void {
+    const inMemory = reuses ? this.#pool.nearest(ids) : undefined;
+    const stored = isKept ? this.#stored(ids) : 0;
+    this.total += reuses ? Math.max(inMemory?.known ?? 0, stored, onDisk) : 0;
+    if (isKept && !inMemory?.isSame) {
+      this.#pool.keep(ids, null);
+    }
+  }
+
+  /** How many tokens the disk knows from the prompts before. */
+  #stored(ids: readonly number[]): number {
+    if (this.#disk === null) {
+      return 0;
+    }
+    this.#idsOnDisk += ids.length;
+    if (this.#idsOnDisk > MAX_IDS_ON_DISK) {
+      this.#disk = new PromptTree();
+      this.#idsOnDisk = ids.length;
+    }
+    const { common, isSame } = this.#disk.add(ids);
+    return isSame ? ids.length : Math.min(common, ids.length - 1);
+  }
 }
 
 /**
@@ -50,18 +79,23 @@ export async function reusedTokens(prompts: readonly PlannedPrompt[], options: R
  */
 export async function bestOrder(
   prompts: readonly PlannedPrompt[],
-  options: Pick<ReuseOptions, 'config' | 'signal'>,
+  { config, signal }: OrderOptions,
 ): Promise<readonly number[]> {
   const tree = new PromptTree();
   const eventLoop = new EventLoop();
   for (const { ids } of prompts) {
-    await turn(eventLoop, options.signal);
+    await turn(eventLoop, signal);
     tree.add(ids);
   }
   const order = tree.order();
-  const inMemory = (ordered: readonly PlannedPrompt[]) => reusedTokens(ordered, { ...options, staysOnDisk: false });
-  const reordered = await inMemory(order.map((i) => prompts[i] as PlannedPrompt));
-  return reordered > (await inMemory(prompts)) ? order : prompts.map((_, i) => i);
+  const [before, after] = [new ReusedTokens(config, false), new ReusedTokens(config, false)];
+  await before.run(prompts, signal);
+  await after.run(inThatOrder(prompts, order), signal);
+  return after.total > before.total ? order : prompts.map((_, i) => i);
+}
+
+export function inThatOrder<T>(items: readonly T[], order: readonly number[]): T[] {
+  return order.map((i) => items[i] as T);
 }
 
 /** @throws the reason of an abort, which is noticed here */

@@ -22,27 +22,44 @@ export interface Plan {
   readonly known: 'nothing' | 'others' | 'these';
 }
 
-interface PlannedPart {
+export interface PlannedPart {
   readonly name: PartName;
   readonly take: number;
 }
 
-/** @param files all names of the folder */
-export function planLookup(files: readonly string[], of: PromptsOf, ids: readonly number[]): Plan {
-  const saved = files.flatMap((file) => parseName(file) ?? []);
-  const root = rootHash(of);
-  const ofThese = saved.some(({ parent }) => parent === root);
-  const known = ofThese ? 'these' : saved.length > 0 ? 'others' : 'nothing';
-  const present = new Set(files);
+/** The saved files of a folder, for many look-ups. */
+export interface SavedFiles {
+  readonly names: ReadonlySet<string>;
+  /** By the block that each builds on, and by its index. */
+  readonly siblings: ReadonlyMap<string, readonly PartName[]>;
+}
+
+/** @param names all names of the folder */
+export function savedFiles(names: readonly string[]): SavedFiles {
+  const siblings = new Map<string, PartName[]>();
+  for (const part of names.flatMap((name) => parseName(name) ?? [])) {
+    const key = siblingsOf(part);
+    const others = siblings.get(key);
+    others === undefined ? siblings.set(key, [part]) : others.push(part);
+  }
+  return { names: new Set(names), siblings };
+}
+
+function siblingsOf({ parent, index }: Pick<PartName, 'parent' | 'index'>): string {
+  return `${parent} ${index}`;
+}
+
+export function planLookup({ names, siblings }: SavedFiles, of: PromptsOf, ids: readonly number[]): Plan {
+  const ofThese = siblings.has(siblingsOf({ parent: rootHash(of), index: 0 }));
+  const known = ofThese ? 'these' : siblings.size > 0 ? 'others' : 'nothing';
   const wanted = partNames(of, ids);
-  const missing = wanted.find(({ file }) => !present.has(file));
+  const missing = wanted.find(({ file }) => !names.has(file));
   const parts = wanted.slice(0, missing?.index).map((name) => ({ name, take: idCount(name) }));
   if (missing === undefined) {
     return { parts, nearest: undefined, whole: true, known };
   }
-  const siblings = saved.filter(({ parent, index }) => parent === missing.parent && index === missing.index);
   const from = missing.index * BLOCK_IDS;
-  const nearest = nearestOf(siblings, ids.slice(from, from + BLOCK_IDS));
+  const nearest = nearestOf(siblings.get(siblingsOf(missing)) ?? [], ids.slice(from, from + BLOCK_IDS));
   if (nearest !== undefined && nearest.take > 0) {
     parts.push(nearest);
   }

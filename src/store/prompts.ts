@@ -6,7 +6,7 @@ import { type KvRows, RowsCollector, type RowsDtype, sliceRows } from '../engine
 import { errorCode, errorMessage } from '../errors.js';
 import { evict } from './eviction.js';
 import type { StoreOptions } from './location.js';
-import { type Plan, planLookup } from './lookup.js';
+import { type Plan, type PlannedPart, planLookup, savedFiles } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, type PromptsOf, partNames } from './names.js';
 import { decodePart, encodePart, maxPartBytes, type Part, type PartShape } from './part.js';
 import type { StoreFolder } from './store-folder.js';
@@ -34,6 +34,9 @@ export interface Found {
   /** The hash of the last file that was used. */
   readonly last: string | null;
 }
+
+/** How many tokens of a prompt need not be run, since they are stored. */
+export type KnownLength = (ids: readonly number[]) => number;
 
 /** A prompt that was just computed, or a text: a prompt with what was generated behind it. */
 export interface Computed {
@@ -74,7 +77,7 @@ export class PromptStore {
   /** Never fails: a file that cannot be read is a miss. */
   find(ids: readonly number[]): Found {
     this.#foundAt = Date.now();
-    const plan = planLookup(this.#list(), this.#options, ids);
+    const plan = planLookup(savedFiles(this.#list()), this.#options, ids);
     const planned = plan.parts.reduce((sum, { take }) => sum + take, 0);
     const room = plan.whole ? planned : Math.min(planned, ids.length - 1); // the last id must be run for its logits
     const rows = new RowsCollector(room);
@@ -95,6 +98,23 @@ export class PromptStore {
       firstDifference: damaged ? null : this.#firstDifference(plan, loaded, ids, agreed),
       last: reused > 0 ? (loaded.at(-1)?.name.hash ?? null) : null,
     };
+  }
+
+  /** How many tokens `find` would reuse now, for many prompts: reads what that needs, and neither counts nor changes anything. */
+  knownLength(): KnownLength {
+    const files = savedFiles(this.#list());
+    return (ids) => {
+      const { parts, nearest, whole } = planLookup(files, this.#options, ids);
+      const agreed = parts.map((part) => (part.name === nearest ? this.#agreedIds(part, ids) : part.take));
+      const known = agreed.reduce((sum, n) => sum + n, 0);
+      return whole ? known : Math.min(known, ids.length - 1);
+    };
+  }
+
+  /** Names hold only the low bytes of ids. */
+  #agreedIds({ name, take }: PlannedPart, ids: readonly number[]): number {
+    const from = name.index * BLOCK_IDS;
+    return agreedIds(this.#read(name)?.ids ?? [], ids.slice(from, from + take));
   }
 
   /** Counts one use of what `find` returned for so many ids. */

@@ -309,10 +309,14 @@ describe('a key', () => {
 describe('what is wrong from the start', () => {
   it.each([
     [['--cache-dir', ''], '--cache-dir must not be empty'],
-    [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, stats, got nothing'],
+    [['cache'], 'cache: expected one of ls, show, rm, clear, prune, path, stats, plan, got nothing'],
     [['cache', 'list'], 'got list'],
     [['cache', 'ls', 'x'], 'cache ls: expected nothing more'],
     [['cache', 'rm'], 'cache rm: expected an id'],
+    [['cache', 'plan'], 'cache plan: expected a file of rows, or -'],
+    [['cache', 'ls', '--backend', 'simd'], '--backend is for cache plan, got cache ls'],
+    [['cache', '--no-cache'], '--no-cache is for cache plan, got cache alone'],
+    [['cache', 'plan', '--prompt-cache', '--no-cache', 'x'], '--no-cache cannot go with --prompt-cache'],
   ])('%j: exit 2', async (args, message) => {
     const { code, stdout, stderr } = await kvgen(args[0] === 'cache' ? args : [...args, 'x']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

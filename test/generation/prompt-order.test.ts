@@ -4,7 +4,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { prefillPrompt } from '../../src/generation/prefill.js';
-import { bestOrder, type PlannedPrompt, reusedTokens } from '../../src/generation/prompt-order.js';
+import { bestOrder, inThatOrder, type PlannedPrompt, ReusedTokens } from '../../src/generation/prompt-order.js';
 import { PromptPool } from '../../src/generation/prompt-pool.js';
 import { PromptTree } from '../../src/generation/prompt-tree.js';
 import { Sequence } from '../../src/generation/sequence.js';
@@ -25,6 +25,15 @@ const plan = (ids: readonly number[], more: Partial<PlannedPrompt> = {}): Planne
   onDisk: 0,
   ...more,
 });
+/** How many tokens of these prompts, run in their order, need not be run. */
+async function reusedTokens(
+  all: readonly PlannedPrompt[],
+  { model = config, staysOnDisk = false } = {},
+): Promise<number> {
+  const reused = new ReusedTokens(model, staysOnDisk);
+  await reused.run(all, signal);
+  return reused.total;
+}
 const common = (a: readonly number[], b: readonly number[]) => {
   const differs = a.findIndex((id, i) => id !== b[i]);
   return differs < 0 ? a.length : differs;
@@ -82,10 +91,10 @@ describe('the best order', () => {
         const planned = all.map((ids) => plan(ids));
         const order = await bestOrder(planned, { config, signal });
         expect([...order].sort((a, b) => a - b)).toEqual(all.map((_, i) => i));
-        const ordered = order.map((i) => planned[i] as PlannedPrompt);
+        const ordered = inThatOrder(planned, order);
         const beginnings = new Set(all.flatMap((ids) => ids.map((_, i) => ids.slice(0, i + 1).join())));
         const tokens = all.reduce((sum, { length }) => sum + length, 0);
-        expect(await reusedTokens(ordered, { config, signal, staysOnDisk: false })).toBe(tokens - beginnings.size);
+        expect(await reusedTokens(ordered)).toBe(tokens - beginnings.size);
       }),
     );
   });
@@ -100,12 +109,11 @@ describe('the best order', () => {
   it('is better where the memory of the pool is too small for the order that there is', async () => {
     const long = (id: number) => Array(1500).fill(id);
     const all = [1, 2, 1, 2].map((id) => plan(long(id)));
-    const reused = (ordered: readonly PlannedPrompt[]) =>
-      reusedTokens(ordered, { config: large, signal, staysOnDisk: false });
+    const reused = (ordered: readonly PlannedPrompt[]) => reusedTokens(ordered, { model: large });
     expect(await reused(all)).toBe(0);
     const order = await bestOrder(all, { config: large, signal });
     expect(order).toEqual([0, 2, 1, 3]);
-    expect(await reused(order.map((i) => all[i] as PlannedPrompt))).toBe(3000);
+    expect(await reused(inThatOrder(all, order))).toBe(3000);
   });
 
   it('ends at once when it is aborted', async () => {
@@ -121,7 +129,7 @@ describe('the number of reused tokens', () => {
       .map(([ids, kind]) => plan(ids, { reuses: kind > 1, isKept: kind > 0 }));
     await fc.assert(
       fc.asyncProperty(fc.array(planned, { maxLength: 12 }), async (all) => {
-        expect(await reusedTokens(all, { config, signal, staysOnDisk: false })).toBe(await ranReused(all));
+        expect(await reusedTokens(all)).toBe(await ranReused(all));
       }),
     );
   });
@@ -133,9 +141,9 @@ describe('the number of reused tokens', () => {
       plan([1, 2, 9]),
       plan([9], { reuses: false }),
     ];
-    expect(await reusedTokens(all, { config, signal, staysOnDisk: false })).toBe(2 + 2 + 2);
+    expect(await reusedTokens(all)).toBe(2 + 2 + 2);
     const long = [1, 2, 1].map((id) => plan(Array(1500).fill(id)));
-    expect(await reusedTokens(long, { config: large, signal, staysOnDisk: false })).toBe(0);
-    expect(await reusedTokens(long, { config: large, signal, staysOnDisk: true })).toBe(1500);
+    expect(await reusedTokens(long, { model: large })).toBe(0);
+    expect(await reusedTokens(long, { model: large, staysOnDisk: true })).toBe(1500);
   });
 });

@@ -1,15 +1,17 @@
 // `kvgen batch`: many prompts in one run, a JSON object a line in and out. Reading stops while four times
 // `--concurrency` lines are not written yet, so that memory is bounded and a slow reader of the output slows the input
-// down.
+// down. With --reorder all lines are read first, and run in the order in which they share most.
 
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
-import { idsWithoutToken } from '../../completion/request.js';
+import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { drafterOf } from '../../completion/same-tokens.js';
-import { EXIT, errorMessage, KvgenError } from '../../errors.js';
+import { EXIT, errorMessage } from '../../errors.js';
 import { ROWS } from '../../files/file-kinds.js';
-import { type Line, LONGEST, linesOf } from '../../files/lines.js';
+import { type Line, linesOf } from '../../files/lines.js';
 import type { Input } from '../../files/named-input.js';
+import { EventLoop } from '../../generation/event-loop.js';
+import { bestOrder, type PlannedPrompt } from '../../generation/prompt-order.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import {
   checkCacheEnvironment,
@@ -20,20 +22,23 @@ import {
   settingsOf,
 } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
-import { checkStops, fittedPrompt, onOpening, openDraftModel, savedFor } from '../generate/opening.js';
+import { onOpening, openDraftModel, savedFor } from '../generate/opening.js';
 import { reportFields } from '../generate/report.js';
 import { type Sample, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
 import { BATCH, type BatchArgs } from '../shell/command-settings.js';
-import { checkHasInput, decodeUtf8, openNamed, withoutMark } from '../shell/prompt-input.js';
-import { type BatchLine, lineWords, readBatchLine } from './batch-line.js';
+import { checkHasInput, openNamed } from '../shell/prompt-input.js';
+import { prepareLine } from './batch-line.js';
+import { BatchOutput, type LineEntry } from './batch-output.js';
 import { BatchProgress } from './batch-progress.js';
-import { InOrder } from './in-order.js';
+import { inOrder, partsOf, plannedPrompt } from './line-order.js';
 import { RequestQueue } from './request-queue.js';
 
 /** Lines that may be read and not yet written, for each of those that run. */
 const AHEAD = 4;
+/** Characters of results that may wait for lines before them. When there are more, these lines run first. */
+const MAX_HELD = 2 ** 27;
 
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal } = invocation;
@@ -87,195 +92,160 @@ interface BatchRun extends Pick<Invocation, 'terminal'> {
   readonly stopped: AbortSignal;
 }
 
-/** A line that was read and is not written yet. */
-interface LineEntry {
-  readonly id: unknown;
-  /** Bytes of the input up to the end of the line. */
-  readonly bytes: number;
-  /** How many of its samples are not done. */
-  left: number;
-  /** The objects to write, one for each sample, in the order of the samples. */
-  readonly results: object[];
-  /** The object to write instead of them. */
-  error: object | null;
+/** A line that can be run. */
+interface BegunLine {
+  readonly entry: LineEntry;
+  readonly samples: Samples;
+  readonly prompt: PlannedPrompt;
 }
 
 /** The request for one sample of a line. */
-interface LineRequest extends Sample {
-  readonly entry: LineEntry;
-  readonly samples: Samples;
-}
+interface LineRequest extends Sample, Pick<BegunLine, 'entry' | 'samples'> {}
 
 /** Reads lines, runs them and writes their results, all at the same time. */
 class BatchJob {
   readonly #run: BatchRun;
   readonly #progress: BatchProgress;
   readonly #queue: RequestQueue<LineRequest>;
-  readonly #entries = new InOrder<LineEntry>();
+  readonly #output: BatchOutput;
   readonly #banned: readonly number[];
-  #failed = false;
-  /** Called when a line is written: the reader may be waiting for it. */
-  #written = () => {};
 
   constructor(run: BatchRun, progress: BatchProgress) {
     this.#run = run;
     this.#progress = progress;
     this.#queue = new RequestQueue(run.stopped);
+    this.#output = new BatchOutput(run.terminal, progress);
     this.#banned = idsWithoutToken(run.model.tokenizer, run.model.config);
   }
 
   async run(input: Input): Promise<number> {
-    const { terminal, stopped } = this.#run;
+    const { args, terminal, stopped } = this.#run;
     const reader = new AbortController();
-    const reading = this.#read(input, AbortSignal.any([stopped, reader.signal])).finally(() => this.#queue.end());
-    reading.catch(() => {}); // awaited below, after what was read is run and written
+    const signal = AbortSignal.any([stopped, reader.signal]);
+    const lines = linesOf(input, signal);
+    const reading = args.reorder ? this.#readParts(lines, signal) : this.#readInTurn(lines, signal);
+    const read = reading.finally(() => this.#queue.end());
+    read.catch(() => {}); // awaited below, after what was read is run and written
     try {
       await this.#write();
     } finally {
       reader.abort(); // a pipe that stays open would keep the process alive
     }
-    await reading;
+    await read;
     this.#progress.end();
-    return this.#failed && !terminal.closed.aborted ? EXIT.failure : EXIT.ok;
+    return this.#output.failed && !terminal.closed.aborted ? EXIT.failure : EXIT.ok;
   }
 
   /** Runs what is in the queue and writes the results. */
   async #write(): Promise<void> {
-    const { args, model } = this.#run;
+    const { args, model, stopped } = this.#run;
     for await (const event of completeMany(model.engine, model.tokenizer, this.#queue, args.concurrency)) {
       const { request } = event;
       if ('tokens' in event) {
         request.samples.note(request.run, event.stats);
         this.#progress.tokens(event.tokens.length);
       } else if ('error' in event) {
-        await this.#fail(request.entry, event.error);
+        const { entry } = request;
+        await this.#output.fail(entry, { id: entry.id, error: errorMessage(event.error) });
       } else {
         await this.#done(request, event.end);
       }
     }
-    await this.#writeRest();
-  }
-
-  /** After an interrupt: writes the finished samples of unfinished lines. */
-  async #writeRest(): Promise<void> {
-    const { terminal, stopped } = this.#run;
     if (stopped.aborted) {
-      for (const { results } of this.#entries.rest()) {
-        await terminal.write(jsonLines(results.filter((line) => line !== undefined)));
-      }
+      await this.#output.writeRest();
     }
   }
 
   /** Reads lines into the queue, and waits while too many are not written yet. */
-  async #read(input: Input, stopped: AbortSignal): Promise<void> {
-    const { args } = this.#run;
-    stopped.addEventListener('abort', () => this.#written());
-    for await (const line of linesOf(input, stopped)) {
-      while (this.#entries.size >= AHEAD * args.concurrency && !stopped.aborted) {
-        await this.#room();
-      }
-      if (stopped.aborted) {
+  async #readInTurn(lines: AsyncIterable<Line>, signal: AbortSignal): Promise<void> {
+    for await (const line of lines) {
+      await this.#output.room(AHEAD * this.#run.args.concurrency, signal);
+      if (signal.aborted) {
         return;
       }
-      await this.#begin(line);
+      const begun = await this.#begin(line);
+      if (begun !== null) {
+        this.#queue.push(requestsOf([begun]));
+      }
     }
   }
 
-  /** Resolves when a line is written. */
-  #room(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#written = resolve;
-    });
-  }
-
-  /** Puts the samples of a line into the queue. */
-  async #begin({ number: line, bytes, end }: Line): Promise<void> {
-    const entry = (id: unknown): LineEntry => ({ id, bytes: end, left: 1, results: [], error: null });
-    if (bytes === null) {
-      return this.#refuse(entry(null), { id: null, line, error: `expected at most ${LONGEST}, found more` });
-    }
-    let json: unknown;
-    try {
-      const text = decodeUtf8(bytes, `line ${line}`);
-      json = JSON.parse(line === 1 ? withoutMark(text) : text);
-    } catch (error) {
-      return this.#refuse(entry(null), { id: null, line, error: errorMessage(error) });
-    }
-    if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      return this.#refuse(entry(null), { id: null, line, error: 'expected a JSON object' });
-    }
-    const begun = entry((json as { id?: unknown }).id ?? null);
-    try {
-      const samples = await this.#samples(readBatchLine(json as Record<string, unknown>, this.#run.defaults), begun);
-      begun.left = samples.runs.length;
-      this.#entries.begin(begun);
-      this.#queue.push(requests(begun, samples));
-    } catch (error) {
-      await this.#refuse(begun, { id: begun.id, error: lineWords(errorMessage(error)) });
+  /** Reads all lines, or as many as one order is made of, and then puts them into the queue in the best order. */
+  async #readParts(lines: AsyncIterable<Line>, signal: AbortSignal): Promise<void> {
+    const { config } = this.#run.model;
+    for await (const part of partsOf(lines)) {
+      const begun = await this.#beginAll(part, signal);
+      const prompts = begun.map(({ prompt }) => prompt);
+      const order = await bestOrder(prompts, { config, signal }).catch((error: unknown) => {
+        if (signal.aborted) {
+          return [];
+        }
+        throw error;
+      });
+      this.#queue.push(requestsOf(inOrder(begun, order, () => this.#output.held > MAX_HELD)));
+      await this.#output.room(1, signal);
     }
   }
 
-  async #samples({ prompt, args }: BatchLine, { id }: LineEntry): Promise<Samples> {
-    const { model, draft, saved, terminal, stopped } = this.#run;
-    if (model.tokenizer === null && prompt !== undefined) {
-      throw new KvgenError(`prompt: ${model.dir} has no tokenizer; give prompt_ids`);
+  async #beginAll(lines: readonly Line[], signal: AbortSignal): Promise<BegunLine[]> {
+    const eventLoop = new EventLoop();
+    const begun: BegunLine[] = [];
+    for (const line of lines) {
+      if (eventLoop.due) {
+        await eventLoop.run();
+      }
+      if (signal.aborted) {
+        break;
+      }
+      const one = await this.#begin(line);
+      if (one !== null) {
+        begun.push(one);
+      }
     }
-    checkStops(args, model.tokenizer, model.dir);
-    const onNote = (line: string) => terminal.note(`${JSON.stringify(id)}: ${line}`);
-    const prepared = await fittedPrompt(prompt, args, model, { onNote, signal: stopped });
-    const prompts = saved?.prompts(model, prepared.text) ?? null;
+    return begun;
+  }
+
+  /** null: the line cannot be run, and its error is written in its turn; or there was an interrupt. */
+  async #begin(line: Line): Promise<BegunLine | null> {
+    const { defaults, model, terminal, stopped } = this.#run;
+    const onNote = (id: unknown, note: string) => terminal.note(`${JSON.stringify(id)}: ${note}`);
+    const prepared = await prepareLine(line, defaults, model, { onNote, signal: stopped });
+    if (stopped.aborted) {
+      return null;
+    }
+    const { id } = prepared;
+    const entry: LineEntry = { id, bytes: line.end, left: 1, results: [], error: null };
+    this.#output.begin(entry);
+    if ('error' in prepared) {
+      await this.#output.fail(entry, prepared.error);
+      return null;
+    }
+    const { args, prompt } = prepared;
+    const samples = this.#samples(args, prompt);
+    entry.left = samples.runs.length;
+    return { entry, samples, prompt: plannedPrompt(prompt.ids, args) };
+  }
+
+  #samples(args: GenerateArgs, prompt: Prompt): Samples {
+    const { model, draft, saved, stopped } = this.#run;
+    const prompts = saved?.prompts(model, prompt.text) ?? null;
     const drafter = drafterOf(draft?.engine ?? null, model.engine);
     const wishes = { logprobs: args.logprobs, signal: stopped, drafter };
-    return new Samples({
-      args,
-      prompt: prepared,
-      model,
-      banned: this.#banned,
-      prompts,
-      savesInterrupted: false,
-      wishes,
-    });
+    return new Samples({ args, prompt, model, banned: this.#banned, prompts, savesInterrupted: false, wishes });
   }
 
   async #done({ entry, run, samples }: LineRequest, completion: Completion): Promise<void> {
     this.#progress.text(completion.stats);
-    entry.results[run.sample ?? 0] = { id: entry.id, ...reportFields(samples.finish(run, completion)) };
-    await this.#end(entry);
-  }
-
-  async #fail(entry: LineEntry, error: unknown): Promise<void> {
-    entry.error = { id: entry.id, error: errorMessage(error) };
-    await this.#end(entry);
-  }
-
-  /** Ends a line that cannot be run. */
-  async #refuse(entry: LineEntry, error: object): Promise<void> {
-    this.#entries.begin(entry);
-    entry.error = error;
-    await this.#end(entry);
-  }
-
-  /** Ends one sample of a line, or the whole line, and writes what may be written now. */
-  async #end(entry: LineEntry): Promise<void> {
-    this.#failed ||= entry.error !== null;
-    if (--entry.left > 0) {
-      return;
-    }
-    for (const { results, error, bytes } of this.#entries.end(entry)) {
-      this.#run.terminal.progressDone();
-      await this.#run.terminal.write(jsonLines(error === null ? results : [error])); // in one call: other writes may follow
-      this.#progress.line(bytes, error === null);
-      this.#written();
-    }
+    const result = { id: entry.id, ...reportFields(samples.finish(run, completion)) };
+    await this.#output.done(entry, run.sample ?? 0, result);
   }
 }
 
-function jsonLines(lines: readonly object[]): string {
-  return lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-}
-
-function* requests(entry: LineEntry, samples: Samples): Generator<LineRequest, void> {
-  for (const sample of samples.requests()) {
-    yield { ...sample, entry, samples };
+/** Each is made when it is taken. */
+function* requestsOf(lines: Iterable<BegunLine>): Generator<LineRequest, void> {
+  for (const { entry, samples } of lines) {
+    for (const sample of samples.requests()) {
+      yield { ...sample, entry, samples };
+    }
   }
 }

@@ -1,18 +1,102 @@
-// One line of `kvgen batch`: turns a JSON object into settings of generate. Its keys are generate's long options in
-// snake_case, and errors name them so. Knows nothing of models or streams.
+// One line of `kvgen batch`: turns a JSON object into settings of generate, and its prompt into ids. Its keys are generate's
+// long options in snake_case, and errors name them so. Knows nothing of engines or streams.
 
-import { KvgenError } from '../../errors.js';
+import type { Prompt, TextModel } from '../../completion/request.js';
+import { errorMessage, KvgenError } from '../../errors.js';
+import { type Line, LONGEST } from '../../files/lines.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
+import { checkStops, fittedPrompt } from '../generate/opening.js';
+import { decodeUtf8, withoutMark } from '../shell/prompt-input.js';
 
-/** A line that can be run. */
-export interface BatchLine {
+/** No line needs so much: an id may be any JSON, and is written back. */
+const MAX_DEPTH = 100;
+
+/** A line that can be run, or the object to write in its place. */
+export type PreparedLine = { readonly id: unknown } & (
+  | { readonly args: GenerateArgs; readonly prompt: Prompt }
+  | { readonly error: LineError }
+);
+
+/** What is written in the place of a line that cannot be run. */
+export interface LineError {
+  readonly id: unknown;
+  /** The number of a line that has no id. */
+  readonly line?: number;
+  readonly error: string;
+}
+
+interface Preparing {
+  /** Told what a person should know, with the id of the line. */
+  readonly onNote: (id: unknown, note: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Never fails: what is wrong with a line is its error. */
+export async function prepareLine(
+  line: Line,
+  defaults: GenerateArgs,
+  model: TextModel,
+  { onNote, signal }: Preparing,
+): Promise<PreparedLine> {
+  let json: Record<string, unknown>;
+  try {
+    json = parseLine(line);
+  } catch (error) {
+    return { id: null, error: { id: null, line: line.number, error: errorMessage(error) } };
+  }
+  const { id = null } = json;
+  try {
+    const { prompt, args } = readBatchLine(json, defaults);
+    checkTokenizer(prompt, args, model);
+    const preparing = { onNote: (note: string) => onNote(id, note), signal };
+    return { id, args, prompt: await fittedPrompt(prompt, args, model, preparing) };
+  } catch (error) {
+    return { id, error: { id, error: lineWords(errorMessage(error)) } };
+  }
+}
+
+/** @throws KvgenError where there is none and the line needs one */
+function checkTokenizer(prompt: string | undefined, args: GenerateArgs, { tokenizer, dir }: TextModel): void {
+  if (tokenizer === null && prompt !== undefined) {
+    throw new KvgenError(`prompt: ${dir} has no tokenizer; give prompt_ids`);
+  }
+  checkStops(args, tokenizer, dir);
+}
+
+/** @throws an error that says what was expected */
+function parseLine({ number, bytes }: Line): Record<string, unknown> {
+  if (bytes === null) {
+    throw new KvgenError(`expected at most ${LONGEST}, found more`);
+  }
+  const text = decodeUtf8(bytes, `line ${number}`);
+  const json: unknown = JSON.parse(number === 1 ? withoutMark(text) : text);
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    throw new KvgenError('expected a JSON object');
+  }
+  checkDepth(json);
+  return json as Record<string, unknown>;
+}
+
+/** @throws KvgenError for what is nested so deep that writing it as JSON could fail */
+function checkDepth(json: unknown): void {
+  let level = [json];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) {
+      throw new KvgenError(`expected JSON nested at most ${MAX_DEPTH} deep, found more`);
+    }
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []));
+  }
+}
+
+/** What a line asks for. */
+interface BatchLine {
   /** undefined: the prompt came as ids. */
   readonly prompt: string | undefined;
   readonly args: GenerateArgs;
 }
 
 /** Reads the JSON of a line. @throws KvgenError that names the key, what was expected and what was found */
-export function readBatchLine(json: Record<string, unknown>, defaults: GenerateArgs): BatchLine {
+function readBatchLine(json: Record<string, unknown>, defaults: GenerateArgs): BatchLine {
   const { id = null, prompt, ...options } = json;
   if (typeof id === 'number' && Number.isInteger(id) && !Number.isSafeInteger(id)) {
     throw new KvgenError('id: a number beyond 2^53−1 would be written back as another one; give it as a text');
@@ -30,7 +114,7 @@ export function readBatchLine(json: Record<string, unknown>, defaults: GenerateA
 }
 
 /** A message about options with the keys of a line in it: `max_tokens` for `--max-tokens`. */
-export function lineWords(message: string): string {
+function lineWords(message: string): string {
   return message.replace(/--([a-z][a-z-]*)/g, (_, name: string) => name.replaceAll('-', '_'));
 }
 

@@ -19,11 +19,16 @@ import { printable } from '../shell/terminal.js';
 /** Characters of a prompt that `kvgen cache ls` shows. */
 const WORDS = 60;
 
+/** What decides which saved prompts are a model's, once it is known. */
+type PromptsOfModel = Pick<Model, 'backend' | 'weights' | 'config'>;
+
 export interface Saved {
   /** Of the model's files, once `identify` has been called. */
   readonly fingerprint: string;
   /** null: not asked for. */
   readonly answers: AnswerStore | null;
+  /** The store of what is computed from the model on such a machine; null: not asked for. */
+  store(of: PromptsOfModel): PromptStore | null;
   /** The saved prompts, for a prompt of this text; null: not asked for. */
   prompts(model: Model, text: string | undefined): SavedPrompts | null;
   /**
@@ -58,7 +63,7 @@ export async function openSaved(
   };
   const onNote = (line: string) => (args.verbose ? terminal.note(line) : undefined);
   const common = { write: args.writeCache, limits: readLimits(process.env), onNote };
-  const storeFor = (model: Model) => {
+  const storeFor = (model: PromptsOfModel) => {
     const of = {
       fingerprint: fingerprintOf(files(), computation(model)),
       dtype: args.cacheDtype ?? cacheDtypeOf(model.backend),
@@ -72,6 +77,7 @@ export async function openSaved(
       return files();
     },
     answers: wanted.answers ? new AnswerStore({ ...common, folder: answerFolder, ledger: answerLedger }) : null,
+    store: (of) => (wanted.prompts ? storeFor(of) : null),
     prompts: (model, text) =>
       wanted.prompts
         ? new SavedPrompts(model.engine, storeFor(model), firstWords(text ?? ''), args.keep !== 'prompt')
@@ -91,7 +97,7 @@ function openLedger(folder: StoreFolder): Ledger {
 }
 
 /** What rounds as no other engine does; undefined: TensorFlow.js, on any of its backends. */
-function computation({ backend, weights }: Model): string | undefined {
+function computation({ backend, weights }: PromptsOfModel): string | undefined {
   return backend === 'simd' ? `simd-${weights}` : undefined;
 }
 

@@ -28,6 +28,11 @@ export type DoctorArgs = SettingsOf<typeof DOCTOR>;
 /** The rows of GENERATE in it are defaults for lines that do not set them. */
 export const BATCH = {
   concurrency: { kind: integer({ min: 1, max: 256 }), words: 'rows that are decoded together', fallback: 8 },
+  reorder: {
+    kind: flag,
+    words: 'read all rows first and run those that begin alike one after the other; write in the order of the input',
+    fallback: false,
+  },
   ...takenBy('batch'),
 } as const satisfies Rows;
 export type BatchArgs = SettingsOf<typeof BATCH>;
@@ -78,8 +83,29 @@ export const QUANTIZE = {
 } as const satisfies Rows;
 export type QuantizeArgs = SettingsOf<typeof QUANTIZE>;
 
-export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats'] as const;
+export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats', 'plan'] as const;
 export const CACHE = { cacheDir, json: { ...json, words: 'print JSON' }, color } as const satisfies Rows;
+
+/** What the batch will be called with, as far as it decides which tokens its prompts share. */
+export const CACHE_PLAN = {
+  ...CACHE,
+  model: ofPlan(model),
+  truncatePrompt: ofPlan(GENERATE.truncatePrompt),
+  maxTokens: ofPlan(GENERATE.maxTokens),
+  ctxSize: ofPlan(ctxSize),
+  cache: ofPlan(GENERATE.cache),
+  echo: ofPlan(GENERATE.echo),
+  logprobs: ofPlan(GENERATE.logprobs),
+  promptCache: ofPlan(promptCache),
+  writeCache: ofPlan(writeCache),
+  cacheDtype: ofPlan(cacheDtype),
+  backend: ofPlan(backend),
+  weights: ofPlan(weights),
+} as const satisfies Rows;
+
+function ofPlan<S extends { readonly words: string }>(row: S): S {
+  return { ...row, words: `plan: ${row.words}`, ...('noWords' in row && { noWords: `plan: ${row.noWords}` }) };
+}
 
 /** The shells that completion knows. */
 export const SHELLS = ['bash', 'zsh'] as const;

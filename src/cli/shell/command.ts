@@ -29,6 +29,8 @@ export interface CommandRow {
   /** Are its words files? */
   readonly takesFiles?: boolean;
   readonly settings: Table;
+  /** The settings of all its actions except one, which takes all of `settings`. */
+  readonly shared?: { readonly settings: Table; readonly except: string };
   readonly examples: readonly string[];
   readonly notes: string;
   readonly load: () => Promise<RunCommand>;

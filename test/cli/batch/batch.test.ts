@@ -168,12 +168,91 @@ describe('each row is what generate makes of it alone', () => {
   });
 });
 
+describe('--reorder', () => {
+  /** 300 prompts, and 300 more of which each goes on from one of these: too many to be remembered. */
+  const scattered = (more: object) =>
+    ['', 'b', 'a'].flatMap((end) =>
+      Array.from({ length: 300 }, (_, i) => ({ id: `${i}${end}`, prompt: `${i}`.padStart(3, '0') + end, ...more })),
+    );
+  const simd = ['-m', BYTES, '--backend', 'simd', '--threads', '1'];
+  const reused = (results: Json[]) => results.reduce((sum, { cache }) => sum + (cache?.prompt.reused_tokens ?? 0), 0);
+  const plan = async (rows: readonly unknown[], args: readonly string[]) => {
+    const { code, stdout } = await kvgen(['cache', 'plan', '--json', ...args, '-'], { input: lines(rows) });
+    return { code, ...JSON.parse(stdout) };
+  };
+
+  it('computes each beginning once; `cache plan` knows that before, and what the order of the file gives', async () => {
+    const rows = scattered({ max_tokens: 0 });
+    const planned = await plan(rows, ['-m', BYTES]);
+    const [inTurn, reordered] = [await batch(rows, simd), await batch(rows, ['--reorder', ...simd])];
+    expect(planned).toMatchObject({ code: 0, rows: 900, failed: 0, prompt_tokens: 300 * 11, on_disk_tokens: null });
+    const beginnings = 3 + 30 + 300 + 600; // of the digits of 000 to 299, and a or b behind these
+    expect(reused(inTurn.results)).toBe(planned.file_order.reused_tokens);
+    expect(reused(reordered.results)).toBe(planned.best_order.reused_tokens);
+    expect(planned.best_order.computed_tokens).toBe(beginnings);
+    expect(planned.file_order.computed_tokens).toBeGreaterThan(beginnings);
+    expect(planned.best_order.lines.slice(0, 5)).toEqual([1, 301, 601, 2, 302]);
+    expect(reordered.results.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
+  });
+
+  it('gives the same ids, with bad rows in their places', async () => {
+    const rows: unknown[] = [1, 2, 3, 4, 5, 6, 7].map((i) => ({
+      id: i,
+      prompt: i % 2 === 1 ? `odd ${i}` : `even ${i % 4}`,
+      max_tokens: 3 * i,
+      samples: i === 3 ? 2 : 1,
+      seed: i,
+      ignore_eos: true,
+    }));
+    rows.splice(2, 0, 'no JSON');
+    rows.push({ id: 'bad' }, { id: 'long', prompt: 'even', max_tokens: 2, seed: 1 });
+    const [inTurn, reordered] = [await batch(rows, simd), await batch(rows, ['--reorder', ...simd])];
+    const told = ({ results }: { results: Json[] }) =>
+      results.map(({ id, line, sample, seed, ids, text, error }) => ({ id, line, sample, seed, ids, text, error }));
+    expect(told(reordered)).toEqual(told(inTurn));
+    expect([reordered.code, inTurn.code]).toEqual([1, 1]);
+    const planned = await plan(rows, ['-m', BYTES]);
+    expect(planned).toMatchObject({ code: 1, rows: 8, failed: 2 });
+    expect(planned.best_order.lines).toEqual([1, 4, 6, 8, 10, 2, 7, 5]);
+    expect(planned.errors).toEqual([
+      { line: 3, id: null, error: expect.stringContaining('JSON') },
+      { line: 9, id: 'bad', error: 'expected a prompt or prompt_ids, one of the two' },
+    ]);
+  });
+
+  it('`cache plan` counts what is on disk, as the batch then finds it', async () => {
+    const at = [...simd.slice(0, 4), '--prompt-cache', '--cache-dir', tempDir()];
+    const rows = ['once upon a time there was a fox', 'once upon a moon', 'the end'].map((prompt) => ({ prompt }));
+    await batch(rows.slice(0, 1), [...at, '--keep', 'prompt', '-n', '1']);
+    const planned = await plan(rows, at);
+    const { results } = await batch(rows, [...at, '--keep', 'prompt', '-n', '1']);
+    expect(planned).toMatchObject({ on_disk_tokens: 31 + 12, file_order: { reused_tokens: 31 + 12 } });
+    expect(reused(results)).toBe(planned.file_order.reused_tokens);
+    const { stdout, stderr } = await kvgen(['cache', 'plan', ...at, '-'], { input: lines([...rows, { id: 1 }]) });
+    expect(stdout).toBe(
+      [
+        'ORDER        TOKENS  REUSED  COMPUTED  SHARE',
+        'of the file  53      53      0         100 %',
+        'best         53      53      0         100 %',
+        'on disk now  53      53      0         100 %',
+        'the order of the file is the best one',
+        '',
+      ].join('\n'),
+    );
+    expect(stderr).toBe('kvgen: line 4: expected a prompt or prompt_ids, one of the two\n');
+  });
+});
+
 describe('a bad row', () => {
   const good = { id: 'good', prompt: 'x', max_tokens: 1 };
   it.each<[unknown, object]>([
     ['{"id": 1', { id: null, line: 2, error: expect.stringContaining('JSON') }],
     ['[1]', { id: null, line: 2, error: 'expected a JSON object' }],
     [{ id: 1 }, { id: 1, error: 'expected a prompt or prompt_ids, one of the two' }],
+    [
+      `{"id":${'['.repeat(5000)}${']'.repeat(5000)},"prompt":"x"}`,
+      { id: null, line: 2, error: 'expected JSON nested at most 100 deep, found more' },
+    ],
     [
       { id: 1, prompt: 5 },
       { id: 1, error: 'prompt: expected a text, found 5' },
