@@ -45,6 +45,7 @@ export class AnswerStore {
     }
     const name = answerName(question);
     if (folder.stat(name) === undefined) {
+      folder.sayObstacle(name, onNote);
       ledger?.add({ misses: 1, reasons: { 'no stored answer to this question': 1 } });
       return undefined;
     }

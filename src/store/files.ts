@@ -113,6 +113,15 @@ export function appendLine(path: string, line: string): void {
   }
 }
 
+/** Is there something of that name that is no regular file, such as a link or a pipe? */
+export function isOther(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false })?.isFile() === false;
+  } catch {
+    return false;
+  }
+}
+
 /** Returns undefined for anything but a regular file. */
 export function statFile(path: string): Stats | undefined {
   try {

@@ -61,11 +61,15 @@ export function openStore(
     if (make) {
       makePrivate(root, folder);
     }
-    if (![root, folder].every((dir) => lstatSync(dir, { throwIfNoEntry: false }) !== undefined)) {
-      return undefined;
+    for (const [dir, others] of [
+      [root, 'write'],
+      [folder, 'read'],
+    ] as const) {
+      if (lstatSync(dir, { throwIfNoEntry: false }) === undefined) {
+        return undefined;
+      }
+      checkPrivate(dir, others, ELSEWHERE);
     }
-    checkPrivate(root, 'write', ELSEWHERE);
-    checkPrivate(folder, 'read', ELSEWHERE);
     const plain = new StoreFolder(folder);
     return key === undefined ? plain : sealedFolder(plain, kind, key);
   } catch (error) {

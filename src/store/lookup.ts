@@ -16,6 +16,8 @@ export interface Plan {
   readonly parts: readonly PlannedPart[];
   /** The file that agrees longest where no saved file agrees fully. If it agrees at all, it is the last of `parts`. */
   readonly nearest: PartName | undefined;
+  /** The first part of the prompt that is not saved; undefined: all are. */
+  readonly missing: PartName | undefined;
   /** Does the last part hold the logits that follow the whole prompt? */
   readonly whole: boolean;
   /** Is anything saved for this model and dtype, or at least for others? */
@@ -56,14 +58,14 @@ export function planLookup({ names, siblings }: SavedFiles, of: PromptsOf, ids: 
   const missing = wanted.find(({ file }) => !names.has(file));
   const parts = wanted.slice(0, missing?.index).map((name) => ({ name, take: idCount(name) }));
   if (missing === undefined) {
-    return { parts, nearest: undefined, whole: true, known };
+    return { parts, nearest: undefined, missing, whole: true, known };
   }
   const from = missing.index * BLOCK_IDS;
   const nearest = nearestOf(siblings.get(siblingsOf(missing)) ?? [], ids.slice(from, from + BLOCK_IDS));
   if (nearest !== undefined && nearest.take > 0) {
     parts.push(nearest);
   }
-  return { parts, nearest: nearest?.name, whole: false, known };
+  return { parts, nearest: nearest?.name, missing, whole: false, known };
 }
 
 function nearestOf(siblings: readonly PartName[], ids: readonly number[]): PlannedPart | undefined {

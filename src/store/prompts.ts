@@ -83,7 +83,7 @@ export class PromptStore {
     const rows = new RowsCollector(room);
     const loaded = this.#load(plan, ids, rows);
     const agreed = loaded.reduce((sum, { agreed }) => sum + agreed, 0);
-    const damaged = loaded.length < plan.parts.length;
+    const damaged = loaded.length < plan.parts.length || this.#isObstructed(plan);
     const logits = plan.whole && agreed === ids.length && !damaged ? (loaded.at(-1)?.logits ?? null) : null;
     const reused = logits === null ? Math.min(agreed, ids.length - 1) : agreed;
     return {
@@ -162,6 +162,12 @@ export class PromptStore {
       onNote(`${folder?.path}: cannot be read (${errorCode(error) ?? errorMessage(error)})`);
       return [];
     }
+  }
+
+  /** Does something that is no file stand where the first missing one would? */
+  #isObstructed({ missing }: Plan): boolean {
+    const { folder, onNote } = this.#options;
+    return missing !== undefined && folder?.sayObstacle(missing.file, onNote) === true;
   }
 
   /** Reads files for as long as they agree with the prompt, and collects their keys and values. */

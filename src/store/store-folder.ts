@@ -3,7 +3,17 @@
 
 import type { Stats } from 'node:fs';
 import { join } from 'node:path';
-import { appendLine, listFiles, readStart, readWhole, removeFile, statFile, touch, writeWhole } from './files.js';
+import {
+  appendLine,
+  isOther,
+  listFiles,
+  readStart,
+  readWhole,
+  removeFile,
+  statFile,
+  touch,
+  writeWhole,
+} from './files.js';
 import { PLAIN, SEALED, type Vault } from './vault.js';
 
 /** Of which the start is wanted: what is sealed can only be read as a whole. No part of a prompt has so many. */
@@ -122,6 +132,16 @@ export class StoreFolder {
   replaceLines(name: string, lines: readonly string[]): void {
     const text = lines.map((line) => `${this.#lineOf(name, line)}\n`).join('');
     writeWhole(this.path, this.#vault.fileOf(name), Buffer.from(text));
+  }
+
+  /** Says so, and returns true, where something that is no regular file has the name of what would be stored. */
+  sayObstacle(name: string, onNote: (line: string) => void): boolean {
+    const path = this.pathOf(name);
+    const isThere = isOther(path);
+    if (isThere) {
+      onNote(`${path}: no regular file; ignored`);
+    }
+    return isThere;
   }
 
   stat(name: string): Stats | undefined {

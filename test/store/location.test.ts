@@ -1,6 +1,7 @@
 // Where the store may lie: private folders of this user, never a link, never somebody else's.
 
-import { chmodSync, chownSync, mkdirSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
@@ -81,6 +82,26 @@ describe('is refused', () => {
     refused(cacheDir).toThrow('can be written to by others');
     chmodSync(join(cacheDir, 'kvgen'), 0o755);
     expect(open(cacheDir).folder).toBe(folder);
+  });
+
+  it('where something else has its name, or that of the folder above, looked at or made', () => {
+    const cacheDir = newDir();
+    const root = join(cacheDir, 'kvgen');
+    const kinds: [(path: string) => void, string][] = [
+      [(path) => spawnSync('mkfifo', [path]), 'a file'],
+      [(path) => symlinkSync(path, path), 'a link'],
+      [(path) => symlinkSync('/dev/zero', path), 'a link'],
+    ];
+    for (const dir of [root, join(root, 'prompts')]) {
+      for (const [put, what] of kinds) {
+        put(dir);
+        for (const make of [true, false]) {
+          expect(() => open(cacheDir, make)).toThrow(`${dir}: expected a directory, found ${what}; remove it, or`);
+        }
+        rmSync(dir);
+      }
+      mkdirSync(dir, { mode: 0o700 });
+    }
   });
 
   it.skipIf(!isRoot)('where it belongs to another user', () => {

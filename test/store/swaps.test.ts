@@ -261,7 +261,7 @@ describe('what is no regular file', () => {
 
   it.each(kinds)('%s is neither waited for, nor followed, nor removed, wherever it stands', (_, make) => {
     const folder = newDir();
-    const { store } = open(folder, of);
+    const { store, notes } = open(folder, of);
     store.keep(computed(ids));
     const files = readdirSync(folder);
     const found = store.find(ids);
@@ -275,7 +275,8 @@ describe('what is no regular file', () => {
       rmSync(join(folder, file));
       make(join(folder, file));
     }
-    expect(store.find(ids).reused).toBe(0);
+    expect(store.find(ids)).toMatchObject({ reused: 0, missReason: 'the stored file is damaged or gone' });
+    expect(notes).toEqual([expect.stringMatching(/block-0000.*: no regular file; ignored$/)]);
     expect(listPrompts(new StoreFolder(folder))).toEqual([]);
     evict(new StoreFolder(folder), { maxBytes: 0, maxAgeMs: 0 });
     clear(new StoreFolder(folder));
