@@ -123,7 +123,7 @@ function opened(cache: BigramCache): BigramCache {
 class BigramEngine implements Engine {
   readonly name = 'by hand';
   readonly ragged = true;
-  readonly exact = true;
+  readonly passCost = null;
   readonly config: ModelConfig;
   /** What it was asked for. */
   passes: Pass[] = [];

@@ -10,6 +10,8 @@ export interface Pass {
   readonly ids: readonly (readonly number[])[];
   /** Indices of the ids whose logits are wanted, counted through all sequences: b·T + t. At least one. No other logits are computed. */
   readonly wanted: readonly number[];
+  /** true: passes like this one may run several ids of a sequence, and want the logits of each. An engine that records knows by it what. */
+  readonly drafts?: boolean | undefined;
 }
 
 /** What a pass spends its time on: the inputs; the model; appending to the cache and reading the logits. */
@@ -23,8 +25,11 @@ export interface Engine {
   readonly parameters: number;
   /** May the sequences of one pass differ in how many ids they run? */
   readonly ragged: boolean;
-  /** Are the logits, keys and values of an id the same to the bit, whatever else the pass runs? */
-  readonly exact: boolean;
+  /**
+   * What a pass over so many ids of one sequence costs, in passes of one id, as it is known without measuring. null: it may
+   * be measured, since the logits, keys and values of an id are the same to the bit, whatever else the pass runs.
+   */
+  readonly passCost: ((ids: number) => number) | null;
   /** A cache that the caller disposes: empty, or with these positions of one sequence. */
   newCache(positions?: KvRows): KvCache;
   /** A new cache of several sequences, with padding before the shorter ones. `sources` are borrowed. */

@@ -3,16 +3,18 @@
 
 import type { Engine, Pass } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
-import { allot, PassCost } from './draft-plan.js';
+import { allot, MeasuredCost, type PassCost } from './draft-plan.js';
 import type { Sequence } from './sequence.js';
 
 export class DecodeSteps {
   readonly #engine: Engine;
+  readonly #measured = new MeasuredCost();
   readonly #cost: PassCost;
 
   constructor(engine: Engine) {
     this.#engine = engine;
-    this.#cost = new PassCost(engine.exact);
+    const { passCost } = engine;
+    this.#cost = passCost === null ? this.#measured : { isMeasured: false, of: passCost };
   }
 
   /**
@@ -24,7 +26,7 @@ export class DecodeSteps {
     const drafts = this.#draft(sequences);
     const ids = sequences.map(({ window }, b) => [...window.slice(-1), ...(drafts[b] as number[])]);
     const wanted = ids.flat().map((_, i) => i);
-    const logits = this.#timed({ ids, wanted }, cache);
+    const logits = this.#timed({ ids, wanted, drafts: sequences.some(({ drafts }) => drafts !== null) }, cache);
     let start = 0;
     return sequences.map((sequence, b) => {
       const end = start + (ids[b] as number[]).length;
@@ -39,7 +41,7 @@ export class DecodeSteps {
   #timed(pass: Pass, cache: KvCache): readonly Float32Array[] {
     const start = performance.now();
     const logits = this.#engine.forward(pass, cache);
-    this.#cost.add(pass.wanted.length, performance.now() - start);
+    this.#measured.add(pass.wanted.length, performance.now() - start);
     return logits;
   }
 

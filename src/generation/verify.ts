@@ -61,7 +61,7 @@ export class CacheVerifier {
       config: engine.config,
       parameters: engine.parameters,
       ragged: engine.ragged,
-      exact: engine.exact,
+      passCost: engine.passCost,
       newCache: (positions) => engine.newCache(positions),
       gather: (sources) => engine.gather(sources),
       forward: (pass, cache, onPart) => {

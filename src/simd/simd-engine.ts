@@ -18,7 +18,7 @@ import type { Team } from './team.js';
 export class SimdEngine implements Engine {
   readonly name = 'simd';
   readonly ragged = true;
-  readonly exact = true;
+  readonly passCost = null;
   readonly config: ModelConfig;
   readonly parameters: number;
   readonly #model: SimdModel;

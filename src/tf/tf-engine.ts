@@ -19,7 +19,10 @@ export class TfEngine implements Engine {
   readonly config: ModelConfig;
   readonly parameters: number;
   readonly ragged = false;
-  readonly exact = false;
+  /** As on the node backend, with a recording: its products with several tokens are others, which cost more from the first on. */
+  readonly passCost = (ids: number): number => {
+    return ids === 1 || tf.getBackend() === 'cpu' ? ids : 1.9 + 0.06 * ids;
+  };
   readonly #model: TfModel;
   readonly #options: GraphOptions | null;
   /** null: until a capture pays there are none. */
@@ -89,12 +92,12 @@ export class TfEngine implements Engine {
   }
 
   /** Does a capture pay, by the passes so far and the decode steps that the cache expects? Counts this pass as well. */
-  #pays(form: Form | undefined, { ids: [ids = []] }: Pass, cache: TensorCache): boolean {
+  #pays(form: Form | undefined, { ids: [ids = []], drafts }: Pass, cache: TensorCache): boolean {
     if (form === undefined) {
       return false;
     }
     const stepsLeft = cache.expected - cache.length;
-    if (ids.length === 1 && stepsLeft > 0) {
+    if ((ids.length === 1 || drafts) && stepsLeft > 0) {
       const stepsBefore = this.#steps;
       this.#steps++;
       return Math.max(stepsBefore, stepsLeft) >= MIN_STEPS;
@@ -105,9 +108,10 @@ export class TfEngine implements Engine {
 }
 
 /** The forms of recording that can run this pass, best first. */
-function formsOf({ ids, wanted }: Pass, cache: TensorCache): Form[] {
+function formsOf({ ids, wanted, drafts }: Pass, cache: TensorCache): Form[] {
   const isStep = cache.length > 0 && ids.every((sequence) => sequence.length === 1);
-  const alone: Form[] = ids.length === 1 ? [wanted.length === 1 ? 'sequence' : 'every'] : [];
+  const one: Form[] = drafts ? ['every', 'sequence'] : ['sequence']; // one recording for all passes with drafts
+  const alone: Form[] = ids.length > 1 ? [] : wanted.length === 1 ? one : ['every'];
   return isStep ? [...alone, 'step'] : alone;
 }
 

@@ -1,13 +1,13 @@
 // How long a draft pays, on costs that are given.
 
 import { describe, expect, it } from 'vitest';
-import { allot, PassCost } from '../../src/generation/draft-plan.js';
+import { allot, MeasuredCost, type PassCost } from '../../src/generation/draft-plan.js';
 
-const costOf = (first: number, each: number) => ({ each, of: (ids: number) => first + each * ids });
+const costOf = (first: number, each: number): PassCost => ({ isMeasured: true, of: (ids) => first + each * ids });
 
 /** The same, as it was measured. */
-function measured(first: number, each: number): PassCost {
-  const cost = new PassCost(true);
+function measured(first: number, each: number): MeasuredCost {
+  const cost = new MeasuredCost();
   for (let i = 0; i < 400; i++) {
     const ids = 1 + (i % 9);
     cost.add(ids, first + each * ids);
@@ -26,47 +26,38 @@ function bestCount(chances: readonly number[], first: number, each: number): num
   return rates.indexOf(Math.max(...rates));
 }
 
-describe('the cost of a pass', () => {
-  it('is measured as a line', () => {
-    const cost = measured(6, 4.75);
-    expect(cost.each).toBeCloseTo(4.75, 1);
-    expect(cost.of(1)).toBeCloseTo(10.75, 0);
-    expect(cost.of(12)).toBeCloseTo(63, 0);
+describe('the measured cost of a pass', () => {
+  const rounded = (cost: MeasuredCost, ...ids: number[]) => ids.map((n) => Math.round(cost.of(n)));
+
+  it('is a line', () => {
+    expect(rounded(measured(6, 4.75), 1, 5, 12)).toEqual([11, 30, 63]);
   });
 
   it('is assumed before, and where passes of other sizes are long ago', () => {
-    const cost = new PassCost(true);
-    expect([cost.isMeasured, cost.each, cost.of(1)]).toEqual([false, 0.3, 1]);
+    const cost = new MeasuredCost();
+    expect([cost.isMeasured, cost.of(1), cost.of(2)]).toEqual([false, 1, 1.3]);
+    cost.add(3, 80);
     for (let i = 0; i < 500; i++) {
       cost.add(1, 20);
     }
-    expect(cost.isMeasured).toBe(true);
-    expect([cost.each, cost.of(1)].map((ms) => Math.round(ms))).toEqual([6, 20]);
+    expect([cost.isMeasured, rounded(cost, 1, 2, 3)]).toEqual([true, [20, 26, 32]]);
   });
 
   it('is not thrown off by a pass that was interrupted', () => {
     const cost = measured(6, 4);
     cost.add(3, 5000);
-    expect(cost.of(1)).toBeLessThan(11.5);
-    expect(cost.each).toBeLessThan(5);
+    expect(rounded(cost, 1, 9)).toEqual([11, 42]);
   });
 
   it('of an id is never less than nothing, nor more than its share', () => {
-    const falling = new PassCost(true);
-    const steep = new PassCost(true);
+    const falling = new MeasuredCost();
+    const steep = new MeasuredCost();
     for (let i = 0; i < 100; i++) {
       falling.add(1 + (i % 4), 10 - (i % 4));
       steep.add(1 + (i % 4), 10 * (1 + (i % 4)) ** 2);
     }
-    expect(falling.each).toBe(0);
+    expect(falling.of(9)).toBe(falling.of(1));
     expect(steep.of(0)).toBeCloseTo(0, 10);
-  });
-
-  it('never depends on the clock where it must not', () => {
-    const cost = new PassCost(false);
-    cost.add(1, 7);
-    cost.add(5, 70);
-    expect([cost.isMeasured, cost.each, cost.of(3)]).toEqual([false, 0.3, 1.6]);
   });
 });
 
@@ -87,6 +78,14 @@ describe('how many guesses a pass runs', () => {
   it('is none where nothing is guessed, or where ids cost as much together as alone', () => {
     expect(allot([[]], costOf(6, 2))).toEqual([0]);
     expect(allot([powers(0.99, 8)], costOf(0, 5))).toEqual([0]);
+  });
+
+  it('is none or enough where several ids cost more from the first on', () => {
+    const cost: PassCost = { isMeasured: false, of: (ids) => (ids === 1 ? 1 : 1.9 + 0.06 * ids) };
+    expect([0.5, 0.7, 0.8, 0.9, 0.97].map((chance) => allot([powers(chance, 12)], cost)[0])).toEqual([
+      0, 7, 10, 12, 12,
+    ]);
+    expect(allot([powers(0.9, 1)], cost)).toEqual([0]);
   });
 
   it('counts what the guesses cost themselves', () => {

@@ -63,7 +63,10 @@ const CASES = Array.from({ length: 24 }, (_, i) => {
 });
 
 /** The engine, whose drafts then do not depend on how fast it is. */
-const unhurried = (engine: Engine): Engine => ({ ...lending(engine), exact: false });
+const unhurried = (engine: Engine): Engine => ({
+  ...lending(engine),
+  passCost: engine.passCost ?? ((ids) => 0.7 + 0.3 * ids),
+});
 
 /** Notes the bits of the logits that it is given. */
 function noting(sampler: Sampler, bits: string[]): Sampler {
@@ -158,7 +161,7 @@ describe.each([
       drafted.push(await alone(engine, i, true));
       expectPlain(drafted[i], i, isExact);
     }
-    expect(accepted(drafted)).toBeGreaterThan(5 * count);
+    expect(accepted(drafted)).toBeGreaterThan(isExact ? 5 * count : count);
   });
 
   it.each(concurrencies)('many, %i together', async (concurrency) => {

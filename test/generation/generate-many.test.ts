@@ -93,11 +93,11 @@ function watched(engine: Engine): { engine: Engine; passes: Pass[] } {
     passes.push(pass);
     return engine.forward(pass, cache);
   };
-  const { name, config, parameters, ragged, exact } = engine;
+  const { name, config, parameters, ragged, passCost } = engine;
   const newCache: Engine['newCache'] = (positions) => engine.newCache(positions);
   const gather: Engine['gather'] = (sources) => engine.gather(sources);
   const rest = { numTensors: () => engine.numTensors(), dispose: () => {} };
-  return { engine: { name, config, parameters, ragged, exact, newCache, gather, forward, ...rest }, passes };
+  return { engine: { name, config, parameters, ragged, passCost, newCache, gather, forward, ...rest }, passes };
 }
 
 /** What each sequence gives alone, on the eager engine: the same for every test that asks for it. */

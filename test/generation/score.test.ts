@@ -117,7 +117,7 @@ async function score(engine: Engine, prompt: readonly number[], continuations: r
     config: engine.config,
     parameters: engine.parameters,
     ragged: engine.ragged,
-    exact: engine.exact,
+    passCost: engine.passCost,
     newCache: (positions) => engine.newCache(positions),
     gather: (sources) => engine.gather(sources),
     forward: (pass, past) => {

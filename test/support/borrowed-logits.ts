@@ -32,7 +32,7 @@ export function lending(engine: Engine): Engine {
     config: engine.config,
     parameters: engine.parameters,
     ragged: engine.ragged,
-    exact: engine.exact,
+    passCost: engine.passCost,
     newCache: (positions) => engine.newCache(positions),
     gather: (sources) => engine.gather(sources),
     forward: (pass, cache, onPart) => borrowed.lend(engine.forward(pass, cache, onPart)),

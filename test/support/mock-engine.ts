@@ -64,7 +64,7 @@ export class MockEngine implements Engine {
   readonly name = 'eager';
   readonly parameters = 0;
   readonly ragged = false;
-  readonly exact = false;
+  readonly passCost = (ids: number) => 0.7 + 0.3 * ids;
   readonly config: ModelConfig;
   readonly calls: ForwardCall[] = [];
   readonly caches: MockCache[] = [];

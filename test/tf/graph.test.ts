@@ -8,8 +8,9 @@ import { ModelFolder } from '../../src/files/model-folder.js';
 import { generateMany } from '../../src/generation/generate-many.js';
 import type { Model } from '../../src/library/model.js';
 import { type Backend, openEngine } from '../../src/tf/backend.js';
+import { type Binding, nodeBackend } from '../../src/tf/binding.js';
 import { loadShape, readTensors } from '../../src/weights/folder.js';
-import { countReplays } from '../support/binding.js';
+import { countReplays, withBinding } from '../support/binding.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
@@ -151,6 +152,36 @@ describe('the choice', () => {
       expect(event).not.toHaveProperty('error');
     }
     expect(engine.name).toBe(name);
+    model.dispose();
+  });
+
+  it('one recording serves all passes with drafts, of one id and of several', async () => {
+    const model = await open(dir, { engine: 'auto', onNote: (line) => expect.unreachable(line) });
+    const { engine } = model;
+    const [ours, theirs] = [engine.newCache(), eager.engine.newCache()];
+    const { binding } = nodeBackend();
+    let captures = 0;
+    const loadSavedModel: Binding['loadSavedModel'] = (...args) => {
+      captures++;
+      return binding.loadSavedModel(...args);
+    };
+    forward(engine, [1, 2, 3], ours);
+    forward(eager.engine, [1, 2, 3], theirs);
+    ours.expected = 40;
+    for (const ids of [[4], [5, 6, 7], [8, 9], [10]]) {
+      const pass = { ids: [ids], wanted: ids.map((_, t) => t), drafts: true };
+      const replays = countReplays(() => {
+        const found = withBinding({ loadSavedModel }, () => engine.forward(pass, ours).map((logits) => logits.slice()));
+        expectParity(
+          found.flatMap((logits) => [...logits]),
+          eager.engine.forward(pass, theirs).flatMap((logits) => [...logits]),
+        );
+      });
+      expect(replays).toBeGreaterThan(0);
+    }
+    expect(captures).toBe(1);
+    ours.dispose();
+    theirs.dispose();
     model.dispose();
   });
 
