@@ -13,6 +13,8 @@ const TAG_BYTES = 16;
 const IV_BYTES = 16;
 /** The longest name of this room has fewer. */
 const NAME_BYTES = 160;
+/** Names that are remembered, which takes some ten megabytes. */
+const MOST_REMEMBERED = 20_000;
 
 /**
  * @param key 32 bytes
@@ -27,7 +29,7 @@ export function sealedVault(key: Uint8Array, kind: string): Vault {
   return {
     isSealed: true,
     overhead: MAGIC.length + NONCE_BYTES + TAG_BYTES,
-    fileOf(name) {
+    fileOf: remembered((name) => {
       const padded = Buffer.alloc(NAME_BYTES);
       if (Buffer.byteLength(name) > NAME_BYTES) {
         throw new Error(`a name of at most ${NAME_BYTES} bytes expected, found ${name}`);
@@ -35,8 +37,8 @@ export function sealedVault(key: Uint8Array, kind: string): Vault {
       padded.write(name);
       const iv = ivOf(padded);
       return fileWith(Buffer.concat([iv, crypt(iv, padded)]));
-    },
-    nameOf(file) {
+    }),
+    nameOf: remembered((file) => {
       const bytes = Buffer.from(SEALED.test(file) ? file.slice('sealed-'.length) : '', 'base64url');
       if (bytes.length !== IV_BYTES + NAME_BYTES || fileWith(bytes) !== file) {
         return undefined;
@@ -44,7 +46,7 @@ export function sealedVault(key: Uint8Array, kind: string): Vault {
       const iv = bytes.subarray(0, IV_BYTES);
       const padded = crypt(iv, bytes.subarray(IV_BYTES));
       return timingSafeEqual(ivOf(padded), iv) ? padded.toString().replace(/\0*$/, '') : undefined;
-    },
+    }),
     seal(name, bytes) {
       const nonce = randomBytes(NONCE_BYTES);
       const cipher = createCipheriv('aes-256-gcm', contentKey, nonce).setAAD(context(name));
@@ -67,6 +69,19 @@ export function sealedVault(key: Uint8Array, kind: string): Vault {
         throw new Error('it was not sealed with this key under this name, or is damaged');
       }
     },
+  };
+}
+
+/** A folder is listed several times in a run, and a name always has the same file. */
+function remembered<T>(compute: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    const found = known.has(text) ? (known.get(text) as T) : compute(text);
+    if (known.size >= MOST_REMEMBERED) {
+      known.clear();
+    }
+    known.set(text, found);
+    return found;
   };
 }
 
