@@ -61,7 +61,11 @@ export const SCORE = {
   promptCache,
   cacheDir,
   writeCache,
-  cacheDtype,
+  cacheDtype: {
+    ...cacheDtype,
+    words: 'saved keys and values: a score is a measurement, so float32 keeps every bit; float16 takes half the bytes',
+    fallback: 'float32',
+  },
   backend,
   engine,
   threads,
