@@ -3,7 +3,7 @@
 
 import { errorCode, errorMessage } from '../errors.js';
 import { crcDigits } from './crc32.js';
-import { evict } from './eviction.js';
+import { makeRoom } from './eviction.js';
 import type { StoreOptions } from './location.js';
 import { answerName } from './names.js';
 import type { StoreFolder } from './store-folder.js';
@@ -78,7 +78,7 @@ export class AnswerStore {
         throw new Error(`it takes ${bytes.length} bytes, more than ${MAX_BYTES}`);
       }
       folder.write(answerName(stored.question), bytes);
-      const evicted = evict(folder, limits);
+      const evicted = makeRoom(folder, limits, bytes.length);
       ledger?.add({ written: stored.meta.tokens, evictedBytes: evicted.bytes });
     } catch (error) {
       onNote(`the answer is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);

@@ -14,6 +14,9 @@ import { USES } from './uses.js';
 /** A file that looks lost may belong to a writer that is still at work. After this time no writer is. */
 const GRACE_MS = 60 * 60 * 1000;
 
+/** The share of their bound that files are cut down to. */
+const ROOMY = 31 / 32;
+
 interface KeptFile extends StoredFile {
   readonly part: PartName | undefined;
   /** Milliseconds since 1970; for a block, the latest time of all that build on it. */
@@ -30,6 +33,29 @@ export interface Evicted extends Removed {
   readonly tokens: number;
 }
 
+const NOTHING_EVICTED: Evicted = { files: 0, bytes: 0, tokens: 0 };
+
+/** After this time a folder is looked at again, since other processes write there too. */
+const SURVEY_MS = 30_000;
+/** What is known of folders since they were looked at: the size of all files, and when that was. */
+const surveyed = new WeakMap<StoreFolder, { bytes: number; at: number }>();
+
+/**
+ * Evicts after something was written. To look at thousands of files takes long, so it is done only when they may have
+ * become too many.
+ * @param written bytes
+ */
+export function makeRoom(folder: StoreFolder, limits: Limits, written: number, now = Date.now()): Evicted {
+  const known = surveyed.get(folder);
+  if (known !== undefined && Math.abs(now - known.at) < SURVEY_MS) {
+    known.bytes += written;
+    if (known.bytes <= limits.maxBytes) {
+      return NOTHING_EVICTED;
+    }
+  }
+  return evict(folder, limits, now);
+}
+
 export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Evicted {
   const files = folder.files();
   const kept = survey(files);
@@ -38,7 +64,12 @@ export function evict(folder: StoreFolder, limits: Limits, now = Date.now()): Ev
   const lost = lostFiles(files, staying, Math.max(limits.maxAgeMs, GRACE_MS), now);
   const bytes = [...out, ...lost].map((file) => folder.removeFile(file));
   const tokens = [...out].map(({ part }) => (part === undefined ? 0 : idCount(part)));
-  addUpLedgers(folder, folder.names(), now);
+  surveyed.set(folder, { bytes: total(staying.map(({ bytes }) => bytes)), at: now });
+  addUpLedgers(
+    folder,
+    files.flatMap(({ name }) => name ?? []),
+    now,
+  );
   return { files: out.size, bytes: total(bytes), tokens: total(tokens) };
 }
 
@@ -84,13 +115,21 @@ function keyOf({ isSealed }: StoredFile, hash: string | undefined): string {
   return `${isSealed ? 'sealed' : 'plain'} ${hash}`;
 }
 
-/** The oldest files, the later blocks of a chain first. */
+/**
+ * The oldest files, the later blocks of a chain first. Where they are too large together, some more of those that were not
+ * used lately go, so that the next file does not need another survey.
+ */
 function tooMany(kept: readonly KeptFile[], { maxBytes, maxAgeMs }: Limits, now: number): KeptFile[] {
+  let size = total(kept.map(({ bytes }) => bytes));
+  const lasting = size > maxBytes ? maxBytes * ROOMY : maxBytes;
+  if (size <= maxBytes && kept.every(({ used }) => now - used <= maxAgeMs)) {
+    return [];
+  }
   const order = kept.toSorted((a, b) => a.used - b.used || (b.part?.index ?? 0) - (a.part?.index ?? 0));
-  let total = kept.reduce((sum, { bytes }) => sum + bytes, 0);
   return order.filter(({ bytes, used }) => {
-    const isOut = total > maxBytes || now - used > maxAgeMs;
-    total -= isOut ? bytes : 0;
+    const bound = now - used > GRACE_MS ? lasting : maxBytes;
+    const isOut = size > bound || now - used > maxAgeMs;
+    size -= isOut ? bytes : 0;
     return isOut;
   });
 }

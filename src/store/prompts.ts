@@ -4,7 +4,7 @@
 
 import { type KvRows, RowsCollector, type RowsDtype, sliceRows } from '../engine/kv-rows.js';
 import { errorCode, errorMessage } from '../errors.js';
-import { evict } from './eviction.js';
+import { makeRoom } from './eviction.js';
 import type { StoreOptions } from './location.js';
 import { type Plan, type PlannedPart, planLookup, savedFiles } from './lookup.js';
 import { BLOCK_IDS, idCount, type PartName, type PromptsOf, partNames } from './names.js';
@@ -144,9 +144,9 @@ export class PromptStore {
     }
     try {
       const written = this.#write(folder, computed);
-      const evicted = evict(folder, limits);
-      ledger?.add({ written, evicted: evicted.tokens, evictedBytes: evicted.bytes });
-      return written;
+      const evicted = makeRoom(folder, limits, written.bytes);
+      ledger?.add({ written: written.tokens, evicted: evicted.tokens, evictedBytes: evicted.bytes });
+      return written.tokens;
     } catch (error) {
       const what = computed.logits === null ? 'text' : 'prompt';
       this.#options.onNote(`the ${what} is not kept: ${folder.path}: ${errorCode(error) ?? errorMessage(error)}`);
@@ -260,14 +260,15 @@ export class PromptStore {
 
   /**
    * Writes the blocks first, so that a reader who finds an end also finds what it builds on.
-   * @returns how many tokens were written
+   * @returns how many tokens and bytes were written
    */
-  #write(folder: StoreFolder, computed: Computed): number {
+  #write(folder: StoreFolder, computed: Computed): { tokens: number; bytes: number } {
     const { limits } = this.#options;
     const names = partNames(this.#options, computed.ids, computed.logits === null ? 'text' : 'end');
     const missing = names.filter(({ file }) => folder.stat(file) === undefined);
+    const written = { tokens: 0, bytes: 0 };
     if (missing.length === 0) {
-      return 0;
+      return written;
     }
     const from = (missing[0] as PartName).index * BLOCK_IDS;
     const rows = computed.rowsFrom(from);
@@ -277,9 +278,11 @@ export class PromptStore {
         throw new Error(`it takes more than KVGEN_CACHE_MAX_BYTES=${limits.maxBytes}`);
       }
       folder.write(name.file, bytes);
+      written.tokens += idCount(name);
+      written.bytes += bytes.length;
     }
     this.#touch(folder, names, Date.now());
-    return missing.reduce((sum, name) => sum + idCount(name), 0);
+    return written;
   }
 
   /** @param rows keys and values of the prompt from position `from` on */

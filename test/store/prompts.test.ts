@@ -42,7 +42,7 @@ function open(path: string, options: Partial<PromptStoreOptions> = {}) {
   const notes: string[] = [];
   const onNote = (line: string) => notes.push(line);
   const defaults = { folder, write: true, limits: UNBOUND, ...OF, shape: SHAPE, model: 'm', onNote };
-  return { store: new PromptStore({ ...defaults, ...options }), notes };
+  return { store: new PromptStore({ ...defaults, ...options }), folder, notes };
 }
 
 function expectRight(ids: readonly number[], found: Found): Found {
@@ -429,6 +429,49 @@ describe('room', () => {
     vi.useRealTimers();
     evict(new StoreFolder(folder), UNBOUND, Date.now() + 31 * DAY);
     expect(parts(folder)).toEqual([]);
+  });
+
+  it('is made after each write, and the folder looked at only when it may be too full, or after a while', () => {
+    vi.useFakeTimers({ now: Date.now(), toFake: ['Date'] });
+    const path = newDir();
+    const size = (() => {
+      open(path).store.keep(computed(range(5)));
+      return bytesIn(new StoreFolder(path));
+    })();
+    const { store, folder } = open(path, { limits: { maxBytes: 3.5 * size, maxAgeMs: 30 * DAY } });
+    const files = vi.spyOn(folder, 'files');
+    const keep = (i: number) => {
+      vi.setSystemTime(Date.now() + 1000);
+      store.keep(computed(range(5, 100 * i)));
+      return [parts(path).length, files.mock.calls.length];
+    };
+    expect([1, 2, 3, 4].map(keep)).toEqual([
+      [2, 1],
+      [3, 1],
+      [3, 2],
+      [3, 3],
+    ]);
+    vi.setSystemTime(Date.now() + 31_000);
+    open(path, { limits: UNBOUND }).store.keep(computed(range(5, 1000))); // another process
+    rmSync(join(path, parts(path)[0]?.file as string));
+    expect(keep(5)).toEqual([3, 4]);
+  });
+
+  it('is some more where files have not been used for an hour', () => {
+    const path = newDir();
+    for (let i = 0; i < 40; i++) {
+      open(path).store.keep(computed(range(5, 100 * i)));
+    }
+    const bytes = bytesIn(new StoreFolder(path));
+    const old = Date.now() - 2 * 60 * 60 * 1000;
+    expect(evict(new StoreFolder(path), { maxBytes: bytes - 1, maxAgeMs: 30 * DAY })).toMatchObject({ files: 1 });
+    for (const { file } of parts(path)) {
+      utimesSync(join(path, file), old / 1000, old / 1000);
+    }
+    expect(evict(new StoreFolder(path), { maxBytes: bytes, maxAgeMs: 30 * DAY })).toMatchObject({ files: 0 });
+    expect(evict(new StoreFolder(path), { maxBytes: bytes - bytes / 40 - 1, maxAgeMs: 30 * DAY })).toMatchObject({
+      files: 2,
+    });
   });
 
   it('a prompt larger than the bound is not kept, and one line says so', () => {
