@@ -21,11 +21,7 @@ const { values } = parseArgs({
     case: { type: 'string' },
   },
 });
-const { seed, minutes, cases } = {
-  seed: Number(values.seed),
-  minutes: Number(values.minutes),
-  cases: Number(values.cases),
-};
+const [seed, minutes, cases] = [values.seed, values.minutes, values.cases].map(Number);
 const only = values.case === undefined ? undefined : Number(values.case);
 if (![seed, minutes, cases, only ?? 0].every((n) => n >= 0) || !Number.isSafeInteger(seed)) {
   process.stderr.write('fuzz: --minutes, --cases, --seed and --case are numbers from 0\n');
@@ -69,7 +65,7 @@ function onResult({ n, kind, refused, story, wrong, ms = 0 }) {
     say(story.join('\n'));
   }
   for (const what of wrong) {
-    found(`${kind}: ${what}`, n, story);
+    found(`${kind}: ${what}`, n);
   }
   if (performance.now() - shown > EVERY_MS) {
     shown = performance.now();
@@ -77,10 +73,10 @@ function onResult({ n, kind, refused, story, wrong, ms = 0 }) {
   }
 }
 
-function found(what, n, story) {
+function found(what, n) {
   const alike = what.replace(/\S*worker-\w+|\d+/g, '#');
   const known = findings.get(alike);
-  findings.set(alike, { what, n, story, times: 1, ...known, ...(known && { times: known.times + 1 }) });
+  findings.set(alike, { what, n, ...known, times: (known?.times ?? 0) + 1 });
   if (known === undefined && findings.size <= SHOWN) {
     say(`finding: ${what.slice(0, 500)}\n  npm run fuzz -- --seed ${seed} --case ${n}`);
   }

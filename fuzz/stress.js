@@ -146,7 +146,7 @@ function codeBreaches(job, { code, signal, stdout, stderr }, sent) {
     return [];
   }
   counts[code === 0 ? 'at its end' : 'in the middle']++;
-  return breaches({ code, stdout, stderr: stderr === '' ? 'kvgen: \n' : stderr }, [0, CODES[sent]]);
+  return breaches({ code, stdout, stderr }, [0, CODES[sent]]);
 }
 
 /** What an interrupted run has not cleaned up. */

@@ -1,7 +1,7 @@
 // Whole processes, as a shell starts them: what stdin, stdout, the environment and arguments can be, and the installed file itself.
 
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { breaches } from '../contract.js';
@@ -74,10 +74,10 @@ function run(argv, out, isEndless) {
   });
 }
 
-/** A pipe that nobody writes, and what cannot be opened, is no input. */
+/** What cannot be opened is no input. */
 function openFor(path, flags) {
   try {
-    return path === './stdin' && isPipe(path) ? openSync(path, 'r+') : openSync(path, flags);
+    return openSync(path, statSync(path).isFIFO() ? 'r+' : flags); // to open a pipe for reading alone waits for its writer
   } catch {
     return 'ignore';
   }
