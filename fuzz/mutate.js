@@ -118,7 +118,8 @@ function near(random, value) {
     return random.pick([mutateText(random, value), [value], value.toUpperCase(), Number(value) || 0]);
   }
   if (Array.isArray(value)) {
-    return random.pick([[...value, ...value], value.slice(1), value.slice(0, -1), Object.assign({}, value), value[0]]);
+    const list = [...value]; // it may have been given a constructor, which `slice` would ask
+    return random.pick([[...list, ...list], list.slice(1), list.slice(0, -1), { ...list }, list[0]]);
   }
   return value === true ? false : value === false ? true : [value];
 }

@@ -13,6 +13,8 @@ import { NUMBERS, TEXTS } from '../nasty.js';
 const LEFT_OUT = ['setup', 'doctor', 'bench'];
 /** What a large value only makes long, as it should. */
 const LIMITED = { '--samples': 4, '--max-tokens': 200, '--concurrency': 300, '--threads': 3 };
+/** They load TensorFlow. */
+const SLOW = ['node', 'cpu', 'auto', 'eager', 'graph'];
 const PATHS = [
   './prompt.txt',
   './lines.jsonl',
@@ -120,7 +122,7 @@ function someValue(random, long, { choices, completes }, fallback) {
     return random.pick(PATHS);
   }
   if (choices !== undefined && random.chance(0.9)) {
-    return random.pick(choices.filter((choice) => !['node', 'cpu', 'auto'].includes(choice)));
+    return random.pick(choices.filter((choice) => !SLOW.includes(choice))) ?? 'auto';
   }
   return random.pick([
     () => random.pick(NUMBERS),
