@@ -108,10 +108,11 @@ export const path: Kind<string> = { ...text, value: '<path>', completes: 'files'
 
 /** A list that grows each time the option is given. */
 export const texts: Kind<readonly string[]> = {
-  ...ofText('a list of texts, none of them empty', isTexts, (one, name, previous = []) => [
-    ...previous,
-    nonEmpty(one, name),
-  ]),
+  ...ofText('a list of texts, none of them empty', isTexts, (one, name, previous = []) => {
+    const list = grown(previous, () => [...previous]);
+    list.push(nonEmpty(one, name));
+    return list;
+  }),
   fromJson: (json, name) => {
     const list: unknown = Array.isArray(json) ? json : [json];
     if (!isListOf(list, isText)) {
@@ -136,7 +137,7 @@ export const tokenIds: Kind<readonly number[]> = {
 /** Token ids with what is added to their logits: `262=-1.5`, or in JSON `{"262": -1.5, "50256": "-inf"}`. */
 export const biases: Kind<ReadonlyMap<number, number>> = {
   ...ofText('a Map of token ids and numbers', isBiases, (bias, name, previous = new Map()) =>
-    new Map(previous).set(...toBias(bias, name)),
+    grown(previous, () => new Map(previous)).set(...toBias(bias, name)),
   ),
   value: '<id=x>',
   fromJson: (json, name) => {
@@ -148,6 +149,16 @@ export const biases: Kind<ReadonlyMap<number, number>> = {
     return new Map(entries.map(([id, bias]) => toBias(`${id}=${bias}`, name)));
   },
 };
+
+/** Values of repeated options. They grow in place: a copy for each of many would take quadratic time. */
+const growing = new WeakSet<object>();
+
+/** `previous`, if it is such a value; else a copy, which is one from now on: a default must not change. */
+function grown<T extends object>(previous: object, copy: () => T): T {
+  const value = growing.has(previous) ? (previous as T) : copy();
+  growing.add(value);
+  return value;
+}
 
 function toBias(text: string, name: string): readonly [number, number] {
   const [, id, bias = ''] = /^(\d+)=(.+)$/.exec(text) ?? [];

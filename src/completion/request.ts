@@ -9,6 +9,7 @@ import type { ModelConfig } from '../model/config.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import type { GenerateArgs, TextSettings } from '../settings.js';
 import { decodeAll } from '../text/detokenizer.js';
+import { prepareStops } from '../text/stop.js';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.js';
 
 /** What this room needs to know of a model. */
@@ -55,6 +56,7 @@ export async function preparePrompt(
   { dir, config, tokenizer }: TextModel,
   { logitBias, advice, onNote, signal }: PromptWords,
 ): Promise<Prompt> {
+  await prepareStops(settings.stop, signal);
   const isText = typeof prompt === 'string';
   const ids = isText ? await encodePrompt(prompt, tokenizer, dir, { onNote, signal }) : prompt;
   const nCtx = contextSize(settings.ctxSize, config);

@@ -53,5 +53,5 @@ export function readOptions(options: GenerateOptions): TextSettings {
   if (options.draftModel !== undefined && settings.draft === 0) {
     throw new UsageError('draftModel needs draft');
   }
-  return settings;
+  return { ...settings, stop: [...settings.stop] }; // what is built for a list holds for as long as the list is the same
 }

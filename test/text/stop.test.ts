@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StopMatcher } from '../../src/text/stop.js';
+import { prepareStops, StopMatcher } from '../../src/text/stop.js';
+import { expectFailure } from '../support/errors.js';
 
 /** What each piece releases, then what finish does; '!' after the piece that stops. */
 function run(stops: string[], pieces: string[]): string[] {
@@ -77,5 +78,23 @@ describe('StopMatcher', () => {
     const matcher = new StopMatcher([`${'a'.repeat(50_000)}b`]);
     const { text } = matcher.push('a'.repeat(1_000_000));
     expect(text).toHaveLength(950_000);
+  });
+});
+
+describe('many stop strings', () => {
+  const stops = Array.from({ length: 10_000 }, (_, i) => `<${i}>`);
+
+  it('are prepared in portions, between which a signal is seen', async () => {
+    const stop = new AbortController();
+    setImmediate(() => stop.abort(new Error('enough')));
+    await expect(prepareStops(stops, stop.signal)).rejects.toThrow('enough');
+    await prepareStops(stops);
+    expect(new StopMatcher(stops).push('a <10000> <9999> b')).toEqual({ text: 'a <10000> ', stopped: true });
+  });
+
+  it('are refused where they would fill the memory', async () => {
+    const message = 'the stop strings have 4194306 characters in all; give 4194304 or fewer';
+    await expectFailure(() => prepareStops(['a'.repeat(2 ** 22), 'bc']), message);
+    await expectFailure(() => new StopMatcher(['a'.repeat(2 ** 22), 'bc']), message);
   });
 });
