@@ -2,7 +2,7 @@
 // a batch) and from a value of JavaScript (a program that uses the library). Knows nothing of single settings.
 
 import { inspect } from 'node:util';
-import { UsageError } from './errors.js';
+import { shown, UsageError } from './errors.js';
 
 /** The `from…` functions throw UsageError. `name` is what the value is called there: `--max-tokens`, `max_tokens`. */
 export interface Kind<T> {
@@ -208,7 +208,7 @@ function numberOrText(json: unknown, name: string): string {
 }
 
 function wrongJson(name: string, expected: string, found: unknown): UsageError {
-  return new UsageError(`${name}: expected ${expected}, found ${JSON.stringify(found)}`);
+  return new UsageError(`${name}: expected ${expected}, found ${shown(found)}`);
 }
 
 function nonEmpty(text: string, name: string): string {
@@ -225,7 +225,7 @@ function toNumber(text: string): number {
 
 /** A text as errors show it, on one line. */
 export function quote(text: string): string {
-  return /^[\w.+-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[\w.+-]{1,80}$/.test(text) ? text : shown(text);
 }
 
 function isTexts(value: unknown): value is string[] {

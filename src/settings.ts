@@ -4,7 +4,7 @@
 
 import { inspect } from 'node:util';
 import { BACKENDS, CACHE_DTYPES, ENGINES, WEIGHTS } from './backends.js';
-import { UsageError } from './errors.js';
+import { shown, UsageError } from './errors.js';
 import {
   anyText,
   biases,
@@ -359,7 +359,7 @@ function readLimit(env: NodeJS.ProcessEnv, name: string, fallback: number, form:
     return fallback;
   }
   if (!form.test(value) || !Number.isFinite(Number(value))) {
-    throw new UsageError(`${name} must be ${expected}, got ${JSON.stringify(value)}`);
+    throw new UsageError(`${name} must be ${expected}, got ${shown(value)}`);
   }
   return Number(value);
 }

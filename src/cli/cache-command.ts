@@ -11,7 +11,7 @@ import type { StoreFolder } from '../store/store-folder.js';
 import { cacheKey } from './shell/cache-key.js';
 import type { Invocation } from './shell/command.js';
 import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
-import { printable, type Terminal } from './shell/terminal.js';
+import type { Terminal } from './shell/terminal.js';
 
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
 const KEYS = 'KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND';
@@ -114,7 +114,7 @@ async function list(request: CacheRequest): Promise<void> {
   const others = all.reduce((sum, { folder, entries }) => sum + countUnlisted(folder, entries), 0);
   if (json) {
     const counts = { bytes, sealed_files: sealed, unlisted_files: others };
-    await terminal.print(JSON.stringify({ path: root, ...counts, entries: found.map(entryJson) }));
+    await terminal.printJson({ path: root, ...counts, entries: found.map(entryJson) });
     return;
   }
   if (found.length > 0) {
@@ -162,11 +162,11 @@ async function show(request: CacheRequest): Promise<void> {
   const { terminal, json } = request;
   const files = entry.files.map((name) => folder.pathOf(name));
   if (json) {
-    await terminal.print(JSON.stringify({ ...entryJson(entry), files: files.map((file) => basename(file)) }));
+    await terminal.printJson({ ...entryJson(entry), files: files.map((file) => basename(file)) });
     return;
   }
   for (const [name, value] of Object.entries(entryJson(entry))) {
-    await terminal.print(printable(`${name.replaceAll('_', ' ')}: ${value}`));
+    await terminal.print(`${name.replaceAll('_', ' ')}: ${value}`);
   }
   for (const file of files) {
     await terminal.print(`file: ${file}`);
@@ -206,7 +206,7 @@ async function stats(request: CacheRequest): Promise<void> {
   });
   const { statsJson, statsTable, reasonsTable } = await import('./cache/stats.js');
   if (json) {
-    await terminal.print(JSON.stringify(statsJson(root, savedBytes(request), kinds)));
+    await terminal.printJson(statsJson(root, savedBytes(request), kinds));
   } else if (kinds.every(({ days }) => days.length === 0)) {
     terminal.note(`nothing is counted in ${root}`);
   } else {
@@ -225,14 +225,14 @@ function savedBytes(request: CacheRequest): number {
 }
 
 async function path({ terminal, root, json }: CacheRequest): Promise<void> {
-  await terminal.print(json ? JSON.stringify({ path: root }) : root);
+  await (json ? terminal.printJson({ path: root }) : terminal.print(root));
 }
 
 async function say({ terminal, json }: CacheRequest, removed: readonly Removed[]): Promise<void> {
   const files = removed.reduce((sum, one) => sum + one.files, 0);
   const bytes = removed.reduce((sum, one) => sum + one.bytes, 0);
   const words = `removed ${files} file${files === 1 ? '' : 's'}, ${bytes} bytes`;
-  await terminal.print(json ? JSON.stringify({ removed_files: files, removed_bytes: bytes }) : words);
+  await (json ? terminal.printJson({ removed_files: files, removed_bytes: bytes }) : terminal.print(words));
 }
 
 /** The entry whose id begins with `id`. @throws KvgenError for none or several */

@@ -6,13 +6,13 @@ import { generate } from '../generation/generate.js';
 import { type Machine, machineFor, machineWords } from '../library/machine.js';
 import { folderSource, type ModelSource, openModel } from '../library/model.js';
 import { describeEngine, status } from '../native/status.js';
+import { checkLogits } from '../sampling/finite.js';
 import { argmax } from '../sampling/scan.js';
 import { keySource } from '../settings.js';
 import { findModel, listModels } from '../weights/find.js';
 import { cacheKey } from './shell/cache-key.js';
 import type { Invocation } from './shell/command.js';
 import { DOCTOR, type DoctorArgs } from './shell/command-settings.js';
-import { printable } from './shell/terminal.js';
 
 const TEST_PROMPT = [1, 2, 3];
 const TEST_TOKENS = 10;
@@ -34,10 +34,13 @@ export async function doctorCommand({ settings, terminal, signal }: Invocation):
   let failed = false;
   for (const { name, run } of checks(args, signal)) {
     try {
-      await terminal.print(`${terminal.chalk.green('ok')}    ${name}: ${printable(await run())}`);
+      const found = await run();
+      await terminal.write(`${terminal.chalk.green('ok')}    `);
+      await terminal.print(`${name}: ${found}`);
     } catch (error) {
       failed = true;
-      await terminal.print(`${terminal.chalk.red('FAIL')}  ${name}: ${printable(errorMessage(error))}`);
+      await terminal.write(`${terminal.chalk.red('FAIL')}  `);
+      await terminal.print(`${name}: ${errorMessage(error)}`);
     }
   }
   return failed ? EXIT.failure : EXIT.ok;
@@ -111,11 +114,15 @@ async function selfTest(args: DoctorArgs, machine: Machine | undefined): Promise
 }
 
 async function greedy(engine: Engine, cache: boolean) {
+  const sampler = (logits: Float32Array) => {
+    checkLogits(logits);
+    return argmax(logits);
+  };
   const { nPositions: nCtx } = engine.config;
   const options = { maxTokens: TEST_TOKENS, nCtx, stopIds: [], cache, onFull: 'stop' as const };
   const ids: number[] = [];
   let firstTokenMs: number | null = null;
-  for await (const { id, stats } of generate(engine, argmax, TEST_PROMPT, options)) {
+  for await (const { id, stats } of generate(engine, sampler, TEST_PROMPT, options)) {
     ids.push(id);
     ({ firstTokenMs } = stats);
   }

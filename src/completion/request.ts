@@ -1,6 +1,7 @@
 // From settings and a prompt to a request: the prompt's ids in the context, the sampler, the limits. The library, the
 // command and a line of a batch all take this way. Knows nothing of streams.
 
+import { setImmediate } from 'node:timers/promises';
 import { KvgenError } from '../errors.js';
 import type { Drafter } from '../generation/drafts.js';
 import { PromptLookup } from '../generation/prompt-lookup.js';
@@ -8,7 +9,7 @@ import type { SequenceOptions } from '../generation/sequence.js';
 import type { ModelConfig } from '../model/config.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import type { GenerateArgs, TextSettings } from '../settings.js';
-import { decodeAll } from '../text/detokenizer.js';
+import { Detokenizer, decodeAll } from '../text/detokenizer.js';
 import { prepareStops } from '../text/stop.js';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.js';
 
@@ -66,7 +67,27 @@ export async function preparePrompt(
   }
   checkIds(kept, config);
   checkBias(logitBias, settings.logitBias, config);
-  return { ids: kept, text: isText ? prompt : decodeAll(tokenizer, ids), nCtx };
+  return { ids: kept, text: isText ? prompt : await textOf(ids, tokenizer, signal), nCtx };
+}
+
+/** Ids of a portion: between two of them signals are seen. */
+const PORTION = 10_000;
+
+/** The text of any number of ids; empty without a tokenizer. @throws what `signal` aborts with */
+async function textOf(ids: readonly number[], tokenizer: Tokenizer | null, signal: AbortSignal | undefined) {
+  if (tokenizer === null || ids.length <= PORTION) {
+    return decodeAll(tokenizer, ids);
+  }
+  const detokenizer = new Detokenizer(tokenizer);
+  let text = '';
+  for (const [i, id] of ids.entries()) {
+    text += detokenizer.add(id);
+    if (i % PORTION === 0) {
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
+  }
+  return text + detokenizer.finish();
 }
 
 /** Everything that one text is made from. */
@@ -174,9 +195,10 @@ export function checkIds(ids: readonly number[], config: ModelConfig): void {
 
 /** @throws KvgenError when the model has no such id: a tokenizer may know more ids than its model */
 export function checkVocabulary(ids: readonly number[], { vocabSize }: ModelConfig): void {
-  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-  if (bad !== undefined) {
-    throw new KvgenError(`token id ${bad}: expected a whole number from 0 to ${vocabSize - 1} (vocab_size − 1)`);
+  for (const id of ids) {
+    if (!Number.isInteger(id) || id < 0 || id >= vocabSize) {
+      throw new KvgenError(`token id ${id}: expected a whole number from 0 to ${vocabSize - 1} (vocab_size − 1)`);
+    }
   }
 }
 

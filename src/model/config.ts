@@ -63,9 +63,7 @@ export class ConfigReader {
    */
   constructor(json: unknown, where: string) {
     if (typeof json !== 'object' || json === null || Array.isArray(json)) {
-      throw new KvgenError(
-        `${where}: expected a JSON object, found ${Array.isArray(json) ? 'an array' : String(json)}`,
-      );
+      throw new KvgenError(`${where}: expected a JSON object, found ${Array.isArray(json) ? 'an array' : shown(json)}`);
     }
     this.#object = { ...json };
     this.#where = where;

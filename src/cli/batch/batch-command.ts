@@ -6,7 +6,7 @@ import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { drafterOf } from '../../completion/same-tokens.js';
-import { EXIT, errorMessage } from '../../errors.js';
+import { EXIT, errorMessage, shown } from '../../errors.js';
 import { ROWS } from '../../files/file-kinds.js';
 import { type Line, linesOf } from '../../files/lines.js';
 import type { Input } from '../../files/named-input.js';
@@ -208,7 +208,7 @@ class BatchJob {
   /** null: the line cannot be run, and its error is written in its turn; or there was an interrupt. */
   async #begin(line: Line): Promise<BegunLine | null> {
     const { defaults, model, terminal, stopped } = this.#run;
-    const onNote = (id: unknown, note: string) => terminal.note(`${JSON.stringify(id)}: ${note}`);
+    const onNote = (id: unknown, note: string) => terminal.note(`${shown(id)}: ${note}`);
     const prepared = await prepareLine(line, defaults, model, { onNote, signal: stopped });
     if (stopped.aborted) {
       return null;

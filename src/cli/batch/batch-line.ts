@@ -2,7 +2,7 @@
 // long options in snake_case, and errors name them so. Knows nothing of engines or streams.
 
 import type { Prompt, TextModel } from '../../completion/request.js';
-import { errorMessage, KvgenError } from '../../errors.js';
+import { errorMessage, KvgenError, shown } from '../../errors.js';
 import { type Line, LONGEST } from '../../files/lines.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
 import { checkStops, fittedPrompt } from '../generate/opening.js';
@@ -38,13 +38,14 @@ export async function prepareLine(
   model: TextModel,
   { onNote, signal }: Preparing,
 ): Promise<PreparedLine> {
-  let json: Record<string, unknown>;
+  let json: Readonly<Record<string, unknown>>;
+  let id: unknown;
   try {
     json = parseLine(line);
+    id = idOf(json);
   } catch (error) {
     return { id: null, error: { id: null, line: line.number, error: errorMessage(error) } };
   }
-  const { id = null } = json;
   try {
     const { prompt, args } = readBatchLine(json, defaults);
     checkTokenizer(prompt, args, model);
@@ -69,12 +70,38 @@ function parseLine({ number, bytes }: Line): Record<string, unknown> {
     throw new KvgenError(`expected at most ${LONGEST}, found more`);
   }
   const text = decodeUtf8(bytes, `line ${number}`);
-  const json: unknown = JSON.parse(number === 1 ? withoutMark(text) : text);
+  const json = parseJson(number === 1 ? withoutMark(text) : text);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new KvgenError('expected a JSON object');
   }
   checkDepth(json);
   return json as Record<string, unknown>;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new KvgenError(`not JSON (${errorMessage(error)})`);
+  }
+}
+
+/** @throws KvgenError for an id that JSON cannot write */
+function idOf({ id = null }: Readonly<Record<string, unknown>>): unknown {
+  if (![...numbersIn(id)].every(Number.isFinite)) {
+    throw new KvgenError('id: expected numbers up to 1.8e308, found a larger one; give it as a text');
+  }
+  return id;
+}
+
+function* numbersIn(value: unknown): Generator<number, void> {
+  if (typeof value === 'number') {
+    yield value;
+  } else if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) {
+      yield* numbersIn(part);
+    }
+  }
 }
 
 /** @throws KvgenError for what is nested so deep that writing it as JSON could fail */
@@ -96,13 +123,13 @@ interface BatchLine {
 }
 
 /** Reads the JSON of a line. @throws KvgenError that names the key, what was expected and what was found */
-function readBatchLine(json: Record<string, unknown>, defaults: GenerateArgs): BatchLine {
-  const { id = null, prompt, ...options } = json;
-  if (typeof id === 'number' && Number.isInteger(id) && !Number.isSafeInteger(id)) {
+function readBatchLine(json: Readonly<Record<string, unknown>>, defaults: GenerateArgs): BatchLine {
+  const { id, prompt, ...options } = json;
+  if ([...numbersIn(id)].some((number) => Number.isInteger(number) && !Number.isSafeInteger(number))) {
     throw new KvgenError('id: a number beyond 2^53−1 would be written back as another one; give it as a text');
   }
   if (prompt !== undefined && typeof prompt !== 'string') {
-    throw new KvgenError(`prompt: expected a text, found ${JSON.stringify(prompt)}`);
+    throw new KvgenError(`prompt: expected a text, found ${shown(prompt)}`);
   }
   if ((prompt === undefined) === (options.prompt_ids === undefined)) {
     throw new KvgenError('expected a prompt or prompt_ids, one of the two');

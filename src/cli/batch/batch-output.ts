@@ -1,6 +1,8 @@
 // What a batch writes: the results of its lines in the order of the input, whichever of them is done first. Knows nothing of
 // how they are made.
 
+import { errorMessage } from '../../errors.js';
+import { jsonText } from '../shell/escape.js';
 import type { Terminal } from '../shell/terminal.js';
 import type { BatchProgress } from './batch-progress.js';
 import { InOrder } from './in-order.js';
@@ -40,7 +42,12 @@ export class BatchOutput {
 
   /** One sample of a line is done. @param sample its number, from 0 */
   async done(entry: LineEntry, sample: number, result: object): Promise<void> {
-    const line = `${JSON.stringify(result)}\n`;
+    let line: string;
+    try {
+      line = `${jsonText(result)}\n`;
+    } catch (error) {
+      return this.fail(entry, { id: entry.id, error: errorMessage(error) }); // more than one text can hold
+    }
     entry.results[sample] = line;
     this.held += line.length;
     await this.#end(entry);
@@ -48,7 +55,7 @@ export class BatchOutput {
 
   /** One sample of a line has failed, or a line cannot be run. */
   async fail(entry: LineEntry, error: object): Promise<void> {
-    entry.error = `${JSON.stringify(error)}\n`;
+    entry.error = `${jsonText(error)}\n`;
     this.failed = true;
     await this.#end(entry);
   }

@@ -3,6 +3,7 @@
 
 import { type Machine, machineWords } from '../../library/machine.js';
 import type { BenchArgs } from '../shell/command-settings.js';
+import { jsonText } from '../shell/escape.js';
 import { type ChartLine, depthChart } from './chart.js';
 import { machineName } from './combinations.js';
 import type { Result } from './measure.js';
@@ -47,13 +48,13 @@ export function formatResults(
 
 /** The line of one result, which can be read without the others. */
 export function jsonLine({ model, parameters }: Subject, machine: BenchMachine, result: Result): string {
-  return JSON.stringify({ model, parameters, ...machineFields(machine), ...result });
+  return jsonText({ model, parameters, ...machineFields(machine), ...result });
 }
 
 function json({ model, parameters, versions }: Subject, runs: readonly BenchRun[]): string {
   const peak = { peak_rss_bytes: process.resourceUsage().maxRSS * 1024 };
   const [{ results, ...machine }] = runs as [BenchRun];
-  return JSON.stringify(
+  return jsonText(
     runs.length === 1
       ? { model, parameters, ...machineFields(machine), versions, results, ...peak }
       : { model, parameters, versions, runs: runs.map(runFields), ...peak },

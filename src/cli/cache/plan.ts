@@ -37,7 +37,7 @@ export async function planCommand(invocation: Invocation, path: string): Promise
     const plan = new BatchPlan({ model: { dir, config: shape.config, tokenizer }, defaults, known, signal });
     await plan.read(linesOf(input, signal));
     signal.throwIfAborted();
-    await (args.json ? terminal.print(JSON.stringify(planJson(source.name, plan))) : printPlan(terminal, plan));
+    await (args.json ? terminal.printJson(planJson(source.name, plan)) : printPlan(terminal, plan));
     return plan.errors.length > 0 ? EXIT.failure : EXIT.ok;
   } finally {
     await input.close();

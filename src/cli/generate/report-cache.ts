@@ -3,6 +3,7 @@
 
 import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
+import { shown } from '../../errors.js';
 import type { VerifyReport } from '../../generation/verify.js';
 import { decodeAll } from '../../text/detokenizer.js';
 import type { FinishedRun } from './samples.js';
@@ -64,7 +65,7 @@ function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
   if (difference === null) {
     return '';
   }
-  const word = (id: number) => `${JSON.stringify(decodeAll(tokenizer, [id]))} (${id})`;
+  const word = (id: number) => `${shown(decodeAll(tokenizer, [id]))} (${id})`;
   const { index, stored, new: found } = difference;
   return `; the nearest one differs at token ${index}: stored ${word(stored)}, now ${word(found)}`;
 }

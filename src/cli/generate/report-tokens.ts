@@ -7,12 +7,12 @@ import { decodeAll } from '../../text/detokenizer.js';
 import { TokenStream } from '../../text/token-stream.js';
 import type { FinishedRun, TextRun } from './samples.js';
 
-/** The line of --jsonl for a token; it has bytes and the likeliest tokens where --logprobs asks for them. */
-export function tokenEvent(run: TextRun, token: CompletionToken, index: number): string {
+/** The event of --jsonl for a token; it has bytes and the likeliest tokens where --logprobs asks for them. */
+export function tokenEvent(run: TextRun, token: CompletionToken, index: number): object {
   const which = run.sample === null ? { index } : { sample: run.sample, index };
   const { id, text, logprob } = token;
   const fields = run.args.logprobs === undefined ? { id, text, logprob } : tokenJson(run, token);
-  return JSON.stringify({ type: 'token', ...which, ...fields });
+  return { type: 'token', ...which, ...fields };
 }
 
 /** `tokens` of the report, and `prompt_tokens_detail` where the prompt's log-probabilities were computed. */

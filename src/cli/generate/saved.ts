@@ -14,7 +14,7 @@ import type { StoreFolder } from '../../store/store-folder.js';
 import type { FoundModel } from '../../weights/find.js';
 import { cacheKey } from '../shell/cache-key.js';
 import type { Invocation } from '../shell/command.js';
-import { printable } from '../shell/terminal.js';
+import { printable } from '../shell/escape.js';
 
 /** Characters of a prompt that `kvgen cache ls` shows. */
 const WORDS = 60;

@@ -6,6 +6,7 @@ import { type Completion, type CompletionToken, joinedText } from '../../complet
 import type { CompletionEvent } from '../../completion/complete-many.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import type { GenerateArgs } from '../../settings.js';
+import { jsonText } from '../shell/escape.js';
 import type { Terminal } from '../shell/terminal.js';
 import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
@@ -159,17 +160,17 @@ class JsonWriter implements Writer {
     for (const token of args.jsonl ? tokens : []) {
       const index = this.#counts.get(run) ?? 0;
       this.#counts.set(run, index + 1);
-      await terminal.print(tokenEvent(run, token, index));
+      await terminal.printJson(tokenEvent(run, token, index));
     }
   }
 
   async report(run: FinishedRun): Promise<void> {
     const { args, terminal } = this.#output;
     if (args.jsonl) {
-      await terminal.print(JSON.stringify({ type: 'done', ...reportFields(run) }));
+      await terminal.printJson({ type: 'done', ...reportFields(run) });
       return;
     }
-    this.#reports[run.sample ?? 0] = JSON.stringify(reportFields(run));
+    this.#reports[run.sample ?? 0] = jsonText(reportFields(run));
     for (let next = this.#reports[this.#turn]; next !== undefined; next = this.#reports[++this.#turn]) {
       await terminal.print(next);
     }

@@ -18,7 +18,6 @@ import { hasDocuments, textLoss, usualStride } from '../score/text-loss.js';
 import type { Invocation } from '../shell/command.js';
 import { QUANTIZE, type QuantizeArgs } from '../shell/command-settings.js';
 import { readUtf8 } from '../shell/prompt-input.js';
-import { printable } from '../shell/terminal.js';
 import { type Losses, lossWords, modelCard, type Sizes } from './model-card.js';
 
 interface QuantizeRun extends Pick<Invocation, 'terminal' | 'signal'> {
@@ -59,7 +58,7 @@ export async function quantizeCommand(invocation: Invocation): Promise<number> {
   const run = { source, companions, output, threads: args.threads, measured, terminal, signal };
   const { sizes, losses, counts } = await writeFolder(output, (dir) => quantize(run, dir));
   terminal.progressDone();
-  await terminal.print(printable(resultLine(output, sizes, losses)));
+  await terminal.print(resultLine(output, sizes, losses));
   terminal.statistics(`${counts} · ${((performance.now() - started) / 1000).toFixed(1)} s`);
   return EXIT.ok;
 }

@@ -24,7 +24,7 @@ function strideFor(stride: number | undefined, nCtx: number): number {
 async function print({ args, terminal }: ScoreRun, { tokens, loss, bitsPerByte }: TextLoss): Promise<void> {
   if (args.json) {
     const fields = { tokens, loss, perplexity: Math.exp(loss), bits_per_byte: bitsPerByte };
-    await terminal.print(JSON.stringify(fields));
+    await terminal.printJson(fields);
     return;
   }
   const perByte = bitsPerByte === null ? '' : ` · ${bitsPerByte.toFixed(4)} bits per byte`;

@@ -2,7 +2,7 @@
 // predicts a text.
 
 import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
-import { EXIT, KvgenError } from '../../errors.js';
+import { EXIT, KvgenError, shown } from '../../errors.js';
 import { CHOICES, TEXT } from '../../files/file-kinds.js';
 import { EventLoop } from '../../generation/event-loop.js';
 import { prefillPrompt } from '../../generation/prefill.js';
@@ -114,7 +114,7 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
       choices.map((choice, i) => toChoice(choice, continuations[i] as number[], scores[i] as number)),
     );
     await (args.json
-      ? terminal.print(choicesJson(promptIds.length, ranked))
+      ? terminal.printJson(choicesJson(promptIds.length, ranked))
       : terminal.printTable(choicesTable(ranked)));
     terminal.statistics(prefilled.line);
   } finally {
@@ -129,7 +129,7 @@ async function fittingChoice(run: ScoreRun, promptIds: readonly number[], choice
   checkVocabulary(ids, model.config);
   if (promptIds.length + ids.length > nCtx) {
     throw new KvgenError(
-      `the choice ${JSON.stringify(choice)} has ${ids.length} tokens and the prompt ${promptIds.length}: ` +
+      `the choice ${shown(choice)} has ${ids.length} tokens and the prompt ${promptIds.length}: ` +
         `more than the context of ${nCtx}; shorten the prompt`,
     );
   }

@@ -1,5 +1,7 @@
 // Scored choices as a table and as JSON. The fields and their meaning are a contract with other programs.
 
+import { jsonText } from '../shell/escape.js';
+
 export interface Choice {
   readonly text: string;
   readonly tokens: number;
@@ -22,8 +24,8 @@ export function rank(choices: readonly Choice[]): RankedChoice[] {
     .toSorted((a, b) => b.logprob - a.logprob);
 }
 
-export function choicesJson(promptTokens: number, choices: readonly RankedChoice[]): string {
-  return JSON.stringify({
+export function choicesJson(promptTokens: number, choices: readonly RankedChoice[]): object {
+  return {
     prompt_tokens: promptTokens,
     choices: choices.map(({ text, tokens, bytes, logprob, probability }) => ({
       text,
@@ -33,13 +35,13 @@ export function choicesJson(promptTokens: number, choices: readonly RankedChoice
       logprob_per_byte: logprob / bytes,
       probability,
     })),
-  });
+  };
 }
 
 /** Choices are shown in quotes, so that a leading space can be seen. */
 export function choicesTable(choices: readonly RankedChoice[]): string[][] {
   const rows = choices.map(({ text, tokens, bytes, logprob, probability }) => [
-    JSON.stringify(text),
+    jsonText(text),
     String(tokens),
     logprob.toFixed(4),
     (logprob / tokens).toFixed(4),

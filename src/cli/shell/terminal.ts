@@ -4,9 +4,11 @@
 import { once } from 'node:events';
 import { Chalk, type ChalkInstance } from 'chalk';
 import type { Ora } from 'ora';
-import { EXIT, errorCode, errorMessage } from '../../errors.js';
+import { EXIT, errorCode, errorMessage, oneLine } from '../../errors.js';
 import type { FileKind } from '../../files/file-kinds.js';
 import { checkInput, type Input, StreamInput } from '../../files/named-input.js';
+import { EventLoop } from '../../generation/event-loop.js';
+import { jsonText, printable, printableLines } from './escape.js';
 
 interface TerminalOptions {
   color: 'auto' | 'always' | 'never';
@@ -52,7 +54,7 @@ export class Terminal {
     return this.#chalk(process.stdout);
   }
 
-  /** Writes to stdout and waits for a slow reader; writes nothing once the reader is gone. */
+  /** Writes to stdout as it is, and waits for a slow reader; writes nothing once the reader is gone. */
   async write(text: string): Promise<void> {
     this.#isMidLine = text === '' ? this.#isMidLine : process.stdout.isTTY && !text.endsWith('\n');
     if (text === '' || this.closed.aborted || process.stdout.write(text)) {
@@ -66,9 +68,14 @@ export class Terminal {
     settled.abort();
   }
 
-  /** Writes a line of a result to stdout. */
-  async print(line: string): Promise<void> {
-    await this.write(`${line}\n`);
+  /** Writes lines of a result to stdout, control characters escaped. */
+  async print(lines: string): Promise<void> {
+    await this.write(`${printableLines(lines)}\n`);
+  }
+
+  /** Writes values to stdout as lines of JSON, in one call. */
+  async printJson(...values: readonly unknown[]): Promise<void> {
+    await this.write(values.map((value) => `${jsonText(value)}\n`).join(''));
   }
 
   /** Prints a table: columns padded, the first row bold, control characters escaped. */
@@ -76,33 +83,37 @@ export class Terminal {
     const table = rows.map((row) => row.map(printable));
     const widest = (column: number) => table.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0);
     const widths = table[0]?.map((_, column) => widest(column)) ?? [];
+    const loop = new EventLoop();
     for (const [index, row] of table.entries()) {
       const cells = row.map((cell, column) => cell.padEnd(widths[column] ?? 0));
       const line = cells.join('  ').trimEnd();
-      await this.print(index === 0 ? this.chalk.bold(line) : line);
+      await this.write(`${index === 0 ? this.chalk.bold(line) : line}\n`);
+      if (loop.due) {
+        await loop.run();
+      }
     }
   }
 
   /** Writes lines to stderr, also with --quiet: a usage, a stack, what `kvgen setup` is doing. */
   log(lines: string): void {
-    this.#stderr(lines.split('\n').map(printable).join('\n'));
+    this.#stderr(printableLines(lines));
   }
 
   /** Writes something that a person should know to stderr, unless --quiet. */
   note(line: string): void {
     if (!this.#options.quiet) {
-      this.#stderr(`kvgen: ${printable(line)}`);
+      this.#stderr(`kvgen: ${oneLine(printable(line))}`);
     }
   }
 
   error(line: string): void {
-    this.#stderr(`kvgen: ${printable(line)}`);
+    this.#stderr(`kvgen: ${oneLine(printable(line))}`);
   }
 
   /** Writes a line to stderr on a terminal or with --verbose, unless --quiet or the reader of stdout is gone. */
   statistics(line: string): void {
     if (!this.#options.quiet && !this.closed.aborted && (this.stderrIsTerminal || this.#options.verbose)) {
-      this.#stderr(this.#chalk(process.stderr).dim(line));
+      this.#stderr(this.#chalk(process.stderr).dim(printableLines(line)));
     }
   }
 
@@ -155,19 +166,4 @@ export class Terminal {
 function canSpin(): boolean {
   const { isTTY, columns } = process.stderr;
   return isTTY && columns > 0 && process.env.TERM !== 'dumb' && !process.env.CI;
-}
-
-/** Escapes control characters: text from a model or a prompt must not control the terminal. */
-export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not get through
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (char) =>
-    JSON.stringify(char)
-      .slice(1, -1)
-      .replace(/^[\u007f-\u009f]$/, escapeHigh),
-  );
-}
-
-/** JSON leaves DEL and the C1 controls as they are. */
-function escapeHigh(char: string): string {
-  return `\\u00${char.charCodeAt(0).toString(16)}`;
 }

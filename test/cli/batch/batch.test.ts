@@ -361,6 +361,42 @@ describe('a bad row', () => {
   });
 });
 
+describe('a strange row', () => {
+  const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+  const row = (id: string, rest = '"prompt":"x","max_tokens":1') => `{"id":${id},${rest}}`;
+  const tooDeep = 'expected JSON nested at most 100 deep, found more';
+
+  it('is its own error, whatever is in it, and an id comes back as it was', async () => {
+    const ids = [nested(100), '{"__proto__":{"x":1}}', '"\\ud800"', '[1e-400,-0.5,{"":null}]'];
+    const { code, results, stderr } = await batch([
+      ...ids.map((id) => row(id)),
+      row(nested(101)),
+      row(nested(5000)),
+      row('1e400'),
+      row('{"a":[9007199254740993]}'),
+      row('"a"', `"prompt":${nested(50)}`),
+      row('"b"', `"prompt":"x","${'k'.repeat(100_000)}":1`),
+      row('"c"', `"prompt":"x","stop":"${'s'.repeat(2 ** 22)}t"`),
+      row('"d"', '"prompt":"x","__proto__":1'),
+      row('"last"'),
+    ]);
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' });
+    expect(results.slice(0, 4).map(({ id }) => id)).toEqual(ids.map((id) => JSON.parse(id)));
+    expect(results.slice(4)).toEqual([
+      { id: null, line: 5, error: tooDeep },
+      { id: null, line: 6, error: tooDeep },
+      { id: null, line: 7, error: 'id: expected numbers up to 1.8e308, found a larger one; give it as a text' },
+      { id: { a: [9007199254740992] }, error: expect.stringContaining('id: a number beyond 2^53−1') },
+      { id: 'a', error: 'prompt: expected a text, found [[[[…]]]]' },
+      { id: 'b', error: expect.stringMatching(/^k+ … k+: expected id, prompt or an option of generate, such as/) },
+      { id: 'c', error: expect.stringContaining('the stop strings have 4194305 characters in all') },
+      { id: 'd', error: expect.stringContaining('__proto__: expected id, prompt or an option of generate') },
+      expect.objectContaining({ id: 'last', text: expect.any(String) }),
+    ]);
+    expect(Math.max(...results.map(({ error }) => error?.length ?? 0))).toBeLessThan(300);
+  });
+});
+
 describe('pipes', () => {
   it('nothing in, nothing out', async () => {
     expect(await kvgen(['batch', ...bytes], { input: '' })).toMatchObject({ code: 0, stdout: '', stderr: '' });
