@@ -76,7 +76,8 @@ share among these choices. With --prompt-cache a long prompt is computed once fo
 A row is {"id": …, "prompt": …}, and any of generate's long options in snake_case: max_tokens, temperature, seed, stop
 (a text or a list), logit_bias (an object), prompt_ids (a list, instead of prompt). The options above are what rows
 without one of their own have. A result has the fields of generate's --json behind the id; a row that cannot be run
-gives {"id": …, "error": …}, the others go on, and the exit code is 1. What prompts begin with in common is computed once.`,
+gives {"id": …, "error": …}, the others go on, and the exit code is 1. What prompts begin with in common is computed once, as long as it
+is remembered; --reorder makes that always. kvgen cache plan says how much it saves, before anything runs.`,
     load: async () => (await import('./batch/batch-command.js')).batchCommand,
   },
   {
