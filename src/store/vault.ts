@@ -17,7 +17,7 @@ export interface Vault {
 }
 
 /** The files of all vaults with a key: whoever has another one, or none, sees that they are there. */
-export const SEALED = /^sealed-[A-Za-z0-9_-]{20,}$/;
+export const SEALED = /^sealed-[A-Za-z0-9_-]{235}$/;
 
 export const PLAIN: Vault = {
   isSealed: false,
