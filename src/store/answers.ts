@@ -59,7 +59,7 @@ export class AnswerStore {
       return found.answer;
     }
     ledger?.add({ misses: 1, reasons: { 'the stored file is damaged': 1 } });
-    onNote(`${folder.pathOf(name)}: damaged, or not what its name says${write ? '; removed' : ''}`);
+    onNote(`${folder.shortPathOf(name)}: damaged, or not what its name says${write ? '; removed' : ''}`);
     if (write) {
       folder.remove(name);
     }

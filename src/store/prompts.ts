@@ -205,7 +205,7 @@ export class PromptStore {
       }
       return part;
     } catch (error) {
-      onNote(`${folder.pathOf(name.file)}: ${errorMessage(error)}${write ? '; removed' : ''}`);
+      onNote(`${folder.shortPathOf(name.file)}: ${errorMessage(error)}${write ? '; removed' : ''}`);
       if (write) {
         folder.remove(name.file);
       }

@@ -18,6 +18,8 @@ import { PLAIN, SEALED, type Vault } from './vault.js';
 
 /** Of which the start is wanted: what is sealed can only be read as a whole. No part of a prompt has so many. */
 const MAX_BYTES = 1 << 28;
+/** Enough to tell files apart, in characters. */
+const SHORT_NAME = 52;
 /** Lines of a sealed file are padded to a multiple of this, since their lengths would tell something. */
 const LINE_BYTES = 16;
 
@@ -73,6 +75,12 @@ export class StoreFolder {
   /** Where it lies. */
   pathOf(name: string): string {
     return join(this.path, this.#vault.fileOf(name));
+  }
+
+  /** The same for a message, which must not be filled by one name. */
+  shortPathOf(name: string): string {
+    const file = this.#vault.fileOf(name);
+    return join(this.path, file.length > SHORT_NAME ? `${file.slice(0, SHORT_NAME)}…` : file);
   }
 
   /**
@@ -136,10 +144,9 @@ export class StoreFolder {
 
   /** Says so, and returns true, where something that is no regular file has the name of what would be stored. */
   sayObstacle(name: string, onNote: (line: string) => void): boolean {
-    const path = this.pathOf(name);
-    const isThere = isOther(path);
+    const isThere = isOther(this.pathOf(name));
     if (isThere) {
-      onNote(`${path}: no regular file; ignored`);
+      onNote(`${this.shortPathOf(name)}: no regular file; ignored`);
     }
     return isThere;
   }

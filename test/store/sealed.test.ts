@@ -130,6 +130,7 @@ describe('prompts under a key', () => {
       const { store, notes } = open(path);
       expect(store.find(ids), String(i)).toMatchObject({ reused: 0, logits: null });
       expect([notes.length, existsSync(file)], String(i)).toEqual([1, false]);
+      expect(notes[0]?.length).toBeLessThan(path.length + 140);
     }
   });
 
