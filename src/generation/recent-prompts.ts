@@ -23,7 +23,7 @@ export interface Likeness<T> {
 
 export class RecentPrompts<T> {
   /** Latest used first. */
-  #kept: RecentPrompt<T>[] = [];
+  readonly #kept: RecentPrompt<T>[] = [];
   readonly #bytesPerPosition: number;
   readonly #bytesOfLogits: number;
 
@@ -34,39 +34,39 @@ export class RecentPrompts<T> {
 
   /** The prompt with the longest common beginning, the same prompt before any other; it counts as used. */
   nearest(ids: readonly number[]): Likeness<T> | undefined {
-    let best: RecentPrompt<T> | undefined;
+    let place = 0;
     let most = -1;
-    for (const kept of this.#kept) {
-      const common = commonLength(kept.ids, ids);
-      if (common > most || (common === most && isSame(kept.ids, ids, common))) {
-        best = kept;
+    for (let i = 0; i < this.#kept.length; i++) {
+      const { ids: kept } = this.#kept[i] as RecentPrompt<T>;
+      const common = commonLength(kept, ids);
+      if (common > most || (common === most && isSame(kept, ids, common))) {
+        place = i;
         most = common;
       }
     }
+    const [best] = this.#kept.splice(place, 1);
     if (best === undefined) {
       return undefined;
     }
-    this.#kept = [best, ...this.#kept.filter((kept) => kept !== best)];
+    this.#kept.unshift(best);
     const same = isSame(best.ids, ids, most);
     return { value: best.value, known: same ? most : Math.min(most, ids.length - 1), isSame: same };
   }
 
   /** @returns what had to go for it */
   keep(ids: readonly number[], value: T): T[] {
-    const all = [{ ids: [...ids], value }, ...this.#kept];
+    this.#kept.unshift({ ids: [...ids], value });
     let bytes = 0;
-    this.#kept = all.filter(({ ids }, i) => {
+    const last = this.#kept.findIndex(({ ids }, i) => {
       bytes += this.#bytesPerPosition * ids.length + this.#bytesOfLogits;
-      return i === 0 || (i < MAX_PROMPTS && bytes <= MAX_BYTES);
+      return i > 0 && (i === MAX_PROMPTS || bytes > MAX_BYTES);
     });
-    return all.slice(this.#kept.length).map(({ value }) => value);
+    return last < 0 ? [] : this.#kept.splice(last).map(({ value }) => value);
   }
 
   /** @returns all that was kept */
   clear(): T[] {
-    const values = this.#kept.map(({ value }) => value);
-    this.#kept = [];
-    return values;
+    return this.#kept.splice(0).map(({ value }) => value);
   }
 }
 
