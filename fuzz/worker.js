@@ -49,7 +49,12 @@ function settle(own) {
   const home = join(own, 'home');
   mkdirSync(home);
   Object.assign(process.env, { HOME: home, XDG_CACHE_HOME: join(home, '.cache'), HF_HOME: join(home, 'hf') });
-  Object.assign(process.env, { KVGEN_BACKEND: 'simd', NO_COLOR: '1', CI: '1' });
+  Object.assign(process.env, {
+    KVGEN_MODEL: join(own, 'models', 'float32'),
+    KVGEN_BACKEND: 'simd',
+    NO_COLOR: '1',
+    CI: '1',
+  });
 }
 
 /** By their weights. */

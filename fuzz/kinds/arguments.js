@@ -128,7 +128,7 @@ function someValue(random, long, { choices, completes }, fallback) {
     () => random.pick(NUMBERS),
     () => random.pick(NUMBERS),
     () => random.pick(TEXTS),
-    () => String(fallback),
+    () => (typeof fallback === 'object' ? '7=-1' : String(fallback)),
   ])();
 }
 
