@@ -28,7 +28,7 @@ if (![seed, minutes, cases, only ?? 0].every((n) => n >= 0) || !Number.isSafeInt
   process.exit(2);
 }
 
-/** @type {Map<string, { cases: number, refused: number, ms: number }>} */
+/** @type {Map<string, { cases: number, refused: number, ms: number, most: number }> milliseconds of computing} */
 const counts = new Map();
 /** From what is wrong, without numbers, to the first case of it and how many there were. */
 const findings = new Map();
@@ -58,8 +58,13 @@ function isOver() {
 }
 
 function onResult({ n, kind, refused, story, wrong, ms = 0 }) {
-  const count = counts.get(kind) ?? { cases: 0, refused: 0, ms: 0 };
-  counts.set(kind, { cases: count.cases + 1, refused: count.refused + (refused ? 1 : 0), ms: count.ms + ms });
+  const count = counts.get(kind) ?? { cases: 0, refused: 0, ms: 0, most: 0 };
+  counts.set(kind, {
+    cases: count.cases + 1,
+    refused: count.refused + (refused ? 1 : 0),
+    ms: count.ms + ms,
+    most: Math.max(count.most, ms),
+  });
   total++;
   if (only !== undefined) {
     say(story.join('\n'));
@@ -87,11 +92,15 @@ function seconds() {
 }
 
 function summary() {
-  say('\nkind       cases  refused  ms a case');
-  for (const [kind, { cases, refused, ms }] of [...counts].toSorted()) {
-    say(
-      `${kind.padEnd(10)} ${String(cases).padStart(5)} ${String(refused).padStart(8)} ${(ms / cases).toFixed(1).padStart(10)}`,
-    );
+  say('\nkind       cases  refused  ms a case  at most');
+  for (const [kind, { cases, refused, ms, most }] of [...counts].toSorted()) {
+    const numbers = [
+      [cases, 5],
+      [refused, 8],
+      [Math.round(ms / cases), 10],
+      [Math.round(most), 8],
+    ];
+    say(`${kind.padEnd(10)} ${numbers.map(([n, width]) => String(n).padStart(width)).join(' ')}`);
   }
   for (const { what, n, times } of findings.values()) {
     say(`${times} × case ${n}: ${what.split('\n')[0]?.slice(0, 120)}`);

@@ -128,14 +128,15 @@ class Watch {
   #pid;
   #limitMs;
   #start;
-  /** Since when it has not computed. */
-  #nap;
+  #cpu;
+  /** How many looks in a row have found it asleep and without having computed. */
+  #idleLooks = 0;
 
   constructor(pid, limitMs) {
     this.#pid = pid;
     this.#limitMs = limitMs;
     this.#start = clockOf(pid);
-    this.#nap = this.#start;
+    this.#cpu = this.#start.cpu;
   }
 
   /** Why it must be ended; undefined: it need not. */
@@ -145,10 +146,10 @@ class Watch {
     if (now.rss > MAX_RSS_BYTES) {
       return `memory: ${Math.round(now.rss / 1e6)} MB after ${Math.round(wall)} ms`;
     }
-    if (now.cpu !== this.#nap.cpu || now.state === 'R') {
-      this.#nap = now; // of two programs that wait for their turn, one has nothing to do
-    }
-    const isAsleep = now.wall - this.#nap.wall > this.#limitMs;
+    // Looks are counted, not seconds: when the whole machine stands still, nobody looks either.
+    this.#idleLooks = now.cpu === this.#cpu && now.state === 'S' ? this.#idleLooks + 1 : 0;
+    this.#cpu = now.cpu;
+    const isAsleep = this.#idleLooks * LOOK_MS > this.#limitMs;
     const isSlow = cpu > this.#limitMs || isAsleep || wall > PATIENCE * this.#limitMs;
     return isSlow ? `hangs: no end after ${Math.round(wall)} ms, ${Math.round(cpu)} ms of them computing` : undefined;
   }

@@ -33,9 +33,10 @@ async function work({ base, seed, from, to, kinds: module }) {
     place.dir = join(own, `case-${n}`);
     mkdirSync(place.dir);
     process.chdir(place.dir);
-    const start = performance.now();
+    const before = process.cpuUsage();
     const verdict = await runCase(kind, random, place);
-    process.send?.({ result: { ...verdict, ms: performance.now() - start } });
+    const { user, system } = process.cpuUsage(before);
+    process.send?.({ result: { ...verdict, ms: (user + system) / 1000 } });
     process.chdir(own);
     rmSync(place.dir, { recursive: true, force: true });
   }

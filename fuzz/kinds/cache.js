@@ -49,7 +49,7 @@ function keyFile(base, name) {
 /** @type {import('./index.js').Kind} */
 export const cacheKind = {
   name: 'cache',
-  weight: 14,
+  weight: 11,
   async run(random, { base }, tell) {
     const isSealed = random.chance(0.3);
     copyFolder(join(base, isSealed ? 'sealed' : 'plain'), './cache');

@@ -41,7 +41,7 @@ const waysWith = (other) => [
 /** @type {import('./index.js').Kind} */
 export const sameKind = {
   name: 'same',
-  weight: 4,
+  weight: 3,
   patience: 5, // up to six runs
   async run(random, { base }, tell) {
     const model = join(base, 'models', random.pick(['float32', 'half', 'int8']));
