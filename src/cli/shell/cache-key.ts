@@ -17,16 +17,23 @@ const IS_WINDOWS = process.platform === 'win32';
 const HOW = 'expected 32 bytes, as they are, in hexadecimal or base64, or a longer passphrase';
 
 /**
+ * @param seconds how long a command may take
  * @returns 32 bytes; undefined: the environment names none, and nothing is sealed
  * @throws KvgenError where it cannot be had; UsageError when both variables name one; what `signal` aborts with
  */
-export async function cacheKey(env: NodeJS.ProcessEnv, signal: AbortSignal): Promise<Uint8Array | undefined> {
+export async function cacheKey(
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+  seconds = SECONDS,
+): Promise<Uint8Array | undefined> {
   const source = keySource(env);
   if (source === undefined) {
     return undefined;
   }
   const secret =
-    source.name === 'KVGEN_CACHE_KEY_FILE' ? await fromFile(source, signal) : await fromCommand(source, signal);
+    source.name === 'KVGEN_CACHE_KEY_FILE'
+      ? await fromFile(source, signal)
+      : await fromCommand(source, signal, seconds);
   const key = await sealKey(secret);
   if (key === undefined) {
     throw new KvgenError(`${source.name}: the key is too short: ${HOW}, found ${secret.length} bytes`);
@@ -48,9 +55,13 @@ async function fromFile({ name, value }: KeySource, signal: AbortSignal): Promis
 }
 
 /** What the command prints. It gets no input, and is ended with all that it started when it takes too long. */
-async function fromCommand({ name, value }: KeySource, signal: AbortSignal): Promise<Uint8Array> {
+async function fromCommand({ name, value }: KeySource, signal: AbortSignal, seconds: number): Promise<Uint8Array> {
+  signal.throwIfAborted();
   const failed = (how: string) => new KvgenError(`${name}: the command ${how}; run it by itself to see what it prints`);
-  const stop = AbortSignal.any([signal, AbortSignal.timeout(1000 * SECONDS)]);
+  const stop = new AbortController(); // not AbortSignal.any of a timeout: Node 20 may collect that before it fires
+  const abort = () => stop.abort();
+  const timer = setTimeout(abort, 1000 * seconds);
+  signal.addEventListener('abort', abort);
   const child = spawn(value, { shell: true, detached: !IS_WINDOWS, stdio: ['ignore', 'pipe', 'ignore'] });
   let printed = Buffer.alloc(0);
   child.stdout.on('data', (bytes: Buffer) => {
@@ -62,12 +73,15 @@ async function fromCommand({ name, value }: KeySource, signal: AbortSignal): Pro
   let code: unknown;
   let ended: unknown;
   try {
-    [code, ended] = await once(child, 'close', { signal: stop });
+    [code, ended] = await once(child, 'close', { signal: stop.signal });
   } catch (error) {
     killGroup(child);
     child.stdout.destroy();
     signal.throwIfAborted();
-    throw failed(stop.aborted ? `took longer than ${SECONDS} s` : `cannot be started (${errorMessage(error)})`);
+    throw failed(stop.signal.aborted ? `took longer than ${seconds} s` : `cannot be started (${errorMessage(error)})`);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', abort);
   }
   if (printed.length > KEY.maxBytes) {
     throw failed(`printed more than ${KEY.maxBytes} bytes`);

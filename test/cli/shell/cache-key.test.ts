@@ -112,6 +112,13 @@ describe('a command', () => {
     }
   });
 
+  it('that takes too long is ended, whatever it has started', async () => {
+    const endless = cacheKey({ ...process.env, KVGEN_CACHE_KEY_COMMAND: 'sleep 1000 | cat' }, never, 0.2);
+    expect(await messageOf(endless)).toBe(
+      'KVGEN_CACHE_KEY_COMMAND: the command took longer than 0.2 s; run it by itself to see what it prints',
+    );
+  });
+
   it('gets no input', async () => {
     expect(await keyFrom({ KVGEN_CACHE_KEY_COMMAND: `cat; echo ${HEX}` })).toBe(HEX);
   });
