@@ -24,7 +24,9 @@ export class PromptPool {
    */
   in(lasting: PromptCache | undefined): PromptCache {
     return {
-      ...(lasting?.keepText && { keepText: (ended) => lasting.keepText?.(ended) }),
+      get keepText() {
+        return lasting?.keepText;
+      },
       restore: (ids) => this.#restore(ids, lasting),
       keep: (prefilled) => {
         lasting?.keep(prefilled);

@@ -5,22 +5,30 @@ import type { SavedPrompts } from './saved-prompts.js';
 import type { EndedText, Prefilled, PromptCache, Restored } from './sequence.js';
 
 export class SavedText implements PromptCache {
-  /** undefined: only prompts are kept. */
-  readonly keepText?: (ended: EndedText) => void;
   readonly #prompts: SavedPrompts;
   readonly #runsPrompt: boolean;
+  readonly #signal: AbortSignal | undefined;
   /** Its cache is a fork, to be disposed. */
   #ended: EndedText | null = null;
 
-  /** @param runsPrompt is it, of the texts that go on from the prompt, the one whose loop runs it? */
-  constructor(prompts: SavedPrompts, runsPrompt: boolean) {
+  /**
+   * @param runsPrompt is it, of the texts that go on from the prompt, the one whose loop runs it?
+   * @param signal once it has aborted, nothing that was generated is kept; undefined: it is kept even then
+   */
+  constructor(prompts: SavedPrompts, runsPrompt: boolean, signal?: AbortSignal) {
     this.#prompts = prompts;
     this.#runsPrompt = runsPrompt;
-    if (prompts.keepsTexts) {
-      this.keepText = (ended) => {
-        this.#ended = { ...ended, cache: ended.cache.fork() };
-      };
+    this.#signal = signal;
+  }
+
+  /** undefined: what was generated is not kept. */
+  get keepText(): ((ended: EndedText) => void) | undefined {
+    if (!this.#prompts.keepsTexts || this.#signal?.aborted) {
+      return undefined;
     }
+    return (ended) => {
+      this.#ended = { ...ended, cache: ended.cache.fork() };
+    };
   }
 
   restore(promptIds: readonly number[], known?: number): Restored | null {

@@ -39,8 +39,8 @@ export interface PromptCache {
   restore(promptIds: readonly number[], known?: number): Restored | null;
   /** Called after prefill, unless the whole prompt was known. */
   keep(prefilled: Prefilled): void;
-  /** Called at the end of a sequence that ran more than its prompt; undefined: what was generated is not kept. */
-  keepText?(ended: EndedText): void;
+  /** Called at the end of a sequence that ran more than its prompt; undefined then: what was generated is not kept. */
+  readonly keepText?: ((ended: EndedText) => void) | undefined;
 }
 
 export interface Restored {

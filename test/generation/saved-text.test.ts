@@ -121,10 +121,14 @@ describe.each(['simd', 'node'] as const)('%s', (backend) => {
   });
 
   it('that is not wanted is not kept, and frees all', async () => {
-    for (const [keepsTexts, isWanted] of [[true, false] as const, [false, true] as const]) {
+    for (const [keepsTexts, isWanted, signal] of [
+      [true, false, undefined],
+      [false, true, undefined],
+      [true, true, AbortSignal.abort()],
+    ] as const) {
       const folder = newDir();
       const before = model.engine.numTensors();
-      const saved = new SavedText(promptsIn(folder, keepsTexts), true);
+      const saved = new SavedText(promptsIn(folder, keepsTexts), true, signal);
       const { ids } = await generate(range(10), { maxTokens: 9, promptCache: saved });
       expect(saved.finish(isWanted)).toBe(10);
       expect(model.engine.numTensors()).toBe(before);

@@ -124,17 +124,17 @@ export class Samples {
 
   /** undefined: prompts are not saved. */
   #save(run: TextRun): SavedText | undefined {
-    const { prompts } = this.#request;
+    const { prompts, savesInterrupted, wishes } = this.#request;
     if (prompts === null) {
       return undefined;
     }
-    const saved = new SavedText(prompts, run === this.runs[0]);
+    const saved = new SavedText(prompts, run === this.runs[0], savesInterrupted ? undefined : wishes.signal);
     this.#saved.set(run, saved);
     return saved;
   }
 
   #isSaved({ finishReason, stats }: Completion): boolean {
-    return finishReason !== 'abort' || (this.#request.savesInterrupted && stats.cacheBytes <= QUICK_BYTES);
+    return finishReason !== 'abort' || stats.cacheBytes <= QUICK_BYTES;
   }
 
   #notePrompt(): ((logits: Float32Array) => void) | undefined {
