@@ -259,7 +259,7 @@ function loadedWith(entry: string): Set<string> {
 }
 
 describe('start-up', () => {
-  it.each(['cli/main.ts', 'cli/cache-command.ts'])(
+  it.each(['cli/main.ts', 'cli/cache/cache-command.ts'])(
     '%s reaches TensorFlow through dynamic imports alone, if at all',
     (entry) => {
       const seen = loadedWith(entry);

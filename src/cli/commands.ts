@@ -130,7 +130,7 @@ What is sealed is listed with its key only. clear and prune need none.
 
 Environment: KVGEN_CACHE_DIR, KVGEN_CACHE_MAX_BYTES (2147483648), KVGEN_CACHE_MAX_AGE_DAYS (30); KVGEN_CACHE_KEY_FILE (a file
 with a key) or KVGEN_CACHE_KEY_COMMAND (a command that prints one).`,
-    load: async () => (await import('./cache-command.js')).cacheCommand,
+    load: async () => (await import('./cache/cache-command.js')).cacheCommand,
   },
   {
     name: 'models',

@@ -1,17 +1,17 @@
 // `kvgen cache`: lists, shows and removes what is saved on disk. Loads no TensorFlow.
 
 import { basename } from 'node:path';
-import { EXIT, KvgenError, megabytes, UsageError } from '../errors.js';
-import { keySource, readLimits } from '../settings.js';
-import { bytesIn, clear, evict, type Removed } from '../store/eviction.js';
-import { Ledger, readLedgers } from '../store/ledger.js';
-import { countUnlisted, listAnswers, listPrompts, removeEntry, type StoredEntry } from '../store/list.js';
-import { openStore, type StoreKind, sealedFolder, storeRoot } from '../store/location.js';
-import type { StoreFolder } from '../store/store-folder.js';
-import { cacheKey } from './shell/cache-key.js';
-import type { Invocation } from './shell/command.js';
-import { CACHE, CACHE_ACTIONS } from './shell/command-settings.js';
-import type { Terminal } from './shell/terminal.js';
+import { EXIT, KvgenError, megabytes, UsageError } from '../../errors.js';
+import { keySource, readLimits } from '../../settings.js';
+import { bytesIn, clear, evict, type Removed } from '../../store/eviction.js';
+import { Ledger, readLedgers } from '../../store/ledger.js';
+import { countUnlisted, listAnswers, listPrompts, removeEntry, type StoredEntry } from '../../store/list.js';
+import { openStore, type StoreKind, sealedFolder, storeRoot } from '../../store/location.js';
+import type { StoreFolder } from '../../store/store-folder.js';
+import { cacheKey } from '../shell/cache-key.js';
+import type { Invocation } from '../shell/command.js';
+import { CACHE, CACHE_ACTIONS } from '../shell/command-settings.js';
+import type { Terminal } from '../shell/terminal.js';
 
 const KINDS: readonly StoreKind[] = ['prompts', 'answers'];
 const KEYS = 'KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND';
@@ -68,7 +68,7 @@ export async function cacheCommand(invocation: Invocation): Promise<number> {
   readLimits(process.env);
   keySource(process.env);
   if (action.run === null) {
-    const { planCommand } = await import('./cache/plan.js');
+    const { planCommand } = await import('./plan.js');
     return planCommand(invocation, ids[0] as string);
   }
   await terminal.configure({ color, quiet: false, verbose: false });
@@ -204,7 +204,7 @@ async function stats(request: CacheRequest): Promise<void> {
     const folders = views.filter((view) => view.kind === kind).map(({ folder }) => folder);
     return { kind, days: readLedgers(folders) };
   });
-  const { statsJson, statsTable, reasonsTable } = await import('./cache/stats.js');
+  const { statsJson, statsTable, reasonsTable } = await import('./stats.js');
   if (json) {
     await terminal.printJson(statsJson(root, savedBytes(request), kinds));
   } else if (kinds.every(({ days }) => days.length === 0)) {
