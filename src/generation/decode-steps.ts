@@ -18,24 +18,25 @@ export class DecodeSteps {
   }
 
   /**
+   * Plain loops: a step of a small model takes half a millisecond.
    * @param cache holds these sequences, in their order, without the newest id of each
    * @returns for each sequence the logits that follow its newest id, borrowed from the engine
    */
   run(sequences: readonly Sequence[], cache: KvCache): readonly Float32Array[] {
-    this.#removeRejected(sequences, cache);
-    const drafts = this.#draft(sequences);
-    const ids = sequences.map(({ window }, b) => [...window.slice(-1), ...(drafts[b] as number[])]);
-    const wanted = ids.flat().map((_, i) => i);
-    const logits = this.#timed({ ids, wanted, drafts: sequences.some(({ drafts }) => drafts !== null) }, cache);
-    let start = 0;
-    return sequences.map((sequence, b) => {
-      const end = start + (ids[b] as number[]).length;
-      const [first, ...behind] = logits.slice(start, end);
-      start = end;
-      sequence.drafts?.keep(behind);
-      sequence.ran(sequence.window.length);
-      return first as Float32Array;
-    });
+    const drafts = sequences.some((sequence) => sequence.drafts !== null);
+    const ids = sequences.map(({ window }) => [window[window.length - 1] as number]);
+    if (drafts) {
+      this.#removeRejected(sequences, cache);
+      this.#addDrafts(sequences, ids);
+    }
+    const wanted: number[] = [];
+    for (const { length } of ids) {
+      for (let t = 0; t < length; t++) {
+        wanted.push(wanted.length);
+      }
+    }
+    const logits = this.#timed({ ids, wanted, drafts }, cache);
+    return sequences.length === wanted.length ? this.#end(sequences, logits) : this.#keepBehind(sequences, ids, logits);
   }
 
   #timed(pass: Pass, cache: KvCache): readonly Float32Array[] {
@@ -53,11 +54,34 @@ export class DecodeSteps {
     }
   }
 
-  /** The draft of each sequence: together as long as pays. */
-  #draft(sequences: readonly Sequence[]): number[][] {
+  /** Adds the draft of each sequence to its newest id: all of them together as long as pays. */
+  #addDrafts(sequences: readonly Sequence[], ids: readonly number[][]): void {
     const mayDraft = this.#engine.ragged || sequences.length === 1;
     const chances = sequences.map((sequence) => (mayDraft ? sequence.guess(this.#cost, sequences.length) : []));
-    const counts = allot(chances, this.#cost);
-    return sequences.map(({ drafts }, b) => drafts?.take(counts[b] as number) ?? []);
+    const hasGuesses = chances.some(({ length }) => length > 0);
+    const counts = hasGuesses ? allot(chances, this.#cost) : [];
+    for (let b = 0; b < sequences.length; b++) {
+      ids[b]?.push(...(sequences[b]?.drafts?.take(counts[b] ?? 0) ?? []));
+    }
+  }
+
+  /** Gives each sequence the logits behind its draft. @returns those behind the newest ids */
+  #keepBehind(sequences: readonly Sequence[], ids: readonly number[][], logits: readonly Float32Array[]) {
+    let start = 0;
+    const first = sequences.map(({ drafts }, b) => {
+      const end = start + (ids[b] as number[]).length;
+      const [own, ...behind] = logits.slice(start, end);
+      drafts?.keep(behind);
+      start = end;
+      return own as Float32Array;
+    });
+    return this.#end(sequences, first);
+  }
+
+  #end(sequences: readonly Sequence[], logits: readonly Float32Array[]): readonly Float32Array[] {
+    for (const sequence of sequences) {
+      sequence.ran(sequence.window.length);
+    }
+    return logits;
   }
 }

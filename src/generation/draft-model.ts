@@ -5,7 +5,7 @@
 import type { Engine } from '../engine/engine.js';
 import type { KvCache } from '../engine/kv-cache.js';
 import { argmax } from '../sampling/scan.js';
-import type { DraftedText, Drafter, Guess } from './drafts.js';
+import { type DraftedText, type Drafter, type Guesses, NOTHING } from './drafts.js';
 import { lastOf, prefillChunks } from './prefill.js';
 import { commonLength } from './recent-prompts.js';
 
@@ -29,25 +29,25 @@ export class DraftModel implements Drafter {
   }
 
   /** Where it has not seen much of the text it guesses nothing, and runs a chunk of that: so a call never takes long. */
-  guess({ window }: DraftedText, most: number): readonly Guess[] {
+  guess({ window }: DraftedText, most: number): Guesses {
     const { nPositions } = this.#engine.config;
     const room = Math.min(most, nPositions - window.length + 1); // the last guess is not run
     if (room < 1) {
-      return [];
+      return NOTHING;
     }
     this.#cutTo(Math.min(commonLength(this.#ran, window), window.length - 1));
     const unseen = window.slice(this.#ran.length);
     const [chunk = []] = prefillChunks(unseen);
     let next = this.#run(chunk);
     if (unseen.length > MUCH) {
-      return [];
+      return NOTHING;
     }
-    const guesses = [{ id: next, kind: 0 }];
-    while (guesses.length < room) {
+    const ids = [next];
+    while (ids.length < room) {
       next = this.#run([next]);
-      guesses.push({ id: next, kind: 0 });
+      ids.push(next);
     }
-    return guesses;
+    return { ids, kinds: ids.map(() => 0) };
   }
 
   dispose(): void {

@@ -14,9 +14,9 @@ const ASSUMED_SHARE = 0.3;
 /** How much one pass changes what was measured. */
 const RATE = 1 / 32;
 /** How much the assumption weighs beside the variance of the ids of the latest passes. */
-const ASSUMED_WEIGHT = 0.05;
-/** A pass that takes so many times as long as expected was interrupted; it counts as one of this length. */
-const LONGEST = 2;
+const ASSUMED_WEIGHT = 0.25;
+/** A pass that takes so many times as long as expected was interrupted by other work; it counts as one of this length. */
+const LONGEST = 1.25;
 
 /** A part that does not depend on the ids, and a part for each of them, by the latest passes. */
 export class MeasuredCost implements PassCost {
@@ -56,24 +56,45 @@ export class MeasuredCost implements PassCost {
 }
 
 /**
- * How many guesses of each sequence a pass is to run beside the newest id of each.
+ * How many guesses of each sequence a pass is to run beside the newest id of each. Plain loops, since it is called for each
+ * token, and compiled while the first of them are made.
  * @param chances for each sequence and each of its guesses, the chance that it and all before it are right
  * @param perGuess what a guess costs besides, in the unit of `cost`
  */
 export function allot(chances: readonly (readonly number[])[], cost: PassCost, perGuess = 0): number[] {
-  const likeliest = chances.flatMap((of, b) => of.map((chance) => ({ chance, b }))).sort((x, y) => y.chance - x.chance);
+  const counts = Array<number>(chances.length).fill(0);
+  const taken: number[] = []; // the sequences, likeliest guess first
   let tokens = chances.length;
-  let best = { rate: tokens / cost.of(tokens), count: 0 };
-  for (const [i, { chance }] of likeliest.entries()) {
-    tokens += chance;
-    const rate = tokens / (cost.of(chances.length + i + 1) + perGuess * (i + 1));
-    if (rate > best.rate) {
-      best = { rate, count: i + 1 };
+  let bestRate = tokens / cost.of(tokens);
+  let best = 0;
+  for (let b = likeliest(chances, counts); b >= 0; b = likeliest(chances, counts)) {
+    const count = counts[b] as number;
+    tokens += chances[b]?.[count] as number;
+    counts[b] = count + 1;
+    taken.push(b);
+    const rate = tokens / (cost.of(chances.length + taken.length) + perGuess * taken.length);
+    if (rate > bestRate) {
+      bestRate = rate;
+      best = taken.length;
     }
   }
-  const counts = chances.map(() => 0);
-  for (const { b } of likeliest.slice(0, best.count)) {
-    counts[b] = (counts[b] as number) + 1;
+  for (let i = best; i < taken.length; i++) {
+    const b = taken[i] as number;
+    counts[b] = (counts[b] as number) - 1;
   }
   return counts;
+}
+
+/** The sequence whose next guess is the likeliest; −1: there are no more. */
+function likeliest(chances: readonly (readonly number[])[], counts: readonly number[]): number {
+  let found = -1;
+  let highest = 0;
+  for (let b = 0; b < chances.length; b++) {
+    const chance = chances[b]?.[counts[b] as number] ?? 0;
+    if (chance > highest) {
+      highest = chance;
+      found = b;
+    }
+  }
+  return found;
 }

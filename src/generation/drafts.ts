@@ -13,11 +13,14 @@ export interface DraftedText {
   readonly window: readonly number[];
 }
 
-export interface Guess {
-  readonly id: number;
-  /** Which kind of guess it is, from 0: those of one kind are right about equally often. */
-  readonly kind: number;
+/** Ids that may come next, in order. */
+export interface Guesses {
+  readonly ids: readonly number[];
+  /** Of each, which kind of guess it is, from 0: those of one kind are right about equally often. */
+  readonly kinds: readonly number[];
 }
+
+export const NOTHING: Guesses = { ids: [], kinds: [] };
 
 /** Guesses what follows one sequence. */
 export interface Drafter {
@@ -25,8 +28,8 @@ export interface Drafter {
   readonly chances: readonly number[];
   /** What a guess costs, as a share of a decode step of the model that checks it; 0: nothing to speak of. */
   readonly share: number;
-  /** At most `most` ids that may come next, in order. */
-  guess(text: DraftedText, most: number): readonly Guess[];
+  /** @param most at least 1 */
+  guess(text: DraftedText, most: number): Guesses;
   dispose(): void;
 }
 
@@ -59,7 +62,7 @@ export class Drafts {
   /** How often guesses of each kind are right. Also those that no pass ran are compared: so a kind may come back. */
   #chances: number[];
   /** About the next id and those behind it. */
-  #guesses: readonly Guess[] = [];
+  #guesses = NOTHING;
   /** How many of the guesses the last pass ran, and the logits behind each of them, [most][vocabSize]. */
   #ran = 0;
   #logits = new Float32Array(0);
@@ -91,24 +94,23 @@ export class Drafts {
    */
   guess(text: DraftedText, room: number, cost: PassCost, together: number): number[] {
     const most = Math.min(room, this.#most);
-    const worth = this.#drafter.share === 0 ? most : this.#worth(most, cost, together);
-    const start = performance.now();
-    this.#guesses = worth <= 0 ? [] : this.#drafter.guess(text, worth);
-    this.#measure(performance.now() - start);
+    const isFree = this.#drafter.share === 0;
+    const worth = isFree ? most : this.#worth(most, cost, together);
+    const start = isFree ? 0 : performance.now();
+    this.#guesses = worth > 0 ? this.#drafter.guess(text, worth) : NOTHING;
+    if (!isFree) {
+      this.#measure(performance.now() - start);
+    }
     this.#place = 0;
-    let chance = 1;
-    return this.#guesses.map(({ kind }) => {
-      chance *= this.#chances[kind] as number;
-      return chance;
-    });
+    return this.#chancesOf(this.#guesses.kinds);
   }
 
   /** Shortens the draft to what a pass is to run. @returns its ids */
-  take(count: number): number[] {
+  take(count: number): readonly number[] {
     this.#ran = count;
     this.#counts.drafted += count;
     this.#counts.passes++;
-    return this.#guesses.slice(0, count).map(({ id }) => id);
+    return count === this.#guesses.ids.length ? this.#guesses.ids : this.#guesses.ids.slice(0, count);
   }
 
   /** Copies what a pass gave. @param logits those behind each id of the draft; borrowed from the engine */
@@ -124,20 +126,21 @@ export class Drafts {
 
   /** Called with each id that is chosen: was it guessed? */
   chose(id: number): void {
-    const guess = this.#guesses[this.#place];
-    if (guess === undefined) {
+    const { ids, kinds } = this.#guesses;
+    if (this.#place >= ids.length) {
       return;
     }
-    const isRight = guess.id === id;
-    const before = this.#chances[guess.kind] as number;
-    this.#chances[guess.kind] = before + RATE * ((isRight ? 1 : 0) - before);
+    const isRight = ids[this.#place] === id;
+    const kind = kinds[this.#place] as number;
+    const before = this.#chances[kind] as number;
+    this.#chances[kind] = before + RATE * ((isRight ? 1 : 0) - before);
     if (isRight && this.#place < this.#ran) {
       const size = this.#logits.length / this.#most;
       this.#next = this.#logits.subarray(this.#place * size, (this.#place + 1) * size);
       this.#counts.accepted++;
       this.#place++;
     } else {
-      this.#guesses = [];
+      this.#guesses = NOTHING;
     }
   }
 
@@ -150,6 +153,16 @@ export class Drafts {
 
   dispose(): void {
     this.#drafter.dispose();
+  }
+
+  #chancesOf(kinds: readonly number[]): number[] {
+    const chances: number[] = [];
+    let chance = 1;
+    for (const kind of kinds) {
+      chance *= this.#chances[kind] as number;
+      chances.push(chance);
+    }
+    return chances;
   }
 
   /** How many guesses to ask a drafter for that costs something. */
@@ -180,7 +193,7 @@ export class Drafts {
 
   /** Takes how long it took to guess. */
   #measure(ms: number): void {
-    const count = this.#guesses.length;
+    const count = this.#guesses.ids.length;
     if (count > 0) {
       this.#guessMs ??= ms / count;
       this.#guessMs += RATE * (ms / count - this.#guessMs);

@@ -2,48 +2,49 @@
 // It pays where a text repeats or quotes its prompt. Each id is entered once, in the same time however long the text is.
 // Reference: "Prompt lookup decoding", Saxena 2023.
 
-import type { DraftedText, Drafter, Guess } from './drafts.js';
+import { type DraftedText, type Drafter, type Guesses, NOTHING } from './drafts.js';
 
 /** Of the last ids, so many are looked up. */
 const SHORTEST = 2;
 const LONGEST = 4;
 /** Kinds of guesses, by how many ids before one are the same in both places: up to each of these. */
 const KINDS = [2, 3, 4, 8, 16, Number.POSITIVE_INFINITY];
+/** By that number, up to one more than the last of them that is finite. */
+const KIND_OF = Array.from({ length: 18 }, (_, agreeing) => KINDS.findIndex((most) => agreeing <= most));
 /** More than any id. */
 const ID_LIMIT = 2 ** 24;
+/** The number of the run of no ids. */
+const EMPTY = 0;
 
-/** An earlier place where the text was as it is now. */
-interface Source {
-  /** The index of the id that followed there. */
-  readonly next: number;
-  /** How many ids before are the same, as far as they were compared. */
-  readonly agreeing: number;
-}
-
+/** Plain loops, since it is asked for each token, and compiled while the first of them are made. */
 export class PromptLookup implements Drafter {
   readonly chances = [0.35, 0.45, 0.5, 0.65, 0.85, 0.95];
   readonly share = 0;
   #known = 0;
-  /** From a run of ids, as a number, and the id behind it to the number of the run with it. 0 is the run of none. */
+  /** From the number of a run of ids and the id behind it to the number of the run with it. */
   readonly #longer = new Map<number, number>();
-  /** By the number of a run: where it stood last, as the index of the id behind it. */
-  readonly #latest: (number | undefined)[] = [undefined];
-  /** The numbers of the runs of one, two … ids at the end of the text. */
-  #runs: readonly number[] = [];
-  #source: Source | null = null;
+  /** By the number of a run: where it stood last, as the index of the id behind it; 0: nowhere. */
+  readonly #latest: number[] = [0];
+  /** The numbers of the runs of none, one, two … ids at the end of the text. */
+  readonly #runs: number[] = [EMPTY];
+  /** An earlier place where the text was as it is now, as the index of the id behind it; 0: there is none. */
+  #source = 0;
+  /** How many ids before it are the same, as far as they were compared. */
+  #agreeing = 0;
 
-  guess({ ids }: DraftedText, most: number): readonly Guess[] {
+  guess({ ids }: DraftedText, most: number): Guesses {
     for (; this.#known < ids.length; this.#known++) {
-      this.#add(ids, this.#known);
+      this.#follow(ids, this.#known);
     }
-    if (this.#source === null) {
-      return [];
+    if (this.#source === 0) {
+      return NOTHING;
     }
-    const { next, agreeing } = this.#source;
-    const guesses: Guess[] = [];
+    const guesses = { ids: [] as number[], kinds: [] as number[] };
+    const end = ids.length;
     for (let i = 0; i < most; i++) {
-      const id = ids[next + i] ?? (guesses[next + i - ids.length] as Guess).id; // a repetition may overlap itself
-      guesses.push({ id, kind: KINDS.findIndex((length) => agreeing + i <= length) });
+      const place = this.#source + i;
+      guesses.ids.push((place < end ? ids[place] : guesses.ids[place - end]) as number); // a repetition may overlap itself
+      guesses.kinds.push(KIND_OF[Math.min(this.#agreeing + i, KIND_OF.length - 1)] as number);
     }
     return guesses;
   }
@@ -52,30 +53,25 @@ export class PromptLookup implements Drafter {
     this.#longer.clear();
   }
 
-  #add(ids: readonly number[], place: number): void {
+  /** Enters the runs that end with the id at `place`, and finds where the longest of them stood before. */
+  #follow(ids: readonly number[], place: number): void {
     const id = ids[place] as number;
-    const found = this.#enter(id, place + 1);
-    const source = this.#source;
-    const followed = source !== null && ids[source.next] === id ? source.agreeing + 1 : 0;
-    // The place that is followed already is left only for one that agrees in as many ids and is newer.
-    this.#source =
-      followed > (found?.agreeing ?? 0) && source !== null ? { next: source.next + 1, agreeing: followed } : found;
-  }
-
-  /** Enters the runs that end with an id. @returns where the longest of them stood before */
-  #enter(id: number, next: number): Source | null {
-    let found: Source | null = null;
-    const shorter = [0, ...this.#runs.slice(0, LONGEST - 1)];
-    this.#runs = shorter.map((run) => this.#numberOf(run, id));
-    for (const [i, run] of this.#runs.entries()) {
-      const length = i + 1;
-      const latest = this.#latest[run];
-      if (length >= SHORTEST && latest !== undefined) {
-        found = { next: latest, agreeing: length };
+    const followed = this.#source > 0 && ids[this.#source] === id ? this.#agreeing + 1 : 0;
+    let source = 0;
+    let agreeing = 0;
+    for (let length = Math.min(LONGEST, place + 1); length > 0; length--) {
+      const run = this.#numberOf(this.#runs[length - 1] as number, id);
+      const latest = this.#latest[run] as number;
+      if (agreeing === 0 && latest > 0 && length >= SHORTEST) {
+        source = latest;
+        agreeing = length;
       }
-      this.#latest[run] = next;
+      this.#latest[run] = place + 1;
+      this.#runs[length] = run;
     }
-    return found;
+    const isLonger = followed > agreeing; // what is followed already is left only for what agrees in as many ids and is newer
+    this.#source = isLonger ? this.#source + 1 : source;
+    this.#agreeing = isLonger ? followed : agreeing;
   }
 
   #numberOf(run: number, id: number): number {
@@ -86,7 +82,7 @@ export class PromptLookup implements Drafter {
     }
     const number = this.#latest.length;
     this.#longer.set(key, number);
-    this.#latest.push(undefined);
+    this.#latest.push(0);
     return number;
   }
 }

@@ -46,7 +46,7 @@ describe('the measured cost of a pass', () => {
   it('is not thrown off by a pass that was interrupted', () => {
     const cost = measured(6, 4);
     cost.add(3, 5000);
-    expect(rounded(cost, 1, 9)).toEqual([11, 42]);
+    expect(rounded(cost, 1, 9)).toEqual([10, 42]);
   });
 
   it('of an id is never less than nothing, nor more than its share', () => {

@@ -18,8 +18,10 @@ const range = (from: number, to: number) => Array.from({ length: to - from }, (_
 
 /** Guesses `idAt(n)` for the id behind n others. */
 function guessing(idAt: (n: number) => number, most = 4, chance = 0.95): DraftOptions {
-  const guess = ({ ids }: DraftedText, count: number) =>
-    range(ids.length, ids.length + count).map((n) => ({ id: idAt(n), kind: 0 }));
+  const guess = ({ ids }: DraftedText, count: number) => ({
+    ids: range(ids.length, ids.length + count).map(idAt),
+    kinds: Array<number>(count).fill(0),
+  });
   return { most, drafter: () => ({ chances: [chance], share: 0, guess, dispose: () => {} }) };
 }
 const RIGHT = guessing((n) => 100 + n);

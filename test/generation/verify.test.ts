@@ -68,11 +68,14 @@ describe('verification', () => {
   });
 
   it('sees for each token of a draft what came before it, also behind a prompt with all its logits', async () => {
-    const right = (n: number) => ({ id: n % 9 === 0 ? 7 : 100 + n, kind: 0 }); // wrong now and then
+    const right = (n: number) => (n % 9 === 0 ? 7 : 100 + n); // wrong now and then
     const drafter = () => ({
       chances: [0.9],
       share: 0,
-      guess: ({ ids }: DraftedText, most: number) => Array.from({ length: most }, (_, i) => right(ids.length + i)),
+      guess: ({ ids }: DraftedText, most: number) => ({
+        ids: Array.from({ length: most }, (_, i) => right(ids.length + i)),
+        kinds: Array<number>(most).fill(0),
+      }),
       dispose: () => {},
     });
     const engine = MockEngine.script((ids) => 100 + ids.length);
