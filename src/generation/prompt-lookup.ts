@@ -7,8 +7,10 @@ import { type DraftedText, type Drafter, type Guesses, NOTHING } from './drafts.
 /** Of the last ids, so many are looked up. */
 const SHORTEST = 2;
 const LONGEST = 4;
-/** Kinds of guesses, by how many ids before one are the same in both places: up to each of these. */
-const KINDS = [2, 3, 4, 8, 16, Number.POSITIVE_INFINITY];
+/** A place that has agreed in so many ids is not left for one id that differs: in lists and edits what follows is the same again. */
+const MANY = 8;
+/** Kinds of guesses, by how many ids before one are the same in both places: up to each of these. Below two: since an id differed. */
+const KINDS = [1, 2, 3, 4, 8, 16, Number.POSITIVE_INFINITY];
 /** By that number, up to one more than the last of them that is finite. */
 const KIND_OF = Array.from({ length: 18 }, (_, agreeing) => KINDS.findIndex((most) => agreeing <= most));
 /** More than any id. */
@@ -18,7 +20,7 @@ const EMPTY = 0;
 
 /** Plain loops, since it is asked for each token, and compiled while the first of them are made. */
 export class PromptLookup implements Drafter {
-  readonly chances = [0.35, 0.45, 0.5, 0.65, 0.85, 0.95];
+  readonly chances = [0.5, 0.35, 0.45, 0.5, 0.65, 0.85, 0.95];
   readonly share = 0;
   #known = 0;
   /** From the number of a run of ids and the id behind it to the number of the run with it. */
@@ -56,7 +58,9 @@ export class PromptLookup implements Drafter {
   /** Enters the runs that end with the id at `place`, and finds where the longest of them stood before. */
   #follow(ids: readonly number[], place: number): void {
     const id = ids[place] as number;
-    const followed = this.#source > 0 && ids[this.#source] === id ? this.#agreeing + 1 : 0;
+    const isRight = this.#source > 0 && ids[this.#source] === id;
+    const followed = isRight ? this.#agreeing + 1 : 0;
+    const mayDiffer = !isRight && this.#agreeing >= MANY && this.#source < place;
     let source = 0;
     let agreeing = 0;
     for (let length = Math.min(LONGEST, place + 1); length > 0; length--) {
@@ -69,9 +73,10 @@ export class PromptLookup implements Drafter {
       this.#latest[run] = place + 1;
       this.#runs[length] = run;
     }
-    const isLonger = followed > agreeing; // what is followed already is left only for what agrees in as many ids and is newer
-    this.#source = isLonger ? this.#source + 1 : source;
-    this.#agreeing = isLonger ? followed : agreeing;
+    // What is followed already is left only for what agrees in as many ids and is newer.
+    const stays = followed > agreeing || (mayDiffer && agreeing === 0);
+    this.#source = stays ? this.#source + 1 : source;
+    this.#agreeing = stays ? followed : agreeing;
   }
 
   #numberOf(run: number, id: number): number {
