@@ -14,6 +14,7 @@ export function mutateBytes(random, bytes) {
   const [before, part, after] = [bytes.subarray(0, at), bytes.subarray(at, end), bytes.subarray(end)];
   const changes = [
     () => [before, Buffer.from(part.map((byte) => byte ^ (1 << random.below(8)))), after], // flipped
+    () => [before, Buffer.from(part.map((byte) => byte ^ (1 << random.below(8)))), after],
     () => [before, random.bytes(part.length), after],
     () => [before, after], // cut out
     () => [before], // cut off

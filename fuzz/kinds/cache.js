@@ -9,17 +9,22 @@ import { mutateBytes } from '../mutate.js';
 import { copyFolder, replaceFile } from './files.js';
 import { textOf } from './model.js';
 
-/** Ids of prompts that begin alike, some of them a whole number of blocks long. */
-const PROMPTS = [5, 31, 32, 64, 70, 96].flatMap((length) => [ids(length, 16), ids(length, 40)]);
+const SHARED = ids(32, 200);
+/** The prompts of each store. They are few, so that a file that was changed is likely to be asked for. */
+const STORES = [
+  [ids(5, 0), ids(31, 0), ids(64, 0), ids(70, 0)], // each begins with the one before
+  [ids(64, 0), [...ids(48, 0), ...ids(16, 99)], ids(40, 99)], // two begin alike, and part within a block
+  [60, 90, 120].map((first) => [...ids(32, first), ...SHARED]), // the same block behind different beginnings, and nothing behind it
+  [60, 90].map((first) => [...ids(32, first), ...SHARED, 7, 8, 9]),
+].map((prompts) => prompts.map((prompt) => prompt.join()));
 const TEXT = ['--json', '--logprobs', '1', '-n', '3', '--seed', '4', '--threads', '1'];
-const CACHES = ['--prompt-cache', '--answer-cache', '--cache-dir'];
+const BOTH = ['--prompt-cache', '--answer-cache'];
 
 /** @type {Map<string, string>} what each prompt gives without a cache */
 const truth = new Map();
 
-/** The first `common` ids are those of all prompts. */
-function ids(length, common) {
-  return Array.from({ length }, (_, i) => (i < common ? i + 1 : 1 + ((i * 7 + length * 3) % 250))).join();
+function ids(length, first) {
+  return Array.from({ length }, (_, i) => 1 + ((first + 7 * i) % 250));
 }
 
 function command(prompt, base) {
@@ -31,14 +36,19 @@ export async function fillCache(base) {
   for (const name of ['key', 'other-key']) {
     writeFileSync(join(base, name), name.padEnd(32, '.'), { mode: 0o600 });
   }
-  for (const prompt of PROMPTS) {
-    truth.set(prompt, textOf(await kvgen(command(prompt, base))));
-    for (const [folder, key] of [['plain'], ['sealed', 'key']]) {
-      const saved = await kvgen([...command(prompt, base), ...CACHES, join(base, folder)], keyFile(base, key));
-      if (saved.code !== 0 || textOf(saved) !== truth.get(prompt)) {
-        throw new Error(`the caches cannot be filled: ${saved.stderr}`);
-      }
+  for (const [i, prompts] of STORES.entries()) {
+    for (const prompt of prompts) {
+      truth.set(prompt, textOf(await kvgen(command(prompt, base))));
+      await save(prompt, base, `plain-${i}`, undefined);
+      await save(prompt, base, `sealed-${i}`, 'key');
     }
+  }
+}
+
+async function save(prompt, base, folder, key) {
+  const saved = await kvgen([...command(prompt, base), ...BOTH, '--cache-dir', join(base, folder)], keyFile(base, key));
+  if (saved.code !== 0 || textOf(saved) !== truth.get(prompt)) {
+    throw new Error(`the caches cannot be filled: ${saved.stderr}`);
   }
 }
 
@@ -51,14 +61,15 @@ export const cacheKind = {
   name: 'cache',
   weight: 11,
   async run(random, { base }, tell) {
+    const store = random.below(STORES.length);
     const isSealed = random.chance(0.3);
-    copyFolder(join(base, isSealed ? 'sealed' : 'plain'), './cache');
+    const [own, other] = isSealed ? ['sealed', 'plain'] : ['plain', 'sealed'];
+    copyFolder(join(base, `${own}-${store}`), './cache');
     if (random.chance(0.05)) {
-      copyFolder(join(base, isSealed ? 'plain' : 'sealed'), './cache'); // both in one folder
+      copyFolder(join(base, `${other}-${store}`), './cache'); // both in one folder
     }
-    const folders = readdirSync('./cache/kvgen').map((name) => join('cache', 'kvgen', name));
     for (let i = random.between(1, 4); i > 0; i--) {
-      tell(spoil(random, random.pick(folders), base));
+      tell(spoil(random, join('cache', 'kvgen', random.pick(['prompts', 'prompts', 'answers'])), base));
     }
     const key = random.chance(0.1) ? random.pick([undefined, 'key', 'other-key']) : isSealed ? 'key' : undefined;
     const wrong = random.chance(0.3) ? await manage(random, keyFile(base, key), tell) : [];
@@ -70,9 +81,15 @@ export const cacheKind = {
       ['--verbose'],
       ['--cache-dtype', 'float32'],
     ]);
-    for (const prompt of random.some(PROMPTS, 2)) {
-      const ended = await kvgen([...command(prompt, base), ...CACHES, './cache', ...more], keyFile(base, key));
-      tell(`${prompt} ${more} ${key ?? 'no key'} → ${ended.code} ${ended.stderr}`);
+    // A saved answer makes the saved prompt unneeded, so each is also asked alone.
+    const caches = [
+      ...random.pick([BOTH, ['--prompt-cache'], ['--prompt-cache'], ['--answer-cache']]),
+      '--cache-dir',
+      './cache',
+    ];
+    for (const prompt of random.some(STORES[store] ?? [], 4)) {
+      const ended = await kvgen([...command(prompt, base), ...caches, ...more], keyFile(base, key));
+      tell(`${prompt} ${caches} ${more} ${key ?? 'no key'} → ${ended.code} ${ended.stderr}`);
       wrong.push(...breaches(ended, [0]));
       if (ended.code === 0 && textOf(ended) !== truth.get(prompt)) {
         wrong.push(`a wrong hit: ${short(textOf(ended))}, computed ${short(String(truth.get(prompt)))}`);
@@ -84,7 +101,9 @@ export const cacheKind = {
 
 /** Does something to files of a folder. @returns what */
 function spoil(random, folder, base) {
-  const files = readdirSync(folder);
+  const all = readdirSync(folder);
+  const large = all.filter((name) => statSync(join(folder, name), { throwIfNoEntry: false })?.size > 200); // not counts and marks
+  const files = random.chance(0.8) && large.length > 0 ? large : all;
   if (files.length === 0) {
     return 'empty';
   }
@@ -112,7 +131,7 @@ function spoil(random, folder, base) {
     'another beside it': () =>
       put(join(folder, random.pick(['x', '.tmp-1-0123456789abcdef', `${one}~`, 'a'.repeat(200)])), bytes(a)),
   };
-  const way = random.pick(Object.keys(ways));
+  const way = random.pick([...Object.keys(ways), 'changed', 'changed', 'changed', 'swapped']);
   try {
     ways[way]?.();
   } catch (error) {
