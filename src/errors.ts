@@ -35,7 +35,7 @@ export function errorMessage(error: unknown): string {
 /** A message in one line. A long one loses its middle: it begins with the place and ends with what to do. */
 export function oneLine(message: string): string {
   const few = cutMiddle(message, 4 * MAX_MESSAGE); // the pattern below takes quadratic time on long white space
-  return cutMiddle(few.replace(/\s*\n\s*/g, ' '), MAX_MESSAGE);
+  return cutMiddle(few.replace(/\s*[\r\n]\s*/g, ' '), MAX_MESSAGE);
 }
 
 /** At most `length` UTF-16 units of a text: its beginning and its end. No character is cut in two. */

@@ -7,6 +7,7 @@ describe('a message', () => {
   it('is one line', () => {
     expect(new KvgenError('a: b\n  c\r\nd').message).toBe('a: b c d');
     expect(errorMessage(new Error('one\ntwo'))).toBe('one two');
+    expect(errorMessage(new Error('one\rtwo'))).toBe('one two'); // as JSON.parse quotes it
     expect(errorMessage('thrown')).toBe('thrown');
   });
 
