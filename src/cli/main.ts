@@ -24,6 +24,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = report(error, terminal, interrupts.signal);
   }
   process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
+  interrupts.finish(() => terminal.isWritten);
 }
 
 /** An empty HOME would mean the current folder. A user without a home gets a path that does not exist. */

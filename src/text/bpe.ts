@@ -3,8 +3,8 @@
 // characters. Knows nothing of how a text is split into words.
 // References: Sennrich et al. 2016; `Word::merge_all` of huggingface/tokenizers src/models/bpe/word.rs.
 
-/** Ids are below it, so that a pair of them is one exact number. */
-export const MAX_IDS = 2 ** 22;
+/** Ids are below it: four times the largest vocabularies that people have. */
+export const MAX_IDS = 2 ** 20;
 
 /** Words up to this length are remembered, since texts repeat them. */
 const LONGEST_KEPT = 64;

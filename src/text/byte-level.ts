@@ -1,7 +1,7 @@
 // A byte-level BPE tokenizer, made from the texts of its files. The same code runs in the main thread and in
 // tokenizer-worker.ts. Knows nothing of folders.
 
-import { KvgenError, shown } from '../errors.js';
+import { errorMessage, KvgenError, shown } from '../errors.js';
 import { type AddedToken, AddedTokens } from './added-tokens.js';
 import { Bpe, UnknownCharacter } from './bpe.js';
 import { type Normalize, readNormalizer } from './normalizer.js';
@@ -68,12 +68,12 @@ class Encoder {
   encode(text: string): Encoded {
     const ids: number[] = [];
     this.#bpe.unknown.clear();
-    for (const part of this.#parts(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
-      if (typeof part === 'number') {
-        ids.push(part);
-      } else {
+    try {
+      for (const part of this.#parts(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
         this.#encodePart(part, ids);
       }
+    } catch (error) {
+      throw this.#inWords(error);
     }
     return { ids, unknown: inWords(this.#bpe.unknown) };
   }
@@ -89,20 +89,28 @@ class Encoder {
     }
   }
 
-  #encodePart(part: string, ids: number[]): void {
-    try {
-      for (const word of this.#preTokenizer.words(part)) {
-        for (const id of this.#bpe.encode(word)) {
-          ids.push(id);
-        }
-      }
-    } catch (error) {
-      if (error instanceof UnknownCharacter) {
-        const what = `no token for ${nameOf(error.character)} of the text`;
-        throw new KvgenError(`${this.#path}: ${what}, and none for unknown text; leave it out`);
-      }
-      throw error;
+  #encodePart(part: number | string, ids: number[]): void {
+    if (typeof part === 'number') {
+      ids.push(part);
+      return;
     }
+    for (const word of this.#preTokenizer.words(part)) {
+      for (const id of this.#bpe.encode(word)) {
+        ids.push(id);
+      }
+    }
+  }
+
+  /** What a person is told; memory may be too small, for one. */
+  #inWords(error: unknown): KvgenError {
+    if (error instanceof KvgenError) {
+      return error;
+    }
+    if (error instanceof UnknownCharacter) {
+      const what = `no token for ${nameOf(error.character)} of the text`;
+      return new KvgenError(`${this.#path}: ${what}, and none for unknown text; leave it out`);
+    }
+    return new KvgenError(`${this.#path}: the text cannot be turned into ids (${errorMessage(error)})`);
   }
 }
 

@@ -25,8 +25,8 @@ export class JsonPart {
   }
 
   /** The error that this part says something which kvgen does not do. */
-  unsupported(what: string): KvgenError {
-    return new KvgenError(`${this.#where}: ${what}; use a GPT-2-style model`);
+  unsupported(what: string, advice = 'use a GPT-2-style model'): KvgenError {
+    return new KvgenError(`${this.#where}: ${what}; ${advice}`);
   }
 
   get #where(): string {

@@ -7,8 +7,14 @@ import { skipSpace, skipSpaceBack } from './white-space.js';
 
 /** A longer one could make any text too large. */
 const LONGEST_CONTENT = 1000;
-/** Sequences within sequences. */
+/** Sequences within sequences, and what is in all of them. */
 const DEEPEST = 16;
+const MOST = 64;
+/** How much longer a text may become. Unicode's normal forms make 18 characters of one. */
+const GROWTH = 32;
+
+/** Marks on one letter. Unicode's Stream-Safe Text Format has 30. */
+const MOST_MARKS = 256;
 
 export type Normalize = (text: string) => string;
 
@@ -25,24 +31,42 @@ export async function readNormalizer(json: JsonPart): Promise<Normalizer> {
   for (const part of flatten(json, 'normalizers')) {
     steps.push(await readStep(part, risky));
   }
-  return { normalize: (text) => steps.reduce((changed, step) => step(changed), text), risky };
+  const normalize = (text: string) =>
+    steps.reduce((changed, step) => {
+      const next = step(changed);
+      if (next.length > GROWTH * text.length + LONGEST_CONTENT) {
+        throw json.unsupported(`it makes a text of ${text.length} characters one of ${next.length}`);
+      }
+      return next;
+    }, text);
+  return { normalize, risky };
 }
 
-/** The members of sequences, and of sequences in them, in their order; none for null. */
-export function* flatten(json: JsonPart, members: string, depth = 0): Generator<JsonPart, void> {
-  if (json.missing) {
-    return;
-  }
-  if (json.at('type').value !== 'Sequence') {
-    yield json;
-    return;
-  }
-  if (depth === DEEPEST) {
-    throw json.unsupported(`more than ${DEEPEST} sequences within each other are not supported`);
-  }
-  for (const part of json.at(members).list()) {
-    yield* flatten(part, members, depth + 1);
-  }
+/** The members of sequences, and of sequences in them, in their order; none for null. @throws KvgenError for too many */
+export function flatten(json: JsonPart, members: string): JsonPart[] {
+  const parts: JsonPart[] = [];
+  const add = (part: JsonPart, depth: number): void => {
+    if (part.missing) {
+      return;
+    }
+    if (part.at('type').value !== 'Sequence') {
+      parts.push(part);
+    } else {
+      const list = part.at(members).list(); // empty lists within each other take time, too
+      if (depth === DEEPEST || list.length > MOST) {
+        const limits = `more than ${DEEPEST} sequences within each other, or ${MOST} parts of one`;
+        throw part.unsupported(`${limits}, are not supported`);
+      }
+      for (const one of list) {
+        add(one, depth + 1);
+      }
+    }
+    if (parts.length > MOST) {
+      throw json.unsupported(`more than ${MOST} parts are not supported`);
+    }
+  };
+  add(json, 0);
+  return parts;
 }
 
 async function readStep(json: JsonPart, risky: string[]): Promise<Normalize> {
@@ -52,7 +76,10 @@ async function readStep(json: JsonPart, risky: string[]): Promise<Normalize> {
     case 'NFD':
     case 'NFKC':
     case 'NFKD':
-      return (text) => text.normalize(type);
+      return (text) => {
+        checkMarks(json, text);
+        return text.normalize(type);
+      };
     case 'Lowercase': // each character alone: toLowerCase of a word would write a Greek final sigma
       return (text) => Array.from(text, (character) => character.toLowerCase()).join('');
     case 'StripAccents':
@@ -71,6 +98,16 @@ async function readStep(json: JsonPart, risky: string[]): Promise<Normalize> {
     }
     default:
       throw json.unsupported(`the normalizer ${type} is not supported`);
+  }
+}
+
+/** More of them in a row take the system's library quadratic time, in which nothing can stop it. @throws KvgenError */
+function checkMarks(json: JsonPart, text: string): void {
+  for (const [marks] of text.matchAll(/\p{M}+/gu)) {
+    if (marks.length > MOST_MARKS) {
+      const what = `a text with ${marks.length} marks on one letter, more than ${MOST_MARKS}, is not supported`;
+      throw json.unsupported(what, 'remove them');
+    }
   }
 }
 

@@ -28,7 +28,7 @@ const PUNCTUATION = '[\\p{P}!-\\/:-@\\[-`\\{-~]';
 
 /** @throws KvgenError that names what is not done, or that the text does not become bytes */
 export async function readPreTokenizer(json: JsonPart): Promise<PreTokenizer> {
-  const parts = [...flatten(json, 'pretokenizers')];
+  const parts = flatten(json, 'pretokenizers');
   const types = parts.map((part) => part.at('type').text());
   if (types.filter((type) => type === 'ByteLevel').length !== 1) {
     const found = types.length === 0 ? 'no pre-tokenizer' : `pre-tokenizer ${types.join(', ')}`;

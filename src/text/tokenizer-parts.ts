@@ -12,7 +12,7 @@ import type { TextFile, TokenizerFiles } from './tokenizer-files.js';
 
 const EOS = '<|endoftext|>';
 /** A longer added token would make the search for it slow. */
-const LONGEST_ADDED = 1000;
+const LONGEST_ADDED = 256;
 
 /** @throws KvgenError for what is no JSON object */
 function parse({ path, text }: TextFile): JsonPart {
@@ -196,6 +196,9 @@ export function readMerges(list: JsonPart, ids: ReadonlyMap<string, number>): Me
   const { value } = list;
   if (!Array.isArray(value)) {
     throw list.wrong('a list');
+  }
+  if (value.length > MAX_IDS) {
+    throw list.broken(`expected at most ${MAX_IDS} merges, found ${value.length}`);
   }
   const merges = {
     left: new Int32Array(value.length),

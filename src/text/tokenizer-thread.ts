@@ -56,7 +56,9 @@ export class TokenizerThread {
 
   /** Ends the thread. It starts again when it is needed. */
   stop(): void {
-    void this.#running?.worker.terminate();
+    const worker = this.#running?.worker;
+    worker?.ref(); // the process would wait for it anyhow, and see no signal meanwhile
+    void worker?.terminate();
     this.#running = undefined;
   }
 
@@ -106,7 +108,9 @@ export class TokenizerThread {
       throw this.#problem(`${what} ${problem}`);
     } finally {
       settled.abort();
-      worker.unref();
+      if (this.#running?.worker === worker) {
+        worker.unref();
+      }
     }
     if ('error' in answer) {
       throw new KvgenError(answer.error);

@@ -19,19 +19,22 @@ const KIND = { none: 0, bytes: 1, text: 2 } as const;
  * @param added tokens; they replace others
  */
 export function listTokens(tokens: readonly string[], added: readonly { id: number; content: string }[]): TokenList {
-  const all = [...tokens];
   const size = added.reduce((most, { id }) => Math.max(most, id + 1), tokens.length);
-  const kinds = Uint8Array.from({ length: size }, (_, id) => (all[id] === undefined ? KIND.none : KIND.bytes));
-  for (const { id, content } of added) {
-    all[id] = content;
-    kinds[id] = KIND.text;
+  const kinds = new Uint8Array(size);
+  const contents = new Map(added.map(({ id, content }) => [id, content]));
+  const ends = new Uint32Array(size);
+  const texts: string[] = [];
+  for (let id = 0, end = 0; id < size; id++) {
+    const content = contents.get(id);
+    const text = content ?? tokens[id];
+    if (text !== undefined) {
+      kinds[id] = content === undefined ? KIND.bytes : KIND.text;
+      texts.push(text);
+      end += text.length;
+    }
+    ends[id] = end;
   }
-  let end = 0;
-  const ends = Uint32Array.from({ length: size }, (_, id) => {
-    end += all[id]?.length ?? 0;
-    return end;
-  });
-  return { text: all.join(''), ends, kinds };
+  return { text: texts.join(''), ends, kinds };
 }
 
 export class Vocabulary {

@@ -54,6 +54,21 @@ describe('what has no token', () => {
   });
 });
 
+it.each<[string, object, string]>([
+  ['marks', { type: 'NFC' }, 'a text with 257 marks on one letter, more than 256, is not supported; remove them'],
+  ['marks', { type: 'Lowercase' }, ''],
+  ['letters', { type: 'Replace', pattern: { String: 'a' }, content: 'b'.repeat(1000) }, 'it makes a text of 100 char'],
+  ['letters', { type: 'Replace', pattern: { String: 'a' }, content: 'bbbbbbbb' }, ''],
+])('%s cannot blow up a normalizer: %j', async (name, normalizer, message) => {
+  const text = name === 'marks' ? `a${'\u0301'.repeat(257)}` : 'a'.repeat(100);
+  const { encode } = await build({ ...base, normalizer });
+  if (message === '') {
+    expect(encode(text).ids.length).toBeGreaterThan(100);
+  } else {
+    await expectFailure(() => encode(text), 't.json: normalizer: ', message);
+  }
+});
+
 it('risky are the patterns that nobody knows', async () => {
   const split = (pattern: object) => ({ type: 'Split', pattern, behavior: 'Isolated' });
   const riskyOf = async (pattern: object, replaced: object) => {

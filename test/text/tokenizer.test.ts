@@ -176,13 +176,18 @@ describe('files', () => {
 
   const sequences = (depth: number): object =>
     depth === 0 ? byteLevel : { type: 'Sequence', pretokenizers: [sequences(depth - 1)] };
+  const many = (count: number, part: object) => {
+    const parts = Array.from({ length: count }, () => part);
+    const sequence = { type: 'Sequence', normalizers: parts, pretokenizers: parts };
+    return { type: 'Sequence', pretokenizers: parts.map(() => sequence) };
+  };
   const withModel = (options: object) => ({ model: { ...model, ...options } });
   const split = (options: object) => ({
     pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Split', ...options }, byteLevel] },
   });
 
   it.each<[string, object]>([
-    ['model.vocab: expected a token with an id in 0 … 4194303, found "a": -1', withModel({ vocab: { a: -1 } })],
+    ['model.vocab: expected a token with an id in 0 … 1048575, found "a": -1', withModel({ vocab: { a: -1 } })],
     ['found "a": 2147483646', withModel({ vocab: { a: 2 ** 31 - 2 } })],
     ['found "a": 0.5', withModel({ vocab: { a: 0.5 } })],
     ['model.vocab: "a" and "b" have the same id 0', withModel({ vocab: { a: 0, b: 0 } })],
@@ -210,7 +215,7 @@ describe('files', () => {
     ['pattern.String: a pattern must have 1 … 10000 characters, found 0', split({ pattern: { String: '' } })],
     ['pattern.Regex: a pattern must have 1 … 10000 characters', split({ pattern: { Regex: 'a'.repeat(10_001) } })],
     ['behavior "Contiguous" is not supported', split({ pattern: { String: 'a' }, behavior: 'Contiguous' })],
-    ['more than 16 sequences within each other are not supported', { pre_tokenizer: sequences(100) }],
+    ['more than 16 sequences within each other, or', { pre_tokenizer: sequences(100) }],
     ['got BPE with pre-tokenizer ByteLevel, ByteLevel', split(byteLevel)],
     ['added_tokens: expected a list, found {}', { added_tokens: {} }],
     ['added_tokens[0]: expected an object, found null', { added_tokens: [null] }],
@@ -218,7 +223,9 @@ describe('files', () => {
     ['found "c": nothing', { added_tokens: [{ content: 'c' }] }],
     ['added_tokens[0]: "a" and "c" have the same id 0', { added_tokens: [{ id: 0, content: 'c' }] }],
     ['"a" has the id 5 here, and 0 in the vocabulary', { added_tokens: [{ id: 5, content: 'a' }] }],
-    ['an added token of 1001 characters', { added_tokens: [{ id: 5, content: 'c'.repeat(1001) }] }],
+    ['an added token of 257 characters', { added_tokens: [{ id: 5, content: 'c'.repeat(257) }] }],
+    ['more than 64 parts are not supported', { pre_tokenizer: many(9, byteLevel) }],
+    ['or 64 parts of one, are not supported', { normalizer: many(65, { type: 'NFC' }).pretokenizers[0] }],
   ])('names what it does not do: %s', async (message, options) => {
     await put('tokenizer.json', { model, pre_tokenizer: byteLevel, ...options });
     const error = await expectFailure(() => loadTokenizer(new ModelFolder(dir)), message);

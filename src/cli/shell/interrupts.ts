@@ -4,19 +4,53 @@
 import { EXIT } from '../../errors.js';
 
 const CODES = { SIGINT: EXIT.sigint, SIGTERM: EXIT.sigterm } as const;
+type Name = keyof typeof CODES;
 
-/** `exitCode` gives the exit code that the received signal means; undefined: none was received. */
-export function catchInterrupts(): { readonly signal: AbortSignal; exitCode(): number | undefined } {
+/** Milliseconds for threads to end once the work is over. */
+const PATIENCE = 300;
+
+export interface Interrupts {
+  readonly signal: AbortSignal;
+  /** The exit code that the received signal means; undefined: none was received. */
+  exitCode(): number | undefined;
+  /**
+   * The work is over. A thread may still be in a call that nothing can stop, such as the parsing of a large file, and the process
+   * would wait for it: a signal ends it now as it ends any other process.
+   * @param isWritten whether all output has gone
+   */
+  finish(isWritten: () => boolean): void;
+}
+
+export function catchInterrupts(): Interrupts {
   const controller = new AbortController();
-  let code: number | undefined;
+  let received: Name | undefined;
+  let finished = false;
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     process.on(name, () => {
-      if (code !== undefined) {
-        process.exit(code);
+      if (finished) {
+        endBySignal(name);
+      } else if (received !== undefined) {
+        process.exit(CODES[received]);
       }
-      code = CODES[name];
+      received = name;
       controller.abort(new Error(`stopped by ${name}`));
     });
   }
-  return { signal: controller.signal, exitCode: () => code };
+  return {
+    signal: controller.signal,
+    exitCode: () => (received === undefined ? undefined : CODES[received]),
+    finish(isWritten) {
+      finished = true;
+      const name = received;
+      if (name !== undefined) {
+        const look = () => (isWritten() ? endBySignal(name) : undefined);
+        setInterval(look, PATIENCE).unref(); // alone it keeps no process alive
+      }
+    },
+  };
+}
+
+function endBySignal(name: Name): void {
+  process.removeAllListeners(name);
+  process.kill(process.pid, name);
 }

@@ -43,6 +43,11 @@ export class Terminal {
     process.stderr.on('error', () => {}); // there is no place left to report it
   }
 
+  /** Has all output gone? A slow reader lets some of it wait. */
+  get isWritten(): boolean {
+    return process.stdout.writableLength === 0 && process.stderr.writableLength === 0;
+  }
+
   /** Loads the spinner only where it can be seen, since that takes 50 ms. */
   async configure(options: TerminalOptions): Promise<void> {
     this.#options = options;
