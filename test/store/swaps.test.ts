@@ -21,7 +21,7 @@ import { crc32 } from '../../src/store/crc32.js';
 import { clear, evict } from '../../src/store/eviction.js';
 import { listPrompts } from '../../src/store/list.js';
 import { type PartName, type PromptsOf, parseName, partNames } from '../../src/store/names.js';
-import type { PartShape } from '../../src/store/part.js';
+import { encodePart, type PartShape } from '../../src/store/part.js';
 import { type Found, PromptStore } from '../../src/store/prompts.js';
 import { StoreFolder } from '../../src/store/store-folder.js';
 import { readUses, recordUse, usesFile } from '../../src/store/uses.js';
@@ -227,6 +227,25 @@ describe('a whole file', () => {
     const { store } = open(folder, of, true, { ...SHAPE, [size]: SHAPE[size] + 1 });
     expect(store.find(ids)).toMatchObject({ reused: 0, logits: null });
   });
+
+  it.each(['float16', 'float32'] as const)(
+    'in float16 where float32 is asked for, whatever it calls itself (%s): none',
+    (dtype) => {
+      const { folder } = stored();
+      const name = parseName(readdirSync(folder)[0] as string) as PartName;
+      const { logits, rowsFrom } = computed(ids);
+      const meta = { fingerprint: A, model: 'm', created: '', prefillMs: 1, words: '' };
+      const half = encodePart(
+        { place: name, ids, rows: rowsFrom(0), logits, meta: { ...meta, dtype: 'float16' } },
+        SHAPE,
+      );
+      writeFileSync(join(folder, name.file), half);
+      rewrite(join(folder, name.file), (header) => header.replace('"dtype":"float16"', `"dtype":"${dtype}"`));
+      const { store, notes } = open(folder, of);
+      expect(store.find(ids).reused).toBe(0);
+      expect(notes).toEqual([expect.stringContaining('keys and values are not float32; removed')]);
+    },
+  );
 
   it('of ids that are not those of its name: none', () => {
     const { folder, path } = stored();
