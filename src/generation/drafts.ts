@@ -63,9 +63,10 @@ export class Drafts {
   #chances: number[];
   /** About the next id and those behind it. */
   #guesses = NOTHING;
-  /** How many of the guesses the last pass ran, and the logits behind each of them, [most][vocabSize]. */
+  /** How many of the guesses the last pass ran. */
   #ran = 0;
-  #logits = new Float32Array(0);
+  /** Those behind each of them, copied; as many as were ever needed. */
+  readonly #logits: Float32Array[] = [];
   /** Which of the guesses is about the next id. */
   #place = 0;
   /** Those that follow the newest id, where it was a guess that the last pass ran. */
@@ -115,12 +116,9 @@ export class Drafts {
 
   /** Copies what a pass gave. @param logits those behind each id of the draft; borrowed from the engine */
   keep(logits: readonly Float32Array[]): void {
-    const size = logits[0]?.length ?? 0;
-    if (this.#logits.length < logits.length * size) {
-      this.#logits = new Float32Array(this.#most * size);
-    }
     for (const [i, values] of logits.entries()) {
-      this.#logits.set(values, i * size);
+      this.#logits[i] ??= new Float32Array(values.length);
+      this.#logits[i]?.set(values);
     }
   }
 
@@ -135,8 +133,7 @@ export class Drafts {
     const before = this.#chances[kind] as number;
     this.#chances[kind] = before + RATE * ((isRight ? 1 : 0) - before);
     if (isRight && this.#place < this.#ran) {
-      const size = this.#logits.length / this.#most;
-      this.#next = this.#logits.subarray(this.#place * size, (this.#place + 1) * size);
+      this.#next = this.#logits[this.#place] ?? null;
       this.#counts.accepted++;
       this.#place++;
     } else {

@@ -13,6 +13,8 @@ const MANY = 8;
 const KINDS = [1, 2, 3, 4, 8, 16, Number.POSITIVE_INFINITY];
 /** By that number, up to one more than the last of them that is finite. */
 const KIND_OF = Array.from({ length: 18 }, (_, agreeing) => KINDS.findIndex((most) => agreeing <= most));
+/** Runs that are known at the same time: bounds the memory of a text without end. When there are so many, all are forgotten. */
+const MOST_RUNS = 2 ** 18;
 /** More than any id. */
 const ID_LIMIT = 2 ** 24;
 /** The number of the run of no ids. */
@@ -57,13 +59,16 @@ export class PromptLookup implements Drafter {
 
   /** Enters the runs that end with the id at `place`, and finds where the longest of them stood before. */
   #follow(ids: readonly number[], place: number): void {
+    if (this.#latest.length > MOST_RUNS) {
+      this.#forget();
+    }
     const id = ids[place] as number;
     const isRight = this.#source > 0 && ids[this.#source] === id;
     const followed = isRight ? this.#agreeing + 1 : 0;
     const mayDiffer = !isRight && this.#agreeing >= MANY && this.#source < place;
     let source = 0;
     let agreeing = 0;
-    for (let length = Math.min(LONGEST, place + 1); length > 0; length--) {
+    for (let length = Math.min(LONGEST, this.#runs.length); length > 0; length--) {
       const run = this.#numberOf(this.#runs[length - 1] as number, id);
       const latest = this.#latest[run] as number;
       if (agreeing === 0 && latest > 0 && length >= SHORTEST) {
@@ -77,6 +82,12 @@ export class PromptLookup implements Drafter {
     const stays = followed > agreeing || (mayDiffer && agreeing === 0);
     this.#source = stays ? this.#source + 1 : source;
     this.#agreeing = stays ? followed : agreeing;
+  }
+
+  #forget(): void {
+    this.#longer.clear();
+    this.#latest.length = 1;
+    this.#runs.length = 1;
   }
 
   #numberOf(run: number, id: number): number {

@@ -50,6 +50,12 @@ describe('what it guesses', () => {
   });
 });
 
+it('forgets the beginning of a text that is very long, and no more', () => {
+  const text = Array.from({ length: 150_000 }, (_, id) => id);
+  expect(guessed([...text, 10, 11, 12])).toEqual([]);
+  expect(guessed([...text, 149_990, 149_991, 149_992])).toEqual([149_993, 149_994, 149_995, 149_996]);
+});
+
 it('its kinds tell how many ids agree', () => {
   const source = Array.from({ length: 30 }, (_, i) => i);
   const kindsAfter = (agreeing: number) => guess([...source, 99, ...source.slice(0, agreeing)]).kinds;
