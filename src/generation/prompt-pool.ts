@@ -25,7 +25,7 @@ export class PromptPool {
   in(lasting: PromptCache | undefined): PromptCache {
     return {
       get keepText() {
-        return lasting?.keepText;
+        return lasting?.keepText?.bind(lasting);
       },
       restore: (ids) => this.#restore(ids, lasting),
       keep: (prefilled) => {
