@@ -143,7 +143,7 @@ describe('refused by name', () => {
   it.each([
     ['an array', []],
     ['null', null],
-    ['text', 'text'],
+    ['"text"', 'text'],
     ['5', 5],
   ])('what is no object: %s', async (what, json) => {
     await expectFailure(() => parseConfig(json, 'c.json'), `c.json: expected a JSON object, found ${what}`);
