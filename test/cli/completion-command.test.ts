@@ -63,7 +63,7 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
 
   it("offers a command's own words", () => {
     expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']));
-    expect(complete('cache', 'p')).toEqual(['prune', 'path']);
+    expect(complete('cache', 'p')).toEqual(['prune', 'path', 'plan']);
     expect(complete('models', '--c')).toEqual(['--color']);
     expect(complete('tokenize', '--e')).toEqual([]);
   });
