@@ -43,11 +43,12 @@ function resultOf({ promptCache, prompt, completion }: PromptReuse): string {
   return reusedTokens === prompt.ids.length ? 'hit' : 'partial';
 }
 
-/** `verify` of --json. */
+/** `verify` of --json; it has `cache_dtype` where keys and values were read from disk. */
 export function verifyJson(report: VerifyReport): object {
   const { maxAbsDiff, meanAbsDiff, steps, restoredAs, firstDifference } = report;
   const differences = { max_abs_diff: maxAbsDiff, mean_abs_diff: meanAbsDiff, steps };
-  return { ...differences, cache_dtype: restoredAs, first_difference: firstDifference };
+  const read = restoredAs === null ? {} : { cache_dtype: restoredAs };
+  return { ...differences, ...read, first_difference: firstDifference };
 }
 
 /** Why a prompt was computed, and where it differs from the saved ones; undefined: all of it was known. */
