@@ -38,8 +38,8 @@ let shown = start;
 
 const base = mkdtempSync(join(tmpdir(), 'kvgen-fuzz-'));
 process.on('exit', () => {
-  rmSync(base, { recursive: true, force: true, maxRetries: 3 });
   summary();
+  rmSync(base, { recursive: true, force: true, maxRetries: 30 }); // a run of its own may not have ended yet
 });
 for (const [signal, code] of [
   ['SIGINT', 130],

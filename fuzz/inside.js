@@ -55,4 +55,5 @@ function restore(env) {
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.removeAllListeners(signal);
   }
+  process.stdin.removeAllListeners('error');
 }

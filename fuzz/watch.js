@@ -7,7 +7,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const WORKER = fileURLToPath(new URL('worker.js', import.meta.url));
-const LOOK_MS = 50;
+/** How often a process is looked at, in milliseconds. */
+export const LOOK_MS = 50;
 /** A case that sleeps for so long, or computes for so long, hangs. */
 const LIMIT_MS = 2000;
 /** On a machine with other work a case may have to wait for its turn; longer than this none has. */
@@ -123,8 +124,8 @@ class Worker {
   }
 }
 
-/** Watches what a process computes and takes, from now on. */
-class Watch {
+/** Watches what a process computes and takes, from now on. To be asked every `LOOK_MS`. */
+export class Watch {
   #pid;
   #limitMs;
   #start;
@@ -132,6 +133,7 @@ class Watch {
   /** How many looks in a row have found it asleep and without having computed. */
   #idleLooks = 0;
 
+  /** @param {number} pid @param {number} limitMs how long it may compute, and how long it may sleep */
   constructor(pid, limitMs) {
     this.#pid = pid;
     this.#limitMs = limitMs;

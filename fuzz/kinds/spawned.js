@@ -8,13 +8,13 @@ import { breaches } from '../contract.js';
 import { TEXTS } from '../corpus.js';
 import { mutateBytes } from '../mutate.js';
 import { TEXTS as NASTY, NUMBERS } from '../nasty.js';
+import { LOOK_MS, Watch } from '../watch.js';
 import { replaceFile } from './files.js';
 
 const BIN = fileURLToPath(new URL('../../bin/kvgen.js', import.meta.url));
-/** On a machine with other work. What hangs, hangs for longer. */
-const LIMIT_MS = 20_000;
-/** When Ctrl-C is pressed for a run that waits for a pipe which nobody writes. */
-const INTERRUPT_MS = 2000;
+const LIMIT_MS = 5000;
+/** A run that sleeps for so long waits for a pipe which nobody writes. Then Ctrl-C is pressed. */
+const WAITS_MS = 1000;
 const MAX_OUTPUT = 1e6;
 
 /** @type {import('./index.js').Kind} */
@@ -53,7 +53,7 @@ export const spawnedKind = {
   },
 };
 
-/** @returns {Promise<import('../contract.js').Ended & { timedOut: boolean }>} */
+/** @returns {Promise<import('../contract.js').Ended & { overdue: string | undefined }>} */
 function run(argv, out, isEndless) {
   const stdin = openFor('./stdin', 'r');
   const stdout = out === 'pipe' ? 'pipe' : openFor(out, 'w');
@@ -62,18 +62,25 @@ function run(argv, out, isEndless) {
     closeSync(fd);
   }
   const texts = [child.stdout, child.stderr].map((stream) => keep(stream));
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
-    child.kill('SIGKILL');
-  }, LIMIT_MS);
-  const interrupt = setTimeout(() => isEndless && child.kill('SIGINT'), INTERRUPT_MS);
+  let watch = new Watch(child.pid, isEndless ? WAITS_MS : LIMIT_MS);
+  let isWaited = !isEndless;
+  let overdue;
+  const timer = setInterval(() => {
+    const late = watch.overdue();
+    if (late !== undefined && !isWaited) {
+      child.kill('SIGINT');
+      isWaited = true;
+      watch = new Watch(child.pid, LIMIT_MS);
+    } else if (late !== undefined) {
+      overdue = late;
+      child.kill('SIGKILL');
+    }
+  }, LOOK_MS);
   return new Promise((resolve) => {
     child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      clearTimeout(interrupt);
+      clearInterval(timer);
       const [stdout, stderr] = texts.map((text) => text());
-      resolve({ code: code ?? signal ?? undefined, stdout, stderr, timedOut });
+      resolve({ code: code ?? signal ?? undefined, stdout, stderr, overdue });
     });
   });
 }
