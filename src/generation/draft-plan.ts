@@ -18,6 +18,9 @@ const ASSUMED_WEIGHT = 0.25;
 /** A pass that takes so many times as long as expected was interrupted by other work; it counts as one of this length. */
 const LONGEST = 1.25;
 
+/** A guess counts for this share of its chance: chances and costs are estimates, and to take back what was wrong costs as well. */
+const CAUTION = 0.8;
+
 /** A part that does not depend on the ids, and a part for each of them, by the latest passes. */
 export class MeasuredCost implements PassCost {
   #passes = 0;
@@ -69,7 +72,7 @@ export function allot(chances: readonly (readonly number[])[], cost: PassCost, p
   let best = 0;
   for (let b = likeliest(chances, counts); b >= 0; b = likeliest(chances, counts)) {
     const count = counts[b] as number;
-    tokens += chances[b]?.[count] as number;
+    tokens += CAUTION * (chances[b]?.[count] as number);
     counts[b] = count + 1;
     taken.push(b);
     const rate = tokens / (cost.of(chances.length + taken.length) + perGuess * taken.length);

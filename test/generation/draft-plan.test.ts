@@ -17,10 +17,10 @@ function measured(first: number, each: number): MeasuredCost {
 
 const powers = (chance: number, count: number) => Array.from({ length: count }, (_, i) => chance ** (i + 1));
 
-/** The best by trying all. */
+/** The best by trying all, if guesses are right a fifth less often than they promise. */
 function bestCount(chances: readonly number[], first: number, each: number): number {
   const rates = [0, ...chances].map((_, count) => {
-    const tokens = 1 + chances.slice(0, count).reduce((sum, chance) => sum + chance, 0);
+    const tokens = 1 + chances.slice(0, count).reduce((sum, chance) => sum + 0.8 * chance, 0);
     return tokens / (first + each * (1 + count));
   });
   return rates.indexOf(Math.max(...rates));
@@ -82,15 +82,13 @@ describe('how many guesses a pass runs', () => {
 
   it('is none or enough where several ids cost more from the first on', () => {
     const cost: PassCost = { isMeasured: false, of: (ids) => (ids === 1 ? 1 : 1.9 + 0.06 * ids) };
-    expect([0.5, 0.7, 0.8, 0.9, 0.97].map((chance) => allot([powers(chance, 12)], cost)[0])).toEqual([
-      0, 7, 10, 12, 12,
-    ]);
+    expect([0.5, 0.7, 0.8, 0.9, 0.97].map((chance) => allot([powers(chance, 12)], cost)[0])).toEqual([0, 6, 9, 12, 12]);
     expect(allot([powers(0.9, 1)], cost)).toEqual([0]);
   });
 
   it('counts what the guesses cost themselves', () => {
     expect(allot([powers(0.9, 8)], costOf(9, 1), 0)).toEqual([8]);
-    expect(allot([powers(0.9, 8)], costOf(9, 1), 2)).toEqual([5]);
+    expect(allot([powers(0.9, 8)], costOf(9, 1), 2)).toEqual([4]);
     expect(allot([powers(0.9, 8)], costOf(9, 1), 10)).toEqual([0]);
   });
 

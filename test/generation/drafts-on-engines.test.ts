@@ -65,7 +65,7 @@ const CASES = Array.from({ length: 24 }, (_, i) => {
 /** The engine, whose drafts then do not depend on how fast it is. */
 const unhurried = (engine: Engine): Engine => ({
   ...lending(engine),
-  passCost: engine.passCost ?? ((ids) => 0.7 + 0.3 * ids),
+  passCost: engine.passCost ?? ((ids) => 0.9 + 0.1 * ids),
 });
 
 /** Notes the bits of the logits that it is given. */
