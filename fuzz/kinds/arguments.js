@@ -13,6 +13,8 @@ import { NUMBERS, TEXTS } from '../nasty.js';
 const LEFT_OUT = ['setup', 'doctor', 'bench'];
 /** What a large value only makes long, as it should. */
 const LIMITED = { '--samples': 4, '--max-tokens': 200, '--concurrency': 300, '--threads': 3 };
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what a terminal is told
+const COLOR = /\u001b\[\d+m/g;
 /** They load TensorFlow. */
 const SLOW = ['node', 'cpu', 'auto', 'eager', 'graph'];
 const PATHS = [
@@ -35,6 +37,7 @@ const cacheActions = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats', 'pl
 export const argumentsKind = {
   name: 'arguments',
   weight: 40,
+  patience: 3, // uncached, several samples
   async run(random, { base }, tell) {
     writeFileSync('prompt.txt', 'Once upon a time\n');
     writeFileSync('lines.jsonl', '{"id":1,"prompt":"a","max_tokens":2}\n');
@@ -46,7 +49,9 @@ export const argumentsKind = {
     const ended = await kvgen(argv, env);
     tell(`→ ${ended.code} ${ended.stderr}`);
     const isSaidInLine = argv[0] === 'batch' && ended.code === 1 && ended.stdout.includes('"error":');
-    const wrong = breaches(isSaidInLine ? { ...ended, code: 0 } : ended);
+    const isColored = argv.join('=').includes('--color=always');
+    const stderr = isColored ? ended.stderr.replaceAll(COLOR, '') : ended.stderr;
+    const wrong = breaches({ ...ended, stderr, code: isSaidInLine ? 0 : ended.code });
     const isJson = argv.includes('--json') && ended.code === 0 && !argv.includes('--help') && !argv.includes('-h');
     return { wrong: [...wrong, ...(isJson ? readObjects(ended.stdout).wrong : [])], refused: ended.code !== 0 };
   },
