@@ -7,6 +7,7 @@ import { asOption, type Spelling, settleChoices } from '../backends.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { kvgenVersion } from '../native/status.js';
 import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
+import { isThreadEnding } from '../text/ending-threads.js';
 import { COMMANDS } from './commands.js';
 import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
@@ -24,7 +25,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.exitCode = report(error, terminal, interrupts.signal);
   }
   process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
-  interrupts.finish(() => terminal.isWritten);
+  interrupts.finish(() => isThreadEnding() && terminal.isWritten);
 }
 
 /** An empty HOME would mean the current folder. A user without a home gets a path that does not exist. */

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { errorMessage, KvgenError, shown } from '../errors.js';
 import type { ByteLevelTokenizer, Encoded } from './byte-level.js';
+import { endThread } from './ending-threads.js';
 import { sizeOf, type TokenizerFiles } from './tokenizer-files.js';
 
 /** What there is to know of a tokenizer before a text is encoded. */
@@ -56,9 +57,9 @@ export class TokenizerThread {
 
   /** Ends the thread. It starts again when it is needed. */
   stop(): void {
-    const worker = this.#running?.worker;
-    worker?.ref(); // the process would wait for it anyhow, and see no signal meanwhile
-    void worker?.terminate();
+    if (this.#running !== undefined) {
+      endThread(this.#running.worker);
+    }
     this.#running = undefined;
   }
 

@@ -14,11 +14,11 @@ export interface Interrupts {
   /** The exit code that the received signal means; undefined: none was received. */
   exitCode(): number | undefined;
   /**
-   * The work is over. A thread may still be in a call that nothing can stop, such as the parsing of a large file, and the process
-   * would wait for it: a signal ends it now as it ends any other process.
-   * @param isWritten whether all output has gone
+   * The work is over, and the process ends by itself with its exit code, unless it is stuck: then the signal ends it as it
+   * ends any other process.
+   * @param isStuck whether a thread is in a call that nothing can stop, and all output has gone
    */
-  finish(isWritten: () => boolean): void;
+  finish(isStuck: () => boolean): void;
 }
 
 export function catchInterrupts(): Interrupts {
@@ -39,11 +39,11 @@ export function catchInterrupts(): Interrupts {
   return {
     signal: controller.signal,
     exitCode: () => (received === undefined ? undefined : CODES[received]),
-    finish(isWritten) {
+    finish(isStuck) {
       finished = true;
       const name = received;
       if (name !== undefined) {
-        const look = () => (isWritten() ? endBySignal(name) : undefined);
+        const look = () => (isStuck() ? endBySignal(name) : undefined);
         setInterval(look, PATIENCE).unref(); // alone it keeps no process alive
       }
     },
