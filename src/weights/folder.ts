@@ -1,20 +1,19 @@
-// Reads a Hugging Face model folder: config.json, and model.safetensors or its shards. All tensors that the
-// architecture expects are checked by name and shape before one is read, and one that it does not know is refused.
-// Knows nothing of tokenizers or engines, nor of where folders come from (see find.ts).
+// Reads a Hugging Face model folder: config.json, and the weights. All tensors that the architecture expects are checked
+// by name and shape before one is read, and one that it does not know is refused. Knows nothing of tokenizers or engines,
+// nor of where folders come from (see find.ts) and in which format the weights are (see weight-files.ts).
 
-import { errorMessage, KvgenError } from '../errors.js';
-import { CONFIG, type FileKind, INDEX, WEIGHTS } from '../files/file-kinds.js';
+import { KvgenError } from '../errors.js';
+import { CONFIG } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
 import { ConfigReader, type ExpectedTensor } from '../model/config.js';
+import { readJson } from './folder-json.js';
 import { int8Matrix, SCALE, storedAs } from './int8-format.js';
-import { SafetensorsFile } from './safetensors.js';
 import type { Int8Matrix, NamedTensor, StoredTensor, WeightFile } from './weight-file.js';
+import { openWeightFiles } from './weight-files.js';
 
-const WEIGHTS_NAME = 'model.safetensors';
 const CONFIG_NAME = 'config.json';
 const GENERATION_NAME = 'generation_config.json';
-const INDEX_NAME = 'model.safetensors.index.json';
 
 /**
  * Reads config.json, and the ids that end a text from generation_config.json where there is one.
@@ -65,7 +64,7 @@ export async function* readTensors(
   shape: ModelShape,
   { onProgress, signal }: ReadOptions = {},
 ): AsyncGenerator<NamedTensor, void> {
-  const files = await openFiles(folder);
+  const files = await openWeightFiles(folder);
   try {
     const tensors = checkTensors(folder.dir, shape, storedTensors(shape, files));
     for (const [i, { name, shape, file, entry, int8 }] of tensors.entries()) {
@@ -88,48 +87,6 @@ export async function checkWeights(folder: ModelFolder, shape: ModelShape): Prom
 /** A tensor that was found as it was expected. */
 interface CheckedTensor extends ExpectedTensor, StoredTensor {
   readonly int8?: Int8Matrix | undefined;
-}
-
-/** All of them, their headers checked. */
-async function openFiles(folder: ModelFolder): Promise<WeightFile[]> {
-  const names = folder.has(WEIGHTS_NAME) ? [WEIGHTS_NAME] : await shardNames(folder);
-  const opened = await Promise.allSettled(names.map((name) => openShard(folder, name)));
-  const files = opened.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-  const failed = opened.find((result) => result.status === 'rejected');
-  if (failed !== undefined) {
-    await Promise.all(files.map((file) => file.close()));
-    throw failed.reason;
-  }
-  return files;
-}
-
-async function openShard(folder: ModelFolder, name: string): Promise<WeightFile> {
-  const file = await folder.open(name, WEIGHTS);
-  if (file === undefined) {
-    throw new KvgenError(`${folder.path(name)}: not found; ${WEIGHTS.advice}`);
-  }
-  return SafetensorsFile.open(file);
-}
-
-async function shardNames(folder: ModelFolder): Promise<string[]> {
-  const path = folder.path(INDEX_NAME);
-  const index = await readJson(folder, INDEX_NAME, INDEX);
-  if (index === undefined) {
-    throw new KvgenError(missingWeights(folder));
-  }
-  const map: unknown = Object(index).weight_map;
-  const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
-  if (names.length === 0 || !names.every((name): name is string => typeof name === 'string' && !/[/\\]/.test(name))) {
-    throw new KvgenError(`${path}: weight_map: expected names of files in the same folder`);
-  }
-  return names;
-}
-
-function missingWeights(folder: ModelFolder): string {
-  const missing = `${folder.dir}: neither ${WEIGHTS_NAME} nor ${INDEX_NAME} found`;
-  return folder.has('pytorch_model.bin')
-    ? `${missing}, only pytorch_model.bin; convert it: GPT2LMHeadModel.from_pretrained(…).save_pretrained(…) in transformers`
-    : `${missing}; a model folder holds config.json, model.safetensors and a tokenizer`;
 }
 
 /** All stored tensors that a forward pass may need, by the names of the architecture. */
@@ -184,15 +141,5 @@ function checkShape({ file, entry }: StoredTensor, { shape }: ExpectedTensor): v
   if (entry.shape.join() !== shape.join()) {
     const found = entry.shape.join(', ');
     throw new KvgenError(`${file.path}: ${entry.name}: expected [${shape.join(', ')}], found [${found}]`);
-  }
-}
-
-/** Returns the parsed file, or undefined where there is none. */
-async function readJson(folder: ModelFolder, name: string, kind: FileKind): Promise<unknown> {
-  const text = await folder.readText(name, kind);
-  try {
-    return text === undefined ? undefined : JSON.parse(text);
-  } catch (error) {
-    throw new KvgenError(`${folder.path(name)}: not JSON (${errorMessage(error)}); download it again`);
   }
 }

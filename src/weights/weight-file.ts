@@ -5,9 +5,12 @@ export interface TensorEntry {
   readonly name: string;
   readonly dtype: string;
   readonly shape: readonly number[];
-  /** In bytes from the beginning of the file. */
+  /** Of its first value, in bytes from the beginning of the file. */
   readonly offset: number;
+  /** Of all its values. */
   readonly byteLength: number;
+  /** How far apart the values of each axis lie, in values; undefined: they follow each other, the last axis fastest. */
+  readonly strides?: readonly number[] | undefined;
 }
 
 export interface WeightFile {
