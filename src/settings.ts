@@ -235,6 +235,12 @@ export const GENERATE = {
     env: 'KVGEN_WEIGHTS',
     for: RUN,
   },
+  escape: {
+    kind: flag,
+    words: '\\n, \\t, \\\\, \\xNN and \\uNNNN in the prompt argument and in --stop are what they stand for',
+    fallback: false,
+    for: RUN,
+  },
   echo: { kind: flag, words: 'print the prompt first', fallback: false, for: PROMPT },
   json: { kind: flag, words: 'print one JSON object at the end instead of the text', fallback: false },
   jsonl: { kind: flag, words: 'print a JSON object for each token as it comes, and one at the end', fallback: false },

@@ -29,6 +29,7 @@ import type { Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
 import { BATCH, type BatchArgs } from '../shell/command-settings.js';
 import { checkHasInput, openNamed } from '../shell/prompt-input.js';
+import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import { prepareLine } from './batch-line.js';
 import { BatchOutput, type LineEntry } from './batch-output.js';
 import { BatchProgress } from './batch-progress.js';
@@ -43,12 +44,13 @@ const MAX_HELD = 2 ** 27;
 export async function batchCommand(invocation: Invocation): Promise<number> {
   const { words, terminal } = invocation;
   const args = invocation.settings(BATCH);
-  const defaults = settingsOf(GENERATE, { ...args, json: true }); // for a line that gives only its prompt
+  const defaults = withUnescapedStops(settingsOf(GENERATE, { ...args, json: true })); // for a line that gives only its prompt
   const [path = '-'] = words;
   checkGenerateArgs(defaults, undefined);
   checkDraftModel(defaults);
   checkCacheEnvironment(defaults);
   await terminal.configure(args);
+  noteLiteralStop(defaults, terminal);
   checkHasInput(invocation, {}, 'no rows: give a file, or pipe them in');
   const input = await openNamed(path, ROWS, terminal); // before anything is loaded: it may be refused
   try {

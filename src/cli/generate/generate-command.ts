@@ -23,6 +23,7 @@ import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenize
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
+import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import type { AskedAnswers } from './answer-cache.js';
 import { checkStops, fittedPrompt, onOpening, openDraftModel, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
@@ -36,11 +37,12 @@ const MAX_TOGETHER = 64;
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal } = invocation;
-  const args = invocation.settings(GENERATE);
+  const args = withUnescapedStops(invocation.settings(GENERATE));
   checkGenerateArgs(args, words[0]);
   checkDraftModel(args);
   checkCacheEnvironment(args);
   await terminal.configure(args);
+  noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);
   const found = findModel(args.model);
   const text = await promptText(invocation, args);

@@ -18,6 +18,7 @@ import { missLine } from '../generate/report-cache.js';
 import type { Invocation } from '../shell/command.js';
 import { SCORE, type ScoreArgs } from '../shell/command-settings.js';
 import { checkHasInput, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
+import { readEscapes } from '../shell/unescape.js';
 import { perplexity } from './perplexity.js';
 import { type Choice, choicesJson, choicesTable, rank } from './score-report.js';
 import type { ScoreRun } from './score-run.js';
@@ -73,9 +74,12 @@ function checkScoreArgs(args: ScoreArgs, prompt: string | undefined): void {
   ]);
 }
 
-async function readChoices({ choices, choicesFile }: ScoreArgs, invocation: Invocation): Promise<readonly string[]> {
+async function readChoices(
+  { choices = [], choicesFile, escape: escaped }: ScoreArgs,
+  invocation: Invocation,
+): Promise<readonly string[]> {
   if (choicesFile === undefined) {
-    return choices ?? [];
+    return escaped ? choices.map((choice) => readEscapes(choice, '--choices')) : choices;
   }
   const lines = withoutMark(await readUtf8(choicesFile, CHOICES, invocation))
     .replace(/\r?\n$/, '')

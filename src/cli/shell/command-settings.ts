@@ -34,6 +34,10 @@ export const BATCH = {
     fallback: false,
   },
   ...takenBy('batch'),
+  escape: {
+    ...GENERATE.escape,
+    words: '\\n, \\t, \\\\, \\xNN and \\uNNNN in --stop are what they stand for; lines have JSON for it',
+  },
 } as const satisfies Rows;
 export type BatchArgs = SettingsOf<typeof BATCH>;
 
@@ -56,6 +60,10 @@ export const SCORE = {
     kind: flag,
     words: 'score each document alone, without white space around it; a line <|endoftext|> ends one',
     fallback: false,
+  },
+  escape: {
+    ...GENERATE.escape,
+    words: '\\n, \\t, \\\\, \\xNN and \\uNNNN in the prompt argument and in --choices are what they stand for',
   },
   ctxSize,
   promptCache,

@@ -8,6 +8,7 @@ import { type Input, openInput, readInput } from '../../files/named-input.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { Invocation } from './command.js';
 import type { Terminal } from './terminal.js';
+import { readEscapes } from './unescape.js';
 
 const COMMAND_LINE = '/proc/self/cmdline';
 /** What may be a socket can only be read as what it is. */
@@ -16,7 +17,7 @@ const STDIN = ['-', '/dev/stdin', '/dev/fd/0', '/proc/self/fd/0'];
 /** Bytes in which the first that is wrong is looked for at once. */
 const PIECE = 1 << 16;
 
-type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'>;
+type PromptArgs = Pick<GenerateArgs, 'file' | 'promptIds'> & Partial<Pick<GenerateArgs, 'escape'>>;
 
 /** Where there is no input and stdin is a terminal, prints the usage. @throws UsageError then */
 export function checkHasInput(
@@ -31,9 +32,12 @@ export function checkHasInput(
 }
 
 /** @returns undefined: the prompt came as --prompt-ids */
-export async function promptText(invocation: Invocation, { file, promptIds }: PromptArgs): Promise<string | undefined> {
+export async function promptText(
+  invocation: Invocation,
+  { file, promptIds, escape: escaped }: PromptArgs,
+): Promise<string | undefined> {
   const { words, literal } = invocation;
-  return promptIds === undefined ? readPrompt({ argument: words[0], literal, file }, invocation) : undefined;
+  return promptIds === undefined ? readPrompt({ argument: words[0], literal, file, escaped }, invocation) : undefined;
 }
 
 interface PromptSource {
@@ -41,6 +45,8 @@ interface PromptSource {
   readonly argument: string | undefined;
   readonly literal: boolean;
   readonly file: string | undefined;
+  /** Does the argument have escapes? */
+  readonly escaped?: boolean | undefined;
 }
 
 interface Reading {
@@ -49,10 +55,13 @@ interface Reading {
 }
 
 /** The prompt's text; one newline at the end of a file or of stdin is dropped. @throws KvgenError */
-export async function readPrompt({ argument, literal, file }: PromptSource, reading: Reading): Promise<string> {
+export async function readPrompt(
+  { argument, literal, file, escaped }: PromptSource,
+  reading: Reading,
+): Promise<string> {
   if (argument !== undefined && (literal || argument !== '-')) {
     checkArgument(argument);
-    return argument;
+    return escaped ? readEscapes(argument, 'the prompt') : argument;
   }
   return withoutNewline(await readUtf8(file ?? '-', PROMPT, reading));
 }

@@ -157,6 +157,17 @@ describe('options that change the text', () => {
     expect(stdout).toBe('\n');
   });
 
+  it('--escape: in the prompt argument and in --stop; without it a stop that looks so is noted', async () => {
+    const args = [...noise, '--backend', 'simd', '--temp', '0', '-n', '3', '--json'];
+    const { json } = await kvgenJson(['--escape', '--stop', '\\x74oy', ...args, 'a\\nb']);
+    expect(json).toMatchObject({ prompt: 'a\nb' });
+    const plain = await kvgen(['--stop', '\\n', ...args, 'a\\nb']);
+    expect(JSON.parse(plain.stdout)).toMatchObject({ prompt: 'a\\nb' });
+    expect(plain.stderr).toBe(
+      'kvgen: --stop \\n: a backslash is a character like others here; with --escape \\n is a newline\n',
+    );
+  });
+
   it('--seed: the same text again, another with another, and 0 is one', async () => {
     const run = (seed: string) => kvgen([...noise, '--seed', seed, '-n', '20', 'x']);
     const [zero, again, one] = await Promise.all([run('0'), run('0'), run('1')]);
