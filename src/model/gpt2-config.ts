@@ -4,11 +4,32 @@
 
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig } from './config.js';
 
-/** The activations of the MLP that the forward pass computes. */
-export const ACTIVATIONS = ['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu'] as const;
+/** The activations of the MLP that the forward pass computes: each of 0 is 0. Their numbers are those of the kernels. */
+export const ACTIVATIONS = [
+  'gelu_new',
+  'gelu',
+  'relu',
+  'silu',
+  'tanh',
+  'quick_gelu',
+  'gelu_10',
+  'mish',
+  'leaky_relu',
+  'linear',
+  'relu2',
+  'relu6',
+] as const;
 export type Activation = (typeof ACTIVATIONS)[number];
 
-const ACTIVATION_ALIASES: Record<string, Activation> = { gelu_pytorch_tanh: 'gelu_new', swish: 'silu' };
+/** Other names of the same function: they differ in how transformers rounds. */
+const ACTIVATION_ALIASES = new Map<unknown, Activation>([
+  ['gelu_fast', 'gelu_new'],
+  ['gelu_accurate', 'gelu_new'],
+  ['gelu_python_tanh', 'gelu_new'],
+  ['gelu_pytorch_tanh', 'gelu_new'],
+  ['gelu_python', 'gelu'],
+  ['swish', 'silu'],
+]);
 
 export interface Gpt2Config extends ModelConfig {
   /** The width of the hidden layer of the MLP. */
@@ -80,10 +101,10 @@ function refuseUnsupported(read: ConfigReader): void {
 
 function activation(read: ConfigReader): Activation {
   const value = read.value('activation_function') ?? 'gelu_new';
-  const name = typeof value === 'string' ? (ACTIVATION_ALIASES[value] ?? value) : value;
+  const name = ACTIVATION_ALIASES.get(value) ?? value;
   const known = ACTIVATIONS.find((candidate) => candidate === name);
   if (known === undefined) {
-    const names = [...ACTIVATIONS, ...Object.keys(ACTIVATION_ALIASES)].join(', ');
+    const names = [...ACTIVATIONS, ...ACTIVATION_ALIASES.keys()].join(', ');
     throw read.wrong('activation_function', `one of ${names}`, value);
   }
   return known;

@@ -160,6 +160,18 @@ function activate(name: Activation, x: Tensor2D): Tensor2D {
       return tf.tanh(x);
     case 'quick_gelu':
       return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
+    case 'gelu_10':
+      return tf.minimum(activate('gelu', x), 10); // gelu is nowhere below −10
+    case 'mish':
+      return tf.mul(x, tf.tanh(tf.softplus(x)));
+    case 'leaky_relu':
+      return tf.maximum(x, tf.mul(x, 0.01));
+    case 'linear':
+      return x;
+    case 'relu2':
+      return tf.square(tf.relu(x));
+    case 'relu6':
+      return tf.relu6(x);
   }
 }
 

@@ -77,7 +77,11 @@ describe('accepted', () => {
 
   const activations: [string, string][] = [
     ...ACTIVATIONS.map((name): [string, string] => [name, name]),
-    ['gelu_pytorch_tanh', 'gelu_new'],
+    ...['gelu_fast', 'gelu_accurate', 'gelu_python_tanh', 'gelu_pytorch_tanh'].map((name): [string, string] => [
+      name,
+      'gelu_new',
+    ]),
+    ['gelu_python', 'gelu'],
     ['swish', 'silu'],
   ];
   it('quantization_config of an int8 folder, whatever the architecture', () => {
@@ -88,10 +92,6 @@ describe('accepted', () => {
 
   it.each(activations)('activation_function %s', (name, expected) => {
     expect(parse({ activation_function: name })).toEqual({ ...DEFAULTS, activation: expected });
-  });
-
-  it('computes six activations', () => {
-    expect(ACTIVATIONS).toEqual(['gelu_new', 'gelu', 'relu', 'silu', 'tanh', 'quick_gelu']);
   });
 });
 
@@ -126,9 +126,14 @@ describe('refused by name', () => {
     [{ layer_norm_epsilon: -1e-5 }, 'layer_norm_epsilon: expected a number of 0 or more, found -0.00001'],
     [{ layer_norm_epsilon: '1e-5' }, 'layer_norm_epsilon: expected a number of 0 or more, found "1e-5"'],
     [
-      { activation_function: 'mish' },
-      'activation_function: expected one of gelu_new, gelu, relu, silu, tanh, quick_gelu, gelu_pytorch_tanh, swish, found "mish"',
+      { activation_function: 'xielu' },
+      'activation_function: expected one of gelu_new, gelu, relu, silu, tanh, quick_gelu, gelu_10, mish, leaky_relu, linear, ' +
+        'relu2, relu6, gelu_fast, gelu_accurate, gelu_python_tanh, gelu_pytorch_tanh, gelu_python, swish, found "xielu"',
     ],
+    // what else ACT2FN of transformers knows
+    [{ activation_function: 'laplace' }, 'found "laplace"'],
+    [{ activation_function: 'sigmoid' }, 'found "sigmoid"'],
+    [{ activation_function: 'prelu' }, 'found "prelu"'],
     [{ activation_function: 'toString' }, 'activation_function: expected one of'],
     [{ activation_function: 5 }, 'found 5'],
     [{ scale_attn_weights: 1 }, 'scale_attn_weights: expected true or false, found 1'],

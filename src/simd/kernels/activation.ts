@@ -3,13 +3,19 @@
 
 import { bytes4, exp4 } from './lanes';
 
-// The numbers of the activations, as ../gpt2-weights.ts names them.
+// The numbers of the activations, as ../../model/gpt2-config.ts names them.
 const GELU_NEW = 0;
 const GELU = 1;
 const RELU = 2;
 const SILU = 3;
 const TANH = 4;
 const QUICK_GELU = 5;
+const GELU_10 = 6;
+const MISH = 7;
+const LEAKY_RELU = 8;
+const LINEAR = 9;
+const RELU2 = 10;
+const RELU6 = 11;
 
 /**
  * @param from a multiple of 4
@@ -28,18 +34,56 @@ function activated(kind: i32, x: v128): v128 {
     case GELU_NEW:
       return geluNew(x);
     case GELU:
-      return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), f32x4.add(erf4(f32x4.mul(x, f32x4.splat(0.70710678118654752))), f32x4.splat(1)));
+      return gelu(x);
     case RELU:
-      return f32x4.max(x, f32x4.splat(0));
+      return relu(x);
     case SILU:
       return f32x4.mul(x, sigmoid4(x));
     case TANH:
       return f32x4.sub(f32x4.mul(sigmoid4(f32x4.add(x, x)), f32x4.splat(2)), f32x4.splat(1)); // 2·s(2x) − 1
     case QUICK_GELU:
       return f32x4.mul(x, sigmoid4(f32x4.mul(x, f32x4.splat(1.702))));
+    case GELU_10:
+      return f32x4.min(gelu(x), f32x4.splat(10)); // it is nowhere below −10
+    case MISH:
+      return mish(x);
+    case LEAKY_RELU:
+      return f32x4.max(x, f32x4.mul(x, f32x4.splat(0.01)));
+    case LINEAR:
+      return x;
+    case RELU2:
+      return f32x4.mul(relu(x), relu(x));
+    case RELU6:
+      return f32x4.min(relu(x), f32x4.splat(6));
     default:
       return unreachable();
   }
+}
+
+@inline
+function relu(x: v128): v128 {
+  return f32x4.max(x, f32x4.splat(0));
+}
+
+/** ½·x·(1 + erf(x/√2)). */
+@inline
+function gelu(x: v128): v128 {
+  return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), f32x4.add(erf4(f32x4.mul(x, f32x4.splat(0.70710678118654752))), f32x4.splat(1)));
+}
+
+/**
+ * x·tanh(ln(1 + e^x)). With u = e^−|x| that is x·p / (p + 2·q), where p = 1 + 2·u and q = u² for x ≥ 0, p = u·(u + 2) and q = 1
+ * below: so nothing overflows. Source: Misra, 2019.
+ */
+@inline
+function mish(x: v128): v128 {
+  const u = exp4(f32x4.neg(f32x4.abs(x)));
+  const isBelow = f32x4.lt(x, f32x4.splat(0));
+  const above = f32x4.add(f32x4.splat(1), f32x4.add(u, u));
+  const below = f32x4.mul(u, f32x4.add(u, f32x4.splat(2)));
+  const p = v128.bitselect(below, above, isBelow);
+  const q = v128.bitselect(f32x4.splat(1), f32x4.mul(u, u), isBelow);
+  return f32x4.mul(x, f32x4.div(p, f32x4.add(p, f32x4.add(q, q))));
 }
 
 /** ½·x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), which is x·s(2u). */
