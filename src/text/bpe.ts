@@ -3,8 +3,8 @@
 // characters. Knows nothing of how a text is split into words.
 // References: Sennrich et al. 2016; `Word::merge_all` of huggingface/tokenizers src/models/bpe/word.rs.
 
-/** Ids are below it: four times the largest vocabularies that people have. */
-export const MAX_IDS = 2 ** 20;
+import { MAX_IDS } from './token-ids.js';
+import { UnknownCharacter, type WordModel } from './word-model.js';
 
 /** Words up to this length are remembered, since texts repeat them. */
 const LONGEST_KEPT = 64;
@@ -28,7 +28,7 @@ export interface Merges {
   readonly merged: Int32Array;
 }
 
-export class Bpe {
+export class Bpe implements WordModel {
   /** Characters that had no token. */
   readonly unknown = new Set<string>();
   readonly #vocabulary: ReadonlyMap<string, number>;
@@ -125,16 +125,6 @@ export class Bpe {
       offer(i);
     }
     return ids.filter((id) => id >= 0);
-  }
-}
-
-/** A character of a word has no token, and the vocabulary has none for such characters. */
-export class UnknownCharacter extends Error {
-  readonly character: string;
-
-  constructor(character: string) {
-    super(`no token for ${character}`);
-    this.character = character;
   }
 }
 

@@ -1,7 +1,7 @@
 // Typed access to the parts of a JSON file. Its errors name the file, the path in it, what was expected and what was found.
 // Knows nothing of what the file is for.
 
-import { KvgenError, shown } from '../errors.js';
+import { errorMessage, KvgenError, shown } from '../errors.js';
 
 export class JsonPart {
   readonly value: unknown;
@@ -73,4 +73,19 @@ export class JsonPart {
     }
     return this.value;
   }
+}
+
+/** The object in a file of JSON. @throws KvgenError for what is no JSON object */
+export function parseJson({ path, text }: { readonly path: string; readonly text: string }): JsonPart {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new KvgenError(`${path}: not valid JSON (${errorMessage(error)}); download the file again`);
+  }
+  const part = new JsonPart(path, value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw part.wrong('a JSON object');
+  }
+  return part;
 }

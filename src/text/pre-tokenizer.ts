@@ -12,7 +12,8 @@ import { readPattern } from './pattern.js';
 type Split = (piece: string) => Iterable<string>;
 
 export interface PreTokenizer {
-  words(text: string): Iterable<string>;
+  /** @param atStart is it the beginning of the whole text? */
+  words(text: string, atStart: boolean): Iterable<string>;
   /** Patterns that may take for ever. */
   readonly risky: readonly string[];
 }

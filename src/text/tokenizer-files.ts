@@ -1,9 +1,11 @@
-// The files that a folder's tokenizer is made from: tokenizer.json, or vocab.json and merges.txt as GPT-2 has them, and
-// tokenizer_config.json. Reads their texts. Knows nothing of what is in them.
+// The files of a folder that say something about its tokenizer. Each may be missing: what is read of them, and which one
+// counts where two say different things, is decided elsewhere. Reads their texts and bytes, and knows nothing of what is
+// in them.
 
 import { KvgenError } from '../errors.js';
-import { TOKENIZER } from '../files/file-kinds.js';
+import { CONFIG, type FileKind, TOKENIZER } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
+import { readAll } from '../files/open-file.js';
 
 /** A file and its text. */
 export interface TextFile {
@@ -11,41 +13,98 @@ export interface TextFile {
   readonly text: string;
 }
 
-/** Either tokenizer.json or the other two. */
-export type TokenizerFiles = { readonly config: TextFile | undefined } & (
-  | { readonly tokenizer: TextFile }
-  | { readonly vocab: TextFile; readonly merges: TextFile }
-);
+/** A file and its bytes. */
+export interface ByteFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What there is of them. A folder with tokenizer.json needs no other vocabulary, so none is read. */
+export interface TokenizerFiles {
+  /** tokenizer.json */
+  readonly tokenizer?: TextFile | undefined;
+  /** vocab.json */
+  readonly vocab?: TextFile | undefined;
+  /** merges.txt */
+  readonly merges?: TextFile | undefined;
+  /** vocab.txt */
+  readonly pieces?: TextFile | undefined;
+  /** spiece.model or tokenizer.model */
+  readonly sentencePiece?: ByteFile | undefined;
+  /** tokenizer_config.json */
+  readonly config?: TextFile | undefined;
+  /** special_tokens_map.json */
+  readonly specialTokens?: TextFile | undefined;
+  /** added_tokens.json */
+  readonly addedTokens?: TextFile | undefined;
+  /** config.json, which may name the class of the tokenizer. */
+  readonly modelConfig?: TextFile | undefined;
+}
+
+/** From the names of SentencePiece's files. */
+const SENTENCE_PIECE = ['spiece.model', 'tokenizer.model'] as const;
+/** Sets of files that a tokenizer can be made from; the first that is there is. */
+const VOCABULARIES = [
+  ['tokenizer.json'],
+  ['vocab.json', 'merges.txt'],
+  ['vocab.txt'],
+  ...SENTENCE_PIECE.map((name) => [name]),
+];
+const EXPECTED = 'expected tokenizer.json, vocab.json and merges.txt, vocab.txt, spiece.model or tokenizer.model';
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
 export function hasTokenizer(folder: ModelFolder): boolean {
-  return folder.has('tokenizer.json') || (folder.has('vocab.json') && folder.has('merges.txt'));
+  return VOCABULARIES.some((names) => names.every((name) => folder.has(name)));
 }
 
 /** @throws KvgenError if there are none, or if one cannot be read */
 export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
-  const config = await readText(folder, 'tokenizer_config.json');
+  const about = {
+    config: await readText(folder, 'tokenizer_config.json'),
+    specialTokens: await readText(folder, 'special_tokens_map.json'),
+    addedTokens: await readText(folder, 'added_tokens.json'),
+    modelConfig: await readText(folder, 'config.json', CONFIG),
+  };
   const tokenizer = await readText(folder, 'tokenizer.json');
   if (tokenizer !== undefined) {
-    return { config, tokenizer };
+    return { tokenizer, ...about };
   }
-  const vocab = await readText(folder, 'vocab.json');
-  const merges = vocab && (await readText(folder, 'merges.txt'));
-  if (vocab === undefined || merges === undefined) {
-    throw new KvgenError(
-      `${folder.dir}: no tokenizer: expected tokenizer.json, or vocab.json and merges.txt; download the folder again with them`,
-    );
+  if (!hasTokenizer(folder)) {
+    throw new KvgenError(`${folder.dir}: no tokenizer: ${EXPECTED}; download the folder again with them`);
   }
-  return { config, vocab, merges };
+  return { ...(await readVocabularies(folder)), ...about };
 }
 
-/** UTF-16 units of all of them. */
-export function sizeOf({ config, ...files }: TokenizerFiles): number {
-  return Object.values(files).reduce((sum, { text }) => sum + text.length, config?.text.length ?? 0);
+async function readVocabularies(folder: ModelFolder): Promise<TokenizerFiles> {
+  const [name] = SENTENCE_PIECE.filter((known) => folder.has(known));
+  return {
+    vocab: await readText(folder, 'vocab.json'),
+    merges: await readText(folder, 'merges.txt'),
+    pieces: await readText(folder, 'vocab.txt'),
+    sentencePiece: name === undefined ? undefined : await readBytes(folder, name),
+  };
+}
+
+/** Characters and bytes of all of them. */
+export function sizeOf(files: TokenizerFiles): number {
+  const all: (TextFile | ByteFile | undefined)[] = Object.values(files);
+  const size = (file: TextFile | ByteFile) => ('text' in file ? file.text : file.bytes).length;
+  return all.reduce((sum, file) => sum + (file === undefined ? 0 : size(file)), 0);
+}
+
+/** The file that a message about the whole tokenizer names. */
+export function mainPath({ tokenizer, vocab, pieces, sentencePiece }: TokenizerFiles): string {
+  return (tokenizer ?? vocab ?? pieces ?? sentencePiece)?.path ?? 'the tokenizer';
 }
 
 /** undefined: it is not there. */
-async function readText(folder: ModelFolder, name: string): Promise<TextFile | undefined> {
-  const text = await folder.readText(name, TOKENIZER);
+async function readText(folder: ModelFolder, name: string, kind: FileKind = TOKENIZER): Promise<TextFile | undefined> {
+  const text = await folder.readText(name, kind);
   return text === undefined ? undefined : { path: folder.path(name), text };
+}
+
+/** undefined: it is not there. */
+async function readBytes(folder: ModelFolder, name: string): Promise<ByteFile | undefined> {
+  const file = await folder.open(name, TOKENIZER);
+  return file === undefined ? undefined : { path: folder.path(name), bytes: Uint8Array.from(await readAll(file)) };
 }

@@ -5,12 +5,12 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { errorMessage, KvgenError, shown } from '../errors.js';
-import type { ByteLevelTokenizer, Encoded } from './byte-level.js';
+import type { BuiltTokenizer, Encoded } from './build-tokenizer.js';
 import { endThread } from './ending-threads.js';
-import { sizeOf, type TokenizerFiles } from './tokenizer-files.js';
+import { mainPath, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
 
 /** What there is to know of a tokenizer before a text is encoded. */
-export type TokenizerFacts = Omit<ByteLevelTokenizer, 'encode'>;
+export type TokenizerFacts = Omit<BuiltTokenizer, 'encode'>;
 
 /** What the thread answers: first its facts, then ids for each text. */
 export type Answer =
@@ -120,8 +120,7 @@ export class TokenizerThread {
   }
 
   #problem(what: string): KvgenError {
-    const { path } = 'tokenizer' in this.#files ? this.#files.tokenizer : this.#files.vocab;
-    return new KvgenError(`${path}: ${what}; use the tokenizer of another folder`);
+    return new KvgenError(`${mainPath(this.#files)}: ${what}; use the tokenizer of another folder`);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { errorMessage } from '../errors.js';
-import { type ByteLevelTokenizer, buildTokenizer } from './byte-level.js';
+import { type BuiltTokenizer, buildTokenizer } from './build-tokenizer.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
 import type { Answer } from './tokenizer-thread.js';
 
@@ -10,7 +10,7 @@ function answer(value: Answer, transfer: ArrayBuffer[] = []): void {
   parentPort?.postMessage(value, transfer);
 }
 
-function encode(tokenizer: ByteLevelTokenizer, text: string): void {
+function encode(tokenizer: BuiltTokenizer, text: string): void {
   try {
     const encoded = tokenizer.encode(text);
     const ids = Int32Array.from(encoded.ids);

@@ -1,8 +1,8 @@
-// Turns text into ids, and ids into raw bytes, with the byte-level BPE of GPT-2. Short texts are encoded at once; what may
+// Turns text into ids, and ids into raw bytes, as the files of a model say. Short texts are encoded at once; what may
 // take long goes to a thread. Knows nothing of models: whether an id fits the weights is checked elsewhere.
 
 import type { ModelFolder } from '../files/model-folder.js';
-import { type ByteLevelTokenizer, buildTokenizer, type Encoded } from './byte-level.js';
+import { type BuiltTokenizer, buildTokenizer, type Encoded } from './build-tokenizer.js';
 import { readTokenizerFiles, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
 import type { TokenizerFacts, TokenizerThread } from './tokenizer-thread.js';
 import { Vocabulary } from './vocabulary.js';
@@ -65,13 +65,13 @@ class OpenTokenizer implements Tokenizer {
   /** Has it patterns that may take for ever on a short text? */
   readonly #isRisky: boolean;
   /** undefined: it is in the thread alone. */
-  readonly #here: ByteLevelTokenizer | undefined;
+  readonly #here: BuiltTokenizer | undefined;
   #thread: Promise<TokenizerThread> | undefined;
 
   constructor(
     files: TokenizerFiles,
     { tokens, eosId, risky }: TokenizerFacts,
-    here: ByteLevelTokenizer | undefined,
+    here: BuiltTokenizer | undefined,
     thread: TokenizerThread | undefined,
   ) {
     this.#files = files;

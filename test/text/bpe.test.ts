@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Bpe, type BpeOptions, UnknownCharacter } from '../../src/text/bpe.js';
+import { Bpe, type BpeOptions } from '../../src/text/bpe.js';
+import { UnknownCharacter } from '../../src/text/word-model.js';
 
 const PLAIN: BpeOptions = { ignoreMerges: false, unknownId: undefined, fuseUnknown: false };
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { buildTokenizer } from '../../src/text/byte-level.js';
+import { buildTokenizer } from '../../src/text/build-tokenizer.js';
 import { expectFailure } from '../support/errors.js';
 
 interface Model {
@@ -28,8 +28,7 @@ function tokenizerJson({ without = [], model, ...rest }: Case['case']) {
   return { ...base, ...rest, model: { ...base.model, vocab: Object.fromEntries(vocab), merges, ...model } };
 }
 
-const build = (json: object) =>
-  buildTokenizer({ config: undefined, tokenizer: { path: 't.json', text: JSON.stringify(json) } });
+const build = (json: object) => buildTokenizer({ tokenizer: { path: 't.json', text: JSON.stringify(json) } });
 
 describe.each(cases)('$name', ({ case: options, texts }) => {
   it('gives the ids of Hugging Face', async () => {

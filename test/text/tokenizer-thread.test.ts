@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { ModelFolder } from '../../src/files/model-folder.js';
-import { buildTokenizer } from '../../src/text/byte-level.js';
+import { buildTokenizer } from '../../src/text/build-tokenizer.js';
 import { openTokenizer } from '../../src/text/tokenizer.js';
 import { readTokenizerFiles, type TokenizerFiles } from '../../src/text/tokenizer-files.js';
 import { TokenizerThread } from '../../src/text/tokenizer-thread.js';
@@ -19,7 +19,7 @@ function withPattern(pattern: string): TokenizerFiles {
   const json = JSON.parse(tokenizer.text);
   const split = { type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false };
   json.pre_tokenizer = { type: 'Sequence', pretokenizers: [split, json.pre_tokenizer] };
-  return { config: undefined, tokenizer: { path: 'slow/tokenizer.json', text: JSON.stringify(json) } };
+  return { tokenizer: { path: 'slow/tokenizer.json', text: JSON.stringify(json) } };
 }
 
 const SLOW = '(a+)+$';
@@ -60,11 +60,11 @@ describe('a thread', () => {
   });
 
   it('says what is wrong with files and texts as the main thread does', async () => {
-    thread = new TokenizerThread({ config: undefined, tokenizer: { path: 'x/tokenizer.json', text: '[]' } }, LIMITS);
+    thread = new TokenizerThread({ tokenizer: { path: 'x/tokenizer.json', text: '[]' } }, LIMITS);
     await expectFailure(() => thread.encode('a'), 'x/tokenizer.json: expected a JSON object, found []');
     const model = { vocab: { a: 0 }, merges: [] };
     const text = JSON.stringify({ model, pre_tokenizer: { type: 'ByteLevel' } });
-    thread = new TokenizerThread({ config: undefined, tokenizer: { path: 'y/tokenizer.json', text } }, LIMITS);
+    thread = new TokenizerThread({ tokenizer: { path: 'y/tokenizer.json', text } }, LIMITS);
     await expectFailure(() => thread.encode('b'), 'y/tokenizer.json: no token for the byte 0x62 of the text');
     expect((await thread.encode('a')).ids).toEqual([0]);
   });

@@ -121,13 +121,17 @@ describe('files', () => {
   });
 
   it.each<[string, Record<string, unknown>, RegExp]>([
-    ['none', {}, /: no tokenizer: expected tokenizer\.json, or vocab\.json and merges\.txt; download/],
+    [
+      'none',
+      {},
+      /: no tokenizer: expected tokenizer\.json, vocab\.json and merges\.txt, .* or tokenizer\.model; download/,
+    ],
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
     [
       'WordPiece',
       { 'tokenizer.json': { model: { type: 'WordPiece' } } },
-      /expected a byte-level BPE tokenizer, got WordPiece/,
+      /model\.type: expected a tokenizer of type BPE, got "WordPiece"/,
     ],
     [
       'Metaspace',

@@ -1,14 +1,18 @@
-// A byte-level BPE tokenizer, made from the texts of its files. The same code runs in the main thread and in
+// A tokenizer, made from its files: their parts are read and put together. The same code runs in the main thread and in
 // tokenizer-worker.ts. Knows nothing of folders.
 
 import { errorMessage, KvgenError, shown } from '../errors.js';
 import { type AddedToken, AddedTokens } from './added-tokens.js';
-import { Bpe, UnknownCharacter } from './bpe.js';
+import { readAdded } from './added-vocabulary.js';
+import { checkDecoder } from './decoder.js';
 import { type Normalize, readNormalizer } from './normalizer.js';
 import { BYTE_CHARACTERS, type PreTokenizer, readPreTokenizer } from './pre-tokenizer.js';
+import { readParts } from './read-parts.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
-import { checkDecoder, readAdded, readMerges, readOptions, readParts, readVocabulary } from './tokenizer-parts.js';
+import type { TokenizerSettings } from './tokenizer-parts.js';
 import { listTokens, type TokenList } from './vocabulary.js';
+import { UnknownCharacter, type WordModel } from './word-model.js';
+import { readWordModel } from './word-models.js';
 
 /** The ids of a text. */
 export interface Encoded {
@@ -17,7 +21,7 @@ export interface Encoded {
   readonly unknown: string | undefined;
 }
 
-export interface ByteLevelTokenizer {
+export interface BuiltTokenizer {
   readonly tokens: TokenList;
   /** undefined: there is no token that ends a text. */
   readonly eosId: number | undefined;
@@ -28,21 +32,30 @@ export interface ByteLevelTokenizer {
 }
 
 /** @throws KvgenError that names the file, what was expected and what was found */
-export async function buildTokenizer(files: TokenizerFiles): Promise<ByteLevelTokenizer> {
-  const parts = readParts(files);
-  const preTokenizer = await readPreTokenizer(parts.preTokenizer);
-  const normalizer = await readNormalizer(parts.normalizer);
-  checkDecoder(parts.decoder);
-  const { ids, tokens } = readVocabulary(parts.vocab);
+export async function buildTokenizer(files: TokenizerFiles): Promise<BuiltTokenizer> {
+  const { parts, settings } = readParts(files);
+  const eos = eosToken(settings);
+  const { model, ids, tokens } = readWordModel(parts);
   const added = readAdded(parts.added, ids, tokens);
-  const bpe = new Bpe(ids, readMerges(parts.merges, ids), readOptions(parts.model, ids));
-  const encoder = new Encoder(parts.path, added, normalizer.normalize, preTokenizer, bpe);
+  const normalizer = await readNormalizer(parts.normalizer);
+  const preTokenizer = await readPreTokenizer(parts.preTokenizer);
+  checkDecoder(parts.decoder);
+  const encoder = new Encoder(parts.path, added, normalizer.normalize, preTokenizer, model);
   return {
     tokens: listTokens(tokens, added),
-    eosId: ids.get(parts.eos) ?? added.find(({ content }) => content === parts.eos)?.id,
+    eosId: ids.get(eos) ?? added.find(({ content }) => content === eos)?.id,
     risky: [...normalizer.risky, ...preTokenizer.risky],
     encode: (text) => encoder.encode(text),
   };
+}
+
+/** `eos_token` is a text, or an object with that text as its content. */
+function eosToken({ config }: TokenizerSettings): string {
+  const token = config.at('eos_token');
+  if (token.missing) {
+    return '<|endoftext|>';
+  }
+  return (typeof token.value === 'string' ? token : token.at('content')).text();
 }
 
 /** Added tokens are found first: those that are not normalized in the text, then the others in each normalized part. */
@@ -50,15 +63,21 @@ class Encoder {
   readonly #path: string;
   readonly #normalize: Normalize;
   readonly #preTokenizer: PreTokenizer;
-  readonly #bpe: Bpe;
+  readonly #model: WordModel;
   readonly #plain: AddedTokens;
   readonly #normalized: AddedTokens;
 
-  constructor(path: string, added: readonly AddedToken[], normalize: Normalize, preTokenizer: PreTokenizer, bpe: Bpe) {
+  constructor(
+    path: string,
+    added: readonly AddedToken[],
+    normalize: Normalize,
+    preTokenizer: PreTokenizer,
+    model: WordModel,
+  ) {
     this.#path = path;
     this.#normalize = normalize;
     this.#preTokenizer = preTokenizer;
-    this.#bpe = bpe;
+    this.#model = model;
     const normalized = added.filter((token) => token.normalized);
     const contents = normalized.map((token) => ({ ...token, content: normalize(token.content) }));
     this.#plain = new AddedTokens(added.filter((token) => !token.normalized));
@@ -67,7 +86,7 @@ class Encoder {
 
   encode(text: string): Encoded {
     const ids: number[] = [];
-    this.#bpe.unknown.clear();
+    this.#model.unknown.clear();
     try {
       for (const part of this.#parts(text.replace(/\p{Surrogate}/gu, '\ufffd'))) {
         this.#encodePart(part, ids);
@@ -75,7 +94,7 @@ class Encoder {
     } catch (error) {
       throw this.#inWords(error);
     }
-    return { ids, unknown: inWords(this.#bpe.unknown) };
+    return { ids, unknown: inWords(this.#model.unknown) };
   }
 
   /** The ids of added tokens, and the normalized texts between them. */
@@ -94,8 +113,8 @@ class Encoder {
       ids.push(part);
       return;
     }
-    for (const word of this.#preTokenizer.words(part)) {
-      for (const id of this.#bpe.encode(word)) {
+    for (const word of this.#preTokenizer.words(part, ids.length === 0)) {
+      for (const id of this.#model.encode(word)) {
         ids.push(id);
       }
     }
