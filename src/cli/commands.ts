@@ -41,7 +41,7 @@ Commands (kvgen <command> --help):
   quantize     an int8 folder of a model, a quarter of its size
   setup        install the native engine
   doctor       what runs here, and a self-test
-  completion   a completion script for bash or zsh
+  completion   a completion script for bash, zsh, fish or PowerShell
 
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
@@ -69,7 +69,7 @@ share among these choices. With --prompt-cache a long prompt is computed once fo
     description: 'Many prompts in one run: a JSON object a line in, and one out for each, in the same order.',
     usage: '[options] [file]',
     maxWords: 1,
-    takesFiles: true,
+    takes: 'files',
     settings: BATCH,
     examples: ['kvgen batch prompts.jsonl > texts.jsonl', 'kvgen batch -n 32 --temp 0 < prompts.jsonl | jq -r .text'],
     notes: `
@@ -147,7 +147,7 @@ with a key) or KVGEN_CACHE_KEY_COMMAND (a command that prints one).`,
     description: 'Write an int8 folder of a model: a quarter of the size of float32, loaded without converting.',
     usage: '[options] <model>',
     maxWords: 1,
-    takesFiles: true,
+    takes: 'models',
     settings: QUANTIZE,
     examples: [
       'kvgen quantize gpt2 -o gpt2-int8',
@@ -186,12 +186,18 @@ loss is that of each document alone where lines <|endoftext|> separate several. 
   {
     name: 'completion',
     description: 'Print a completion script for a shell.',
-    actions: SHELLS,
+    actions: [...SHELLS, 'models'],
     usage: '',
     maxWords: 1,
     settings: {},
-    examples: ['kvgen completion bash >> ~/.bashrc', 'kvgen completion zsh > ~/.zfunc/_kvgen'],
-    notes: '',
-    load: async () => (await import('./completion-command.js')).completionCommand(COMMANDS),
+    examples: [
+      'kvgen completion bash >> ~/.bashrc',
+      'kvgen completion zsh > ~/.zfunc/_kvgen',
+      'kvgen completion fish > ~/.config/fish/completions/kvgen.fish',
+      'kvgen completion powershell >> $PROFILE',
+    ],
+    notes: `
+\`kvgen completion models\` prints the names that these scripts offer for --model.`,
+    load: async () => (await import('./completion/completion-command.js')).completionCommand(COMMANDS),
   },
 ];

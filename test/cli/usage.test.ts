@@ -81,8 +81,8 @@ const UNKNOWN: Row[] = [
   ),
   [['tokenize', '--json', 'x'], "unknown option '--json'; `kvgen tokenize --help`"],
   [['-n'], "option '-n, --max-tokens <n>' argument missing"],
-  [['completion', 'tcsh'], 'expected bash or zsh, got tcsh'],
-  [['completion'], 'expected bash or zsh, got nothing'],
+  [['completion', 'tcsh'], 'expected bash, zsh, fish, powershell or models, got tcsh'],
+  [['completion'], 'expected bash, zsh, fish, powershell or models, got nothing'],
 ];
 
 describe.each([

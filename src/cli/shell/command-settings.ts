@@ -120,7 +120,7 @@ function ofPlan<S extends { readonly words: string }>(row: S): S {
 }
 
 /** The shells that completion knows. */
-export const SHELLS = ['bash', 'zsh'] as const;
+export const SHELLS = ['bash', 'zsh', 'fish', 'powershell'] as const;
 
 export const BENCH = {
   model: {

@@ -26,8 +26,8 @@ export interface CommandRow {
   readonly actions?: readonly string[];
   readonly usage: string;
   readonly maxWords: number;
-  /** Are its words files? */
-  readonly takesFiles?: boolean;
+  /** What its words are. */
+  readonly takes?: 'files' | 'models';
   readonly settings: Table;
   /** The settings of all its actions except one, which takes all of `settings`. */
   readonly shared?: { readonly settings: Table; readonly except: string };

@@ -1,15 +1,21 @@
 // The completion scripts, driven as the shell does.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
-import { COMMANDS } from '../../src/cli/commands.js';
-import { GENERATE, optionsOf } from '../../src/settings.js';
-import { tempDirs } from '../support/temp-dir.js';
-import { kvgen } from './run.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../../src/cli/commands.js';
+import { GENERATE, optionsOf } from '../../../src/settings.js';
+import { tempDirs } from '../../support/temp-dir.js';
+import { BIN, kvgen } from '../run.js';
 
 const tempDir = tempDirs();
+/** A folder with `kvgen` in it, which the scripts call. */
+const bin = mkdtempSync(join(tmpdir(), 'kvgen-bin-'));
+symlinkSync(BIN, join(bin, 'kvgen'));
+afterAll(() => rmSync(bin, { recursive: true }));
+
 const has = (shell: string) => spawnSync(shell, ['-c', 'exit 0']).status === 0;
 
 /** `--max-tokens`, without short forms and values. */
@@ -28,7 +34,7 @@ describe.skipIf(!has('bash'))('bash', () => {
   /** What the shell offers for the last word. */
   function complete(...words: string[]): string[] {
     const drive = `${script}
-COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n' "\${COMPREPLY[@]}"`;
+PATH=${bin}:$PATH; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n' "\${COMPREPLY[@]}"`;
     const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', drive, 'bash', 'kvgen', ...words], {
       cwd,
       encoding: 'utf8',
@@ -62,7 +68,17 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
   });
 
   it("offers a command's own words", () => {
-    expect(complete('completion', '')).toEqual(expect.arrayContaining(['bash', 'zsh']));
+    expect(complete('completion', '')).toEqual([
+      '-h',
+      '--help',
+      '-V',
+      '--version',
+      'bash',
+      'zsh',
+      'fish',
+      'powershell',
+      'models',
+    ]);
     expect(complete('cache', 'p')).toEqual(['prune', 'path', 'plan']);
     expect(complete('models', '--c')).toEqual(['--color']);
     expect(complete('tokenize', '--e')).toEqual([]);
@@ -77,10 +93,15 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!#}"; printf '%s\\n'
     expect(complete('score', '--perplexity', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', 'pro')).toEqual(['prompt.txt']);
     expect(complete('batch', '--conc')).toEqual(['--concurrency']);
-    expect(complete('quantize', 'mod')).toEqual(['models']);
     expect(complete('quantize', 'models', '-o', 'mod')).toEqual(['models']);
     expect(complete('score', 'pro')).toEqual([]);
+  });
+
+  it('offers the names of models, and folders', () => {
     expect(complete('-m', '').sort()).toEqual(['models', 'stories']);
+    expect(complete('--draft-model', 'st')).toEqual(['stories']);
+    expect(complete('quantize', 's')).toEqual(['stories']);
+    expect(complete('quantize', 'mod')).toEqual(['models']);
   });
 });
 
@@ -108,7 +129,8 @@ describe('zsh', () => {
       expect(script).toContain(`'*${flag}[`);
     }
     expect(script).toContain(':value:(auto node simd cpu)');
-    expect(script).toContain(':(bash zsh)');
+    expect(script).toContain(':(bash zsh fish powershell models)');
+    expect(script).toContain(':value:_kvgen_models');
   });
 
   it('has its quotes in pairs and its brackets escaped', () => {
@@ -117,5 +139,69 @@ describe('zsh', () => {
     for (const [, description] of script.matchAll(/'\*--?[\w-]+\[((?:\\.|[^\]])*)\]/g)) {
       expect(description).not.toMatch(/(?<!\\)[[\]:]/);
     }
+  });
+});
+
+describe('fish', () => {
+  let script: string;
+  let cwd: string;
+  beforeAll(async () => {
+    script = (await kvgen(['completion', 'fish'])).stdout;
+    cwd = tempDir();
+    writeFileSync(join(cwd, 'prompt.txt'), '');
+  });
+
+  it('names every command and every option of generate', () => {
+    for (const { name } of COMMANDS) {
+      expect(script).toContain(`-n __kvgen_is_first -a ${name} -d '`);
+    }
+    for (const flag of longFlags) {
+      expect(script).toContain(` -l ${flag.slice(2)}`);
+    }
+  });
+
+  it.skipIf(!has('fish'))('offers what fits', () => {
+    const complete = (line: string) => {
+      const drive = `set -x PATH ${bin} $PATH; source (printf '%s' "$KVGEN_SCRIPT" | psub); complete -C ${JSON.stringify(line)}`;
+      const env = { ...process.env, KVGEN_SCRIPT: script, HOME: cwd };
+      const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', drive], { cwd, encoding: 'utf8', env });
+      expect(stderr).toBe('');
+      return stdout.split('\n').flatMap((offered) => offered.split('\t')[0] || []);
+    };
+    expect(complete('kvgen tok')).toEqual(['tokenize']);
+    expect(complete('kvgen --backend ').sort()).toEqual(['auto', 'cpu', 'node', 'simd']);
+    expect(complete('kvgen -m st')).toEqual(['stories']);
+    expect(complete('kvgen quantize st')).toEqual(['stories']);
+    expect(complete('kvgen cache p').sort()).toEqual(['path', 'plan', 'prune']);
+    expect(complete('kvgen batch pro')).toEqual(['prompt.txt']);
+  });
+});
+
+describe('powershell', () => {
+  it('names every command and option, the choices and the models, its quotes in pairs', async () => {
+    const { stdout } = await kvgen(['completion', 'powershell']);
+    for (const name of [...COMMANDS.map((row) => row.name), ...longFlags]) {
+      expect(stdout).toContain(`'${name}'`);
+    }
+    expect(stdout).toContain("'--backend' = @('auto', 'node', 'simd', 'cpu')");
+    expect(stdout).toContain("@('-m', '--model', '--draft-model') -ccontains $previous");
+    for (const line of stdout.split('\n')) {
+      expect((line.match(/'/g) ?? []).length % 2).toBe(0);
+    }
+    for (const [open, close] of ['()', '{}', '[]'] as const) {
+      expect(stdout.split(open as string).length).toBe(stdout.split(close as string).length);
+    }
+  });
+});
+
+describe('the names of models', () => {
+  it('are those that no shell would evaluate', async () => {
+    const home = tempDir();
+    for (const name of ['mine', '$(touch pwned)', 'a b', '-rf', '`x`']) {
+      mkdirSync(join(home, 'kvgen', 'models', name), { recursive: true });
+      writeFileSync(join(home, 'kvgen', 'models', name, 'config.json'), '{}');
+    }
+    const { stdout } = await kvgen(['completion', 'models'], { env: { XDG_DATA_HOME: home, HF_HOME: home } });
+    expect(stdout).toBe('stories\nmine\n');
   });
 });
