@@ -48,7 +48,7 @@ const BIGRAM: Architecture = {
     nEmbd: 1,
     eosTokenIds: read.ids('eos_token_id', []),
   }),
-  tensorName: (stored) => stored,
+  tensorRole: () => 'body',
   tensors: ({ vocabSize }) => [{ name: 'bigram.weight', shape: [vocabSize, vocabSize] }],
 };
 

@@ -147,7 +147,7 @@ export interface OpenOptions extends MachineChoice {
   readonly signal?: AbortSignal | undefined;
   /** Called with each step of loading. */
   readonly onProgress?: (line: string) => void;
-  /** Called with the reason why an engine stays eager. */
+  /** Called with the reason why an engine stays eager, and with what of the weights is left out. */
   readonly onNote?: (line: string) => void;
   /** Default: the folder's, where it has one. */
   readonly tokenizer?: () => Promise<Tokenizer | null>;
@@ -226,9 +226,9 @@ async function openTf(source: ModelSource, backend: 'node' | 'cpu', options: Ope
   return { engine, threads: loaded.threads };
 }
 
-function tensorsOf(source: ModelSource, { signal, onProgress }: OpenOptions) {
+function tensorsOf(source: ModelSource, { signal, onProgress, onNote }: OpenOptions) {
   const onTensor = (done: number, total: number) => onProgress?.(`loading ${source.name} ${done}/${total}`);
-  return source.tensors({ signal, onProgress: onTensor });
+  return source.tensors({ signal, onProgress: onTensor, onNote });
 }
 
 /** null: the folder has none. */

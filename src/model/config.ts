@@ -36,7 +36,15 @@ export interface ExpectedTensor {
   readonly storedAs?: string;
   /** Is it multiplied with? Such a tensor can be stored as int8. */
   readonly isMatrix?: boolean;
+  /** Of a bias: it is 0 where no tensor of these kinds is stored (see `kindOf` in tensor-names.ts). */
+  readonly zeroWithout?: readonly string[];
 }
+
+/**
+ * What a stored tensor is for: the `body` of the model, the matrix of its logits (`head`), something that is computed again
+ * (`buffer`), or another use than language (`otherUse`), such as a value head.
+ */
+export type TensorRole = 'body' | 'head' | 'buffer' | 'otherUse';
 
 /** How to read the folder of a model. Each engine adds a forward pass; tf/backend.ts lists those of TF.js. */
 export interface Architecture {
@@ -45,8 +53,8 @@ export interface Architecture {
   readonly title: string;
   /** @throws KvgenError for a key that would change the result and is not computed */
   readonly parse: (read: ConfigReader) => ModelConfig;
-  /** The name of a stored tensor without a meaningless prefix; undefined: no forward pass needs the tensor. */
-  readonly tensorName: (stored: string) => string | undefined;
+  /** What a tensor of this name is for; undefined: there is none of this name, be it because of a prefix. */
+  readonly tensorRole: (name: string) => TensorRole | undefined;
   /** The tensors that a forward pass needs, one at a time: a broken config.json may ask for any number of layers. */
   readonly tensors: (config: ModelConfig, stored: { has(name: string): boolean }) => Iterable<ExpectedTensor>;
 }

@@ -2,7 +2,8 @@
 // name is computed or refused by name; keys that cannot change the logits (dropouts, summary_*) are ignored.
 // Knows nothing of files or tensor libraries. Reference: GPT2Config and modeling_gpt2.py of transformers.
 
-import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig } from './config.js';
+import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig, TensorRole } from './config.js';
+import { kindOf } from './tensor-names.js';
 
 /** The activations of the MLP that the forward pass computes: each of 0 is 0. Their numbers are those of the kernels. */
 export const ACTIVATIONS = [
@@ -48,7 +49,7 @@ export const GPT2: Architecture = {
   modelType: 'gpt2',
   title: 'GPT-2',
   parse,
-  tensorName,
+  tensorRole,
   tensors: (config, stored) => tensors(config as Gpt2Config, stored), // `parse` made the config
 };
 
@@ -110,13 +111,17 @@ function activation(read: ConfigReader): Activation {
   return known;
 }
 
-/** Drops the optional prefix. Stored causal masks and the heads of other tasks do not change the logits. */
-function tensorName(stored: string): string | undefined {
-  const name = stored.replace(/^transformer\./, '');
-  const isOther =
-    /^h\.\d+\.attn\.(bias|masked_bias)$/.test(name) ||
-    /^(score|classifier|multiple_choice_head|qa_outputs)\./.test(name);
-  return isOther ? undefined : name;
+/** Heads of other uses: of transformers' other classes, of value models (TRL, trlX, DeepSpeed-Chat). */
+const OTHER_USES = /^(score|classifier|multiple_choice_head|qa_outputs|v_head|value_head|reward_head|ilql_heads)\./;
+
+function tensorRole(name: string): TensorRole | undefined {
+  if (/^h\.\d+\.attn\.(bias|masked_bias)$/.test(name)) {
+    return 'buffer'; // the causal mask
+  }
+  if (/^(wte|wpe|ln_f|h\.\d+)\./.test(name)) {
+    return 'body';
+  }
+  return name.startsWith('lm_head.') ? 'head' : OTHER_USES.test(name) ? 'otherUse' : undefined;
 }
 
 function* tensors(config: Gpt2Config, stored: { has(name: string): boolean }): Generator<ExpectedTensor, void> {
@@ -139,9 +144,12 @@ function* tensors(config: Gpt2Config, stored: { has(name: string): boolean }): G
   }
 }
 
+/** Models are trained without biases, or without those of some layers: of all blocks then. `ln_f` goes with the other norms. */
 function weightAndBias(name: string, shape: readonly number[]): ExpectedTensor[] {
+  const bias = `${name}.bias`;
+  const zeroWithout = name === 'ln_f' ? ['h.*.ln_1.bias', 'h.*.ln_2.bias', bias] : [kindOf(bias)];
   return [
     { name: `${name}.weight`, shape, isMatrix: shape.length === 2 },
-    { name: `${name}.bias`, shape: shape.slice(-1) },
+    { name: bias, shape: shape.slice(-1), zeroWithout },
   ];
 }

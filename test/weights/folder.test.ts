@@ -91,7 +91,43 @@ describe('equal weights give equal logits', () => {
         tensors.delete('wte.weight');
       },
     ],
-    ['with the head of another task', (tensors) => tensors.set('score.weight', float32([2, 8], new Float32Array(16)))],
+    ...['score.weight', 'v_head.summary.weight', 'classifier.bias', 'qa_outputs.weight', 'v_head.0.weight'].map(
+      (name): [string, (tensors: Tensors) => void] => [
+        `with ${name} of another use`,
+        (tensors) => tensors.set(name, float32([2, 8], new Float32Array(16))),
+      ],
+    ),
+    ...[
+      ['_orig_mod.', ''],
+      ['module.', ''],
+      ['_module.', ''],
+      ['model.', 'model.'],
+      ['_orig_mod.transformer.', '_orig_mod.'],
+      ['module._orig_mod.transformer.', 'module._orig_mod.'],
+      ['model.transformer.', 'model.'],
+      ['model.transformer.', ''],
+      ['pretrained_model.transformer.', 'pretrained_model.'],
+      ['_fsdp_wrapped_module.transformer._orig_mod.', ''],
+    ].map(([body = '', head = '']): [string, (tensors: Tensors) => void] => [
+      `with ${body} before the body and ${head || 'nothing'} before the head`,
+      (tensors) => {
+        for (const [name, tensor] of [...tensors]) {
+          tensors.delete(name);
+          tensors.set(body + name, tensor);
+        }
+        tensors.set(`${head}lm_head.weight`, get(tensors, `${body}wte.weight`));
+        tensors.set(`${head}v_head.summary.weight`, float32([1, 8], new Float32Array(8)));
+      },
+    ]),
+    [
+      'with a wrapper around each block',
+      (tensors) => {
+        for (const [name, tensor] of [...tensors]) {
+          tensors.delete(name);
+          tensors.set(name.replace(/^h\.\d+\./, '$&_orig_mod.'), tensor);
+        }
+      },
+    ],
   ])('%s', async (_, tensors) => {
     expect(await logitsOf(writeModel(tempDir(), { tensors }))).toEqual(plain);
   });
@@ -197,10 +233,10 @@ describe('files that are missing or cut', () => {
 
   it('a tensor in two shards', async () => {
     const [a, b] = halvesOf(randomTensors(TINY));
-    b.set('transformer.wte.weight', get(a, 'wte.weight'));
+    b.set('wte.weight', get(a, 'wte.weight'));
     const map = { x: 'a.safetensors', y: 'b.safetensors' };
     const dir = writeShards(tempDir(), map, { 'a.safetensors': a, 'b.safetensors': b });
-    await expectFailure(() => open(dir), 'b.safetensors: transformer.wte.weight: stored twice');
+    await expectFailure(() => open(dir), 'b.safetensors: wte.weight: stored twice: in', 'a.safetensors too');
   });
 });
 
@@ -232,8 +268,8 @@ describe('config.json', () => {
   });
 
   it('with an activation that is not known', async () => {
-    const dir = writeModel(tempDir(), { config: { activation_function: 'mish' } });
-    await expectFailure(() => open(dir), 'activation_function: expected one of gelu_new', 'found "mish"');
+    const dir = writeModel(tempDir(), { config: { activation_function: 'laplace' } });
+    await expectFailure(() => open(dir), 'activation_function: expected one of gelu_new', 'found "laplace"');
   });
 
   it('with more layers than the weights, be they ever so many', async () => {
@@ -307,7 +343,63 @@ describe('tensors', () => {
     [
       'stored under both names',
       (tensors) => tensors.set('transformer.ln_f.bias', get(tensors, 'ln_f.bias')),
-      ['transformer.ln_f.bias: stored twice'],
+      ['ln_f.bias: stored twice, as ln_f.bias and as transformer.ln_f.bias'],
+    ],
+    [
+      'stored under a wrapper too',
+      (tensors) => tensors.set('_orig_mod.wte.weight', get(tensors, 'wte.weight')),
+      ['wte.weight: stored twice, as wte.weight and as _orig_mod.wte.weight'],
+    ],
+    [
+      'with two heads',
+      (tensors) => {
+        tensors.set('lm_head.weight', get(tensors, 'wte.weight'));
+        tensors.set('module.lm_head.weight', get(tensors, 'wte.weight'));
+      },
+      ['lm_head.weight: stored twice, as lm_head.weight and as module.lm_head.weight'],
+    ],
+    [
+      'under two prefixes',
+      (tensors) => {
+        tensors.set('model.wpe.weight', get(tensors, 'wpe.weight'));
+        tensors.delete('wpe.weight');
+      },
+      ['two sets of weights: wte.weight and model.wpe.weight'],
+    ],
+    [
+      'with a head elsewhere',
+      (tensors) => tensors.set('ema.lm_head.weight', get(tensors, 'wte.weight')),
+      ['ema.lm_head.weight: a GPT-2 of 2 layers has no such tensor'],
+    ],
+    [
+      'under a prefix, with a tensor that nobody knows',
+      (tensors) => {
+        for (const [name, tensor] of [...tensors]) {
+          tensors.delete(name);
+          tensors.set(`_orig_mod.transformer.${name}`, tensor);
+        }
+        tensors.set('_orig_mod.transformer.h.0.attn.rotary.inv_freq', float32([4], [1, 2, 3, 4]));
+      },
+      ['_orig_mod.transformer.h.0.attn.rotary.inv_freq: a GPT-2 of 2 layers has no such tensor'],
+    ],
+    [
+      'of GPT-1',
+      (tensors) => {
+        const tensor = get(tensors, 'wte.weight');
+        tensors.clear();
+        tensors.set('tokens_embed.weight', tensor);
+      },
+      ['wte.weight: not found: these are no weights of a GPT-2: ["tokens_embed.weight"]'],
+    ],
+    [
+      'without one of the biases',
+      (tensors) => tensors.delete('h.1.attn.c_attn.bias'),
+      ['h.1.attn.c_attn.bias: not found, while others like it are there; expected a tensor of [24]'],
+    ],
+    [
+      'without the bias of ln_f alone',
+      (tensors) => tensors.delete('ln_f.bias'),
+      ['ln_f.bias: not found, while others like it are there'],
     ],
   ];
   it.each(broken)('%s', async (_, tensors, fragments) => {
@@ -327,6 +419,63 @@ describe('tensors', () => {
     writeFileSync(weights(dir), 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n');
     await expectFailure(() => open(dir), 'model.safetensors: header of', 'does not fit the file');
   });
+});
+
+describe('biases that no block has are 0', () => {
+  const BIASES = [...randomTensors(TINY).keys()].filter((name) => name.endsWith('.bias'));
+  const WITHOUT: [string, (name: string) => boolean, string][] = [
+    [
+      'all of them, as nanoGPT trains',
+      () => true,
+      'h.*.ln_1.bias, h.*.attn.c_attn.bias, h.*.attn.c_proj.bias, h.*.ln_2.bias, h.*.mlp.c_fc.bias, h.*.mlp.c_proj.bias, ln_f.bias',
+    ],
+    ['those of the products', (name) => name.includes('.c_'), ''],
+    ['those of the norms', (name) => name.includes('ln_'), 'h.*.ln_1.bias, h.*.ln_2.bias, ln_f.bias'],
+    ['those of c_attn', (name) => name.includes('c_attn'), 'h.*.attn.c_attn.bias'],
+    ['those of ln_2', (name) => name.includes('ln_2'), 'h.*.ln_2.bias'],
+  ];
+
+  it.each(WITHOUT)('%s, with a note', async (_, isGone, gone) => {
+    const change = (tensors: Tensors, fill: boolean) => {
+      for (const name of BIASES.filter(isGone)) {
+        const { shape, bytes } = get(tensors, name);
+        tensors.delete(name);
+        if (fill) {
+          tensors.set(name, float32(shape, new Float32Array(bytes.length / 4)));
+        }
+      }
+    };
+    const [zeros, missing] = [true, false].map((fill) =>
+      writeModel(tempDir(), { tensors: (tensors) => change(tensors, fill) }),
+    ) as [string, string];
+    for (const backend of ['node', 'simd'] as const) {
+      const engine = 'auto';
+      const notes: string[] = [];
+      const models = [
+        await open(zeros, { backend, engine }),
+        await open(missing, { backend, engine, onNote: (line) => notes.push(line) }),
+      ];
+      const [a, b] = models.map((model) => [model.parameters, [...model.logits(IDS, { cache: false })]]);
+      expect(b).toEqual(a);
+      expect(notes).toEqual([expect.stringContaining(`not stored, so 0: ${gone}`)]);
+      for (const model of models) {
+        model.dispose();
+      }
+    }
+  });
+});
+
+it('what is left out is noted by its stored name', async () => {
+  const tensors = (stored: Tensors) => {
+    stored.set('v_head.summary.weight', float32([1, 8], new Float32Array(8)));
+    stored.set('v_head.summary.bias', float32([1], [5]));
+  };
+  const notes: string[] = [];
+  const model = await open(writeModel(tempDir(), { tensors }), { onNote: (line) => notes.push(line) });
+  model.dispose();
+  expect(notes).toEqual([
+    expect.stringContaining('left out, for other uses than text: v_head.summary.weight, v_head.summary.bias'),
+  ]);
 });
 
 describe('weights that are not numbers', () => {
