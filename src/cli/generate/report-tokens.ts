@@ -32,8 +32,12 @@ function promptTokens(run: FinishedRun): object[] {
 }
 
 function tokenJson(run: TextRun, { id, text, logprob, top }: CompletionToken): object {
-  const bytes = [...(run.tokenizer?.bytes(id) ?? [])];
-  const textOf = (rival: number) => decodeAll(run.tokenizer, [rival]);
-  const rivals = top?.map((rival) => ({ id: rival.id, text: textOf(rival.id), logprob: rival.logprob }));
-  return { id, text, bytes, logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
+  const bytesOf = (token: number) => [...(run.tokenizer?.bytes(token) ?? [])];
+  const rivals = top?.map((rival) => ({
+    id: rival.id,
+    text: decodeAll(run.tokenizer, [rival.id]),
+    bytes: bytesOf(rival.id), // two parts of characters have the same text, U+FFFD
+    logprob: rival.logprob,
+  }));
+  return { id, text, bytes: bytesOf(id), logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
 }
