@@ -99,13 +99,19 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
   },
   {
     name: 'tokenize',
-    description: 'Print the token ids of a text as a JSON array.',
-    usage: '[options] [text]',
+    description: 'Print the token ids of a text as a JSON array; --decode: the text of ids.',
+    usage: '[options] [text or ids]',
     maxWords: 1,
     settings: TOKENIZE,
-    examples: ['kvgen tokenize "Once upon a time"'],
-    notes: '',
-    load: async () => (await import('./tokenize-command.js')).tokenizeCommand,
+    examples: [
+      'kvgen tokenize "Once upon a time"',
+      'kvgen tokenize --view "你好"',
+      'kvgen tokenize "Once upon a time" | kvgen tokenize --decode',
+    ],
+    notes: `
+--view shows a space as ␣; what else is invisible, and the bytes of a character that is not whole, as --escape reads them.
+Cells have tabs between them. --decode writes the text as it is, and one newline; on a terminal control characters are escaped.`,
+    load: async () => (await import('./tokenize/tokenize-command.js')).tokenizeCommand,
   },
   {
     name: 'cache',

@@ -139,7 +139,7 @@ describe('kvgen tokenize', () => {
       env: { NODE_DEBUG: 'esm' },
     });
     expect({ code, stdout }).toEqual({ code: 0, stdout: '[15496,995]\n' });
-    expect(stderr).toContain('dist/cli/tokenize-command.js');
+    expect(stderr).toContain('dist/cli/tokenize/tokenize-command.js');
     expect(stderr).not.toContain('tensorflow');
   });
 

@@ -9,7 +9,23 @@ import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js
 const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache, cacheDtype } = GENERATE;
 const { backend, engine, threads, weights, json, verbose, quiet, color } = GENERATE;
 
-export const TOKENIZE = { model, file } as const satisfies Rows;
+export const TOKENIZE = {
+  model,
+  file: { ...file, words: 'read the text from a file (default: the argument, else stdin)' },
+  decode: {
+    kind: flag,
+    words: 'the other way: from ids, as 1,2,3 or as this command prints them, to text',
+    fallback: false,
+  },
+  view: {
+    kind: flag,
+    words: 'a line a token: its id, its text with what is invisible shown, its bytes',
+    fallback: false,
+  },
+  color,
+} as const satisfies Rows;
+export type TokenizeArgs = SettingsOf<typeof TOKENIZE>;
+
 export const MODELS = { color } as const satisfies Rows;
 export const DOCTOR = {
   model,

@@ -18,6 +18,7 @@ interface TerminalOptions {
 
 export class Terminal {
   readonly stdinIsTerminal = process.stdin.isTTY === true;
+  readonly stdoutIsTerminal = process.stdout.isTTY === true;
   readonly stderrIsTerminal = process.stderr.isTTY === true;
   /** Aborted when nobody reads stdout any more. */
   readonly closed: AbortSignal;
