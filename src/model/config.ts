@@ -51,6 +51,8 @@ export interface Architecture {
   readonly modelType: string;
   /** The name for messages. */
   readonly title: string;
+  /** Is a config without `model_type` of this architecture? Old ones have none. */
+  readonly looksLike?: (read: ConfigReader) => boolean;
   /** @throws KvgenError for a key that would change the result and is not computed */
   readonly parse: (read: ConfigReader) => ModelConfig;
   /** What a tensor of this name is for; undefined: there is none of this name, be it because of a prefix. */

@@ -48,6 +48,7 @@ export interface Gpt2Config extends ModelConfig {
 export const GPT2: Architecture = {
   modelType: 'gpt2',
   title: 'GPT-2',
+  looksLike,
   parse,
   tensorRole,
   tensors: (config, stored) => tensors(config as Gpt2Config, stored), // `parse` made the config
@@ -57,6 +58,19 @@ export const GPT2: Architecture = {
 export function scoreScale(config: Gpt2Config, layer: number): number {
   const byHead = config.scaleAttnWeights ? 1 / Math.sqrt(config.headDim) : 1;
   return config.scaleAttnByInverseLayerIdx ? byHead / (layer + 1) : byHead;
+}
+
+/**
+ * transformers before 2.2 wrote no model_type, nor does GPT2-Chinese: the class says it, or GPT-2's own names of sizes. GPT-1
+ * (`afn`), CTRL (`dff`) and GPT-J (`rotary_dim`) have the same names and another forward pass.
+ */
+function looksLike(read: ConfigReader): boolean {
+  const classes = read.value('architectures') ?? [];
+  if (Array.isArray(classes) && classes.length > 0) {
+    return classes.some((name) => /^(TF|Flax)?GPT2[A-Z]/.test(String(name)));
+  }
+  const has = (key: string) => read.value(key) !== undefined;
+  return ['n_embd', 'n_head', 'n_layer'].every(has) && !['afn', 'dff', 'rotary_dim'].some(has);
 }
 
 function parse(read: ConfigReader): Gpt2Config {
@@ -91,6 +105,17 @@ function refuseUnsupported(read: ConfigReader): void {
   }
   if (!read.flag('is_causal', true)) {
     throw read.wrong('is_causal', 'true (attention is causal)', false);
+  }
+  if (read.flag('multi_query', false)) {
+    throw read.wrong('multi_query', 'false (multi-query attention is not computed)', true);
+  }
+  const heads = read.value('attention_head_type') ?? 'multihead';
+  if (heads !== 'multihead') {
+    throw read.wrong(
+      'attention_head_type',
+      '"multihead" (multi-query attention, as in SantaCoder, is not computed)',
+      heads,
+    );
   }
   for (const key of ['pruned_heads', 'per_layer_config']) {
     const value = read.value(key);

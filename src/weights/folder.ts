@@ -6,7 +6,7 @@ import { KvgenError } from '../errors.js';
 import { CONFIG } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
-import { ConfigReader } from '../model/config.js';
+import { type Architecture, ConfigReader } from '../model/config.js';
 import { checkTensors } from './check-tensors.js';
 import { readJson } from './folder-json.js';
 import { storedAs } from './int8-format.js';
@@ -40,13 +40,21 @@ export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURE
  */
 export function parseConfig(json: unknown, where: string, known = ARCHITECTURES): ModelShape {
   const read = new ConfigReader(json, where);
-  const architecture = known.find(({ modelType }) => modelType === read.value('model_type'));
-  if (architecture === undefined) {
-    const names = known.map(({ modelType }) => JSON.stringify(modelType)).join(' or ');
-    throw read.wrong('model_type', names, read.value('model_type'));
-  }
+  const architecture = architectureOf(read, known);
   const stored = storedAs(read);
   return { architecture, config: architecture.parse(read), stored };
+}
+
+/** @throws KvgenError for one that is not known */
+function architectureOf(read: ConfigReader, known: typeof ARCHITECTURES): Architecture {
+  const type = read.value('model_type') ?? undefined;
+  const found = known.find(({ modelType, looksLike }) => (type === undefined ? looksLike?.(read) : type === modelType));
+  if (found === undefined) {
+    const names = known.map(({ modelType }) => JSON.stringify(modelType)).join(' or ');
+    const hint = type === undefined ? 'add it to the file if it is one' : 'others are not done yet';
+    throw read.wrong('model_type', `${names} (${hint})`, type ?? read.value('architectures'));
+  }
+  return found;
 }
 
 export interface ReadOptions {

@@ -26,10 +26,23 @@ const DEFAULTS: Gpt2Config = {
   eosTokenIds: [],
 };
 
+/** As transformers before 2.2 and GPT2-Chinese write one. */
+const OLD = { initializer_range: 0.02, n_ctx: 1024, n_embd: 768, n_head: 12, n_layer: 12, n_positions: 1024 };
+
 describe('accepted', () => {
   it('defaults', () => {
     expect(parse()).toEqual(DEFAULTS);
     expect(parseConfig({ model_type: 'gpt2' }, 'c.json').architecture).toBe(GPT2);
+  });
+
+  it.each<Json>([
+    OLD,
+    { ...OLD, model_type: null, pruned_heads: {}, vocab_size: 50257 },
+    { ...OLD, architectures: [] },
+    { architectures: ['GPT2LMHeadModel'] },
+    { architectures: ['TFGPT2LMHeadModel'], num_labels: 1 },
+  ])('without model_type: %j', (json) => {
+    expect(parseConfig(json, 'c.json')).toEqual({ architecture: GPT2, config: DEFAULTS, stored: 'float32' });
   });
 
   it('take 72 KiB of keys and values a position', () => {
@@ -65,6 +78,8 @@ describe('accepted', () => {
     ['the name where the alias is null', { n_layer: 5, num_hidden_layers: null }, { nLayer: 5 }],
     ['add_cross_attention false', { add_cross_attention: false }, {}],
     ['is_causal true', { is_causal: true }, {}],
+    ['attention of many heads', { attention_head_type: 'multihead', multi_query: false }, {}],
+    ['the class of another head', { architectures: ['GPT2ForSequenceClassification'] }, {}],
     ['quantization_config null or empty', { quantization_config: null, pruned_heads: {} }, {}],
     [
       'what cannot change the result',
@@ -98,8 +113,21 @@ describe('accepted', () => {
 describe('refused by name', () => {
   const WHOLE = 'a whole number of 1 or more';
   it.each<[Json, string]>([
-    [{ model_type: 'gpt_neo' }, 'model_type: expected "gpt2", found "gpt_neo"'],
-    [{ model_type: undefined }, 'model_type: expected "gpt2", found nothing'],
+    ...['gpt_neo', 'gptj', 'openai-gpt', 'gpt_bigcode', 'bloom', 'gpt_neox', 'llama'].map((type): [Json, string] => [
+      { model_type: type },
+      `model_type: expected "gpt2" (others are not done yet), found "${type}"`,
+    ]),
+    [{ model_type: undefined }, 'model_type: expected "gpt2" (add it to the file if it is one), found nothing'],
+    ...[
+      { afn: 'gelu' }, // GPT-1
+      { rotary_dim: 64 }, // GPT-J
+      { dff: 8192 }, // CTRL
+      { architectures: ['OpenAIGPTLMHeadModel'] },
+      { architectures: ['GPTNeoForCausalLM'] },
+      { n_head: undefined },
+    ].map((more): [Json, string] => [{ model_type: null, ...OLD, ...more }, 'model_type: expected "gpt2" (add it']),
+    [{ multi_query: true }, 'multi_query: expected false (multi-query attention is not computed), found true'],
+    [{ attention_head_type: 'multiquery' }, 'attention_head_type: expected "multihead" (multi-query'],
     [
       { add_cross_attention: true },
       'add_cross_attention: expected false (cross-attention is not computed), found true',
