@@ -190,14 +190,14 @@ def load_model(folder, dropout=0.0):
 
 
 def save_model(model, folder, tokenizer_folder):
-    """A Hugging Face folder: GPT2LMHeadModel.from_pretrained and kvgen read it."""
+    """A Hugging Face folder. Names without a prefix, and n_ctx, are what mlx-lm and llama.cpp's converter look for."""
     folder = Path(folder)
     weights = {
-        "transformer." + name: (p.T if conv1d(name) else p).to(torch.float16).contiguous()
+        name: (p.T if conv1d(name) else p).to(torch.float16).contiguous()
         for name, p in model.state_dict().items()
     }
     write(folder / "model.safetensors", lambda path: save_file(weights, path, metadata={"format": "pt"}))
-    config = {**model.config, "dtype": "float16"}
+    config = {**model.config, "n_ctx": model.config["n_positions"], "dtype": "float16"}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     for name in TOKENIZER_FILES:
         source = Path(tokenizer_folder) / name
