@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, KvgenError } from '../errors.js';
 import type { FileKind } from './file-kinds.js';
+import { refuseLfsPointer } from './lfs-pointer.js';
 import { exists } from './look.js';
 import { type FileState, type OpenFile, openFile, readAll, stateOf } from './open-file.js';
 
@@ -44,7 +45,7 @@ export class ModelFolder {
   /**
    * @param name relative to the folder, from which it may lead to another
    * @returns the caller's to close; undefined: it is not there
-   * @throws KvgenError for what is there and cannot be read, or is not what it was before
+   * @throws KvgenError for what is there and cannot be read, or is not what it was before, or is a Git LFS pointer
    */
   async open(name: string, kind: FileKind): Promise<OpenFile | undefined> {
     const file = await openFile(this.path(name), kind, this.signal).catch((error: unknown) => {
@@ -55,6 +56,9 @@ export class ModelFolder {
     });
     try {
       this.#remember(name, file?.state ?? null);
+      if (file !== undefined) {
+        await refuseLfsPointer(file);
+      }
       return file;
     } catch (error) {
       await file?.close();

@@ -3,7 +3,7 @@
 // places and cannot be read is passed over: it stands in no other model's way.
 
 import { homedir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { errorMessage, KvgenError } from '../errors.js';
@@ -11,6 +11,7 @@ import { typeWords } from '../files/file-errors.js';
 import { CONFIG } from '../files/file-kinds.js';
 import { isFolder, look, namesIn, type OnProblem } from '../files/look.js';
 import { readSmallFile } from '../files/open-file.js';
+import { kindOfFile } from './what-is-here.js';
 
 export interface FoundModel {
   readonly name: string;
@@ -63,10 +64,21 @@ function findPath(path: string): FoundModel {
   const isInHub = /^[\w.-]+\/[\w.-]+$/.test(path);
   const inHub = isInHub ? search.hubModel(HUB_PREFIX + path.replace('/', '--')) : undefined;
   if (inHub === undefined) {
-    const [problem = `${dir}: not found or not a folder`] = search.problems;
-    throw new KvgenError(`model folder ${problem}; a model folder holds config.json and model.safetensors`);
+    const [problem] = search.problems;
+    throw new KvgenError(`model folder ${problem === undefined ? notAFolder(dir) : `${problem}; ${HOLDS}`}`);
   }
   return inHub;
+}
+
+const HOLDS = 'a model folder holds config.json and model.safetensors';
+
+/** @param dir where no folder is */
+function notAFolder(dir: string): string {
+  if (!look(dir, () => {})?.isFile()) {
+    return `${dir}: not found or not a folder; ${HOLDS}`;
+  }
+  const kind = kindOfFile(basename(dir));
+  return `${dir}: a file${kind === undefined ? `; name its folder: -m ${dirname(dir)}` : `: ${kind}`}`;
 }
 
 const HUB_PREFIX = 'models--';

@@ -138,6 +138,28 @@ describe.runIf(hasPipes)('in the place of a file', () => {
   });
 });
 
+describe('a Git LFS pointer', () => {
+  const POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 548105171\n';
+
+  it.each(['config.json', 'first', 'second.bin', 'vocab.json', 'merges.txt', INDEX, 'tokenizer_config.json'])(
+    '%s: the file, its size and what fetches it',
+    async (name) => {
+      const dir = writeFolder();
+      writeFileSync(join(dir, name), POINTER);
+      const words = `${join(dir, name)}: a Git LFS pointer to a file of 548.1 MB that was not fetched; \`git lfs pull\``;
+      await expectFailure(() => openAll(dir), words, '`kvgen pull OWNER/NAME`');
+    },
+  );
+
+  it('that is cut is one too; what only begins alike is none', async () => {
+    const dir = writeFolder();
+    writeFileSync(join(dir, 'config.json'), POINTER.slice(0, 50));
+    await expectFailure(() => openAll(dir), 'config.json: a Git LFS pointer to a file that was not', 'git lfs pull');
+    writeFileSync(join(dir, 'config.json'), `${POINTER}${' '.repeat(1024)}`);
+    await expectFailure(() => openAll(dir), 'config.json: not JSON');
+  });
+});
+
 it('a config that is nested too deep to be written again', async () => {
   const dir = writeFolder();
   writeFileSync(join(dir, 'config.json'), `{"x":${'['.repeat(50_000)}${']'.repeat(50_000)}}`);

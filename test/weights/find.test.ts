@@ -47,7 +47,7 @@ describe('a path', () => {
   it('that does not exist is refused with what belongs there', async () => {
     await expectFailure(() => findModel(join(home, 'x', 'none')), join(home, 'x', 'none'), 'config.json and model');
     writeFileSync(join(home, 'file'), '');
-    await expectFailure(() => findModel(join(home, 'file')), 'not found or not a folder');
+    await expectFailure(() => findModel(join(home, 'file')), `file: a file; name its folder: -m ${home}`);
   });
 
   it('of owner and name may also be a repository in the cache', () => {
