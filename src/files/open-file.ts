@@ -131,6 +131,18 @@ export async function openAnything(path: string, kind: FileKind): Promise<{ fd: 
   }
 }
 
+/**
+ * Fills all of `into` from byte `from` of a file on.
+ * @param what is read, for messages
+ * @throws KvgenError where the file is too short, or as `read` does
+ */
+export async function readExactly(file: OpenFile, into: Uint8Array, from: number, what: string): Promise<void> {
+  const found = await file.read(into, from);
+  if (found < into.length) {
+    throw new KvgenError(`${what}: expected ${into.length} bytes, found ${found}; download it again`);
+  }
+}
+
 /** All of it; closes it. @throws KvgenError as its pieces do */
 export async function readAll(file: OpenFile): Promise<Buffer> {
   try {

@@ -1,15 +1,14 @@
 // Reads the safetensors format: 8 bytes with the length of the header, a JSON header, then the bytes of the tensors.
-// The whole header is checked before a tensor is read. float32, float16 and bfloat16 all become a Float32Array; int8 stays
+// The whole header is checked before a tensor is read. Floats of all widths become a Float32Array; int8 stays
 // as it is.
 // Knows nothing of models or TF.js. Reference: the section on the format in the README of huggingface/safetensors.
 
 import { KvgenError, shown } from '../errors.js';
-import type { OpenFile } from '../files/open-file.js';
-import { widenFloat16 } from './float16.js';
+import { type OpenFile, readExactly } from '../files/open-file.js';
+import { BYTES_PER_FLOAT, readFloats } from './float-values.js';
 import { valueCount } from './tensor-values.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
-const BYTES_PER_FLOAT: Record<string, number> = { F32: 4, F16: 2, BF16: 2 };
 const BYTES_PER_VALUE: Record<string, number> = { ...BYTES_PER_FLOAT, I8: 1 };
 /** A hundred thousand tensors. The reference implementation takes ten times as much, which takes seconds to read. */
 const MAX_HEADER_BYTES = 10_000_000;
@@ -39,30 +38,16 @@ export class SafetensorsFile implements WeightFile {
   }
 
   async read(entry: TensorEntry, into: Float32Array, first: number): Promise<void> {
-    const size = BYTES_PER_FLOAT[entry.dtype];
-    if (size === undefined) {
-      const known = Object.keys(BYTES_PER_FLOAT).join(', ');
-      throw new KvgenError(`${this.path}: ${entry.name}: expected dtype ${known}, found ${entry.dtype}`);
-    }
-    if (size === 4) {
-      await this.#fill(new Uint8Array(into.buffer, into.byteOffset, into.byteLength), entry, size * first);
-      return;
-    }
-    const halves = new Uint16Array(into.length);
-    await this.#fill(new Uint8Array(halves.buffer), entry, size * first);
-    (entry.dtype === 'F16' ? widenFloat16 : widenBfloat16)(halves, into);
+    const where = `${this.path}: ${entry.name}`;
+    await readFloats(where, entry, into, first, (bytes, from) => readExactly(this.#file, bytes, from, where));
   }
 
   async readBytes(entry: TensorEntry, into: Uint8Array): Promise<void> {
-    await this.#fill(into, entry, 0);
+    await readExactly(this.#file, into, entry.offset, `${this.path}: ${entry.name}`);
   }
 
   async close(): Promise<void> {
     await this.#file.close();
-  }
-
-  async #fill(bytes: Uint8Array, entry: TensorEntry, from: number): Promise<void> {
-    await readExactly(this.#file, bytes, entry.offset + from, `${this.path}: ${entry.name}`);
   }
 }
 
@@ -134,25 +119,10 @@ function checkLayout(path: string, entries: readonly TensorEntry[], dataStart: n
   }
 }
 
-async function readExactly(file: OpenFile, bytes: Uint8Array, offset: number, what: string): Promise<void> {
-  const found = await file.read(bytes, offset);
-  if (found < bytes.length) {
-    throw new KvgenError(`${what}: expected ${bytes.length} bytes, found ${found}; download the file again`);
-  }
-}
-
 function isCount(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function isCounts(value: unknown): value is number[] {
   return Array.isArray(value) && value.every(isCount);
-}
-
-/** A bfloat16 is the upper half of a float32. */
-function widenBfloat16(halves: Uint16Array, into: Float32Array): void {
-  const bits = new Uint32Array(into.buffer, into.byteOffset, into.length);
-  for (let i = 0; i < halves.length; i++) {
-    bits[i] = (halves[i] as number) << 16;
-  }
 }
