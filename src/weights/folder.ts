@@ -11,7 +11,7 @@ import { checkTensors } from './check-tensors.js';
 import { readJson } from './folder-json.js';
 import { storedAs } from './int8-format.js';
 import type { NamedTensor } from './weight-file.js';
-import { openWeightFiles } from './weight-files.js';
+import { configInWeights, openWeightFiles } from './weight-files.js';
 
 const CONFIG_NAME = 'config.json';
 const GENERATION_NAME = 'generation_config.json';
@@ -23,7 +23,7 @@ const GENERATION_NAME = 'generation_config.json';
  */
 export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURES): Promise<ModelShape> {
   const path = folder.path(CONFIG_NAME);
-  const json = await readJson(folder, CONFIG_NAME, CONFIG);
+  const json = await readConfig(folder);
   if (json === undefined) {
     throw new KvgenError(`${path}: not found; a model folder holds config.json, model.safetensors and a tokenizer`);
   }
@@ -31,6 +31,16 @@ export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURE
   const generation = await readJson(folder, GENERATION_NAME, CONFIG);
   const read = new ConfigReader(generation === undefined ? {} : generation, folder.path(GENERATION_NAME));
   return { ...shape, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
+}
+
+/**
+ * What config.json says, and before it what the weights say of themselves, as those of nanoGPT do.
+ * @returns undefined: neither says anything
+ */
+export async function readConfig(folder: ModelFolder): Promise<unknown> {
+  const json = await readJson(folder, CONFIG_NAME, CONFIG);
+  const inWeights = await configInWeights(folder);
+  return inWeights === undefined ? json : { ...Object(json), ...inWeights };
 }
 
 /**

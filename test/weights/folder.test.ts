@@ -182,14 +182,7 @@ describe('files that are missing or cut', () => {
   it('no weights', async () => {
     const dir = writeModel(tempDir());
     rmSync(weights(dir));
-    await expectFailure(() => open(dir), dir, 'neither model.safetensors nor model.safetensors.index.json found');
-  });
-
-  it('only pytorch_model.bin, and how to convert it', async () => {
-    const dir = writeModel(tempDir());
-    rmSync(weights(dir));
-    writeFileSync(join(dir, 'pytorch_model.bin'), 'PK');
-    await expectFailure(() => open(dir), 'only pytorch_model.bin', 'save_pretrained');
+    await expectFailure(() => open(dir), dir, 'neither model.safetensors nor pytorch_model.bin found');
   });
 
   it('truncated weights', async () => {
@@ -328,7 +321,7 @@ describe('tensors', () => {
     [
       'of whole numbers',
       (tensors) => tensors.set('wpe.weight', { dtype: 'I64', shape: [24, 8], bytes: new Uint8Array(1536) }),
-      ['model.safetensors: wpe.weight: expected dtype F32, F16, BF16, found I64'],
+      ['model.safetensors: wpe.weight: expected dtype F32, F16, BF16, F64, found I64'],
     ],
     [
       'of a layer beyond n_layer',

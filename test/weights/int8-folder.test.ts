@@ -212,7 +212,7 @@ describe('what is wrong with a folder', () => {
     [
       'a vector of int8',
       put('ln_f.weight', { dtype: 'I8', bytes: new Uint8Array(8) }),
-      ['ln_f.weight: expected dtype F32, F16, BF16, found I8'],
+      ['ln_f.weight: expected dtype F32, F16, BF16, F64, found I8'],
     ],
     [
       'scales of what is no matrix',
