@@ -13,7 +13,8 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   { name: 'settings', files: /^(kinds|backends|settings)\.ts$/ },
   { name: 'files', files: /^files\//, neverSees: /^(kinds|backends|settings)\.ts$/ },
   { name: 'native', files: /^native\//, neverSees: /^(kinds|backends|settings)\.ts$/ },
-  { name: 'text', files: /^text\//, neverSees: /^native\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'hub', files: /^hub\//, neverSees: /^native\/|^(kinds|backends|settings)\.ts$/ },
+  { name: 'text', files: /^text\//, neverSees: /^(native|hub)\/|^(kinds|backends|settings)\.ts$/ },
   { name: 'sampling', files: /^sampling\//, neverSees: /^(files|native|text)\/|^(kinds|backends|settings)\.ts$/ },
   { name: 'model', files: /^model\//, neverSees: /^(files|native|text|sampling)\/|^(kinds|backends|settings)\.ts$/ },
   { name: 'weights', files: /^weights\//, neverSees: /^(native|text)\/|^(kinds|backends|settings)\.ts$/ },
@@ -41,6 +42,7 @@ const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
   { name: /^commander$/, allowed: /^cli\/main\.ts$/ },
   { name: /^(ora|chalk)$/, allowed: /^cli\/shell\/terminal\.ts$/ },
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
+  { name: /^@huggingface\/hub$/, allowed: /^hub\// },
   { name: /^buffer-crc32$/, allowed: /^store\/crc32\.ts$/ },
 ];
 
@@ -196,6 +198,8 @@ describe('packages', () => {
 /** Files that open others to read them. All but those of files/ read what is kvgen's own. */
 const READERS = [
   'cli/shell/prompt-input.ts', // the command line, in /proc
+  'hub/partial-file.ts', // to write
+  'hub/repository-cache.ts', // to copy what was just fetched
   'native/build-binding.ts', // what npm has just unpacked
   'native/package.ts',
   'native/record.ts', // files that were found to be regular ones
