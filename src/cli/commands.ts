@@ -11,6 +11,7 @@ import {
   CACHE_PLAN,
   DOCTOR,
   MODELS,
+  PULL,
   QUANTIZE,
   SCORE,
   SHELLS,
@@ -38,6 +39,7 @@ Commands (kvgen <command> --help):
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats, plan
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
+  pull         fetch a model from the Hugging Face hub
   quantize     an int8 folder of a model, a quarter of its size
   setup        install the native engine
   doctor       what runs here, and a self-test
@@ -147,6 +149,25 @@ with a key) or KVGEN_CACHE_KEY_COMMAND (a command that prints one).`,
     examples: ['kvgen models'],
     notes: '',
     load: async () => (await import('./models-command.js')).modelsCommand,
+  },
+  {
+    name: 'pull',
+    description: 'Fetch a model from the Hugging Face hub into the cache that Python uses too; print its folder.',
+    usage: '[options] <name>',
+    maxWords: 1,
+    settings: PULL,
+    examples: [
+      'kvgen pull openai-community/gpt2 && kvgen -m gpt2 "The meaning of life is"',
+      'kvgen pull owner/name --revision v1.0',
+      "kvgen pull owner/name --file '*Q8_0.gguf'",
+    ],
+    notes: `
+A name is owner/name, a name alone where the hub has it so (gpt2), or the address of its page. Fetched is what kvgen reads: the
+configuration, the tokenizer, and the weights (safetensors before PyTorch's). What was interrupted goes on where it ended; size
+and hash of each file are checked before it gets its name. Nothing that is here already is fetched again.
+
+Environment: HF_TOKEN (for private and gated models; given to the hub alone), HF_ENDPOINT, HF_HOME, HF_HUB_CACHE.`,
+    load: async () => (await import('./pull-command.js')).pullCommand,
   },
   {
     name: 'quantize',

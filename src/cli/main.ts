@@ -6,7 +6,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { asOption, type Spelling, settleChoices } from '../backends.js';
 import { EXIT, errorMessage, KvgenError, UsageError } from '../errors.js';
 import { kvgenVersion } from '../native/status.js';
-import { optionsOf, settingsOf, type TypedOption } from '../settings.js';
+import { GENERATE, optionsOf, settingsOf, type TypedOption } from '../settings.js';
 import { isThreadEnding } from '../text/ending-threads.js';
 import { COMMANDS } from './commands.js';
 import type { CommandRow, Invocation } from './shell/command.js';
@@ -99,7 +99,7 @@ function isTaken({ shared }: CommandRow, setting: string, action: string | undef
 
 function checkWords(row: CommandRow, words: readonly string[], literal: boolean): void {
   if (words.length > row.maxWords) {
-    const hint = 'file' in row.settings ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
+    const hint = row.settings.file === GENERATE.file ? 'quote the prompt' : `\`kvgen ${row.name} --help\``;
     throw new UsageError(
       `expected at most ${row.maxWords} argument${row.maxWords === 1 ? '' : 's'}, got ${words.length}: ${hint}`,
     );

@@ -3,6 +3,7 @@
 
 import { BACKENDS, WEIGHTS } from '../../backends.js';
 import { UsageError } from '../../errors.js';
+import { checkRevision, parseHub } from '../../hub/model-name.js';
 import { flag, integer, oneOf, path, quote, someOf, text, texts, tokenIds } from '../../kinds.js';
 import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
@@ -110,6 +111,27 @@ export const QUANTIZE = {
   color,
 } as const satisfies Rows;
 export type QuantizeArgs = SettingsOf<typeof QUANTIZE>;
+
+export const PULL = {
+  revision: { kind: { ...text, fromText: checkRevision }, words: 'branch, tag or commit (default: main)' },
+  file: {
+    kind: texts,
+    words: 'fetch the files of this name instead; * stands for any characters; repeatable',
+    value: '<pattern>',
+    fallback: [],
+  },
+  hub: {
+    kind: { ...text, fromText: parseHub },
+    words: 'the hub: https, or http on this machine',
+    value: '<url>',
+    fallback: 'https://huggingface.co',
+    env: 'HF_ENDPOINT',
+  },
+  verbose: { ...verbose, words: 'notes on stderr: what is tried again, and why' },
+  quiet,
+  color,
+} as const satisfies Rows;
+export type PullArgs = SettingsOf<typeof PULL>;
 
 export const CACHE_ACTIONS = ['ls', 'show', 'rm', 'clear', 'prune', 'path', 'stats', 'plan'] as const;
 export const CACHE = { cacheDir, json: { ...json, words: 'print JSON' }, color } as const satisfies Rows;
