@@ -2,7 +2,6 @@
 // tokenizers or engines, nor of where folders come from (find.ts), in which format the weights are (weight-files.ts) and what
 // is checked (check-tensors.ts).
 
-import { KvgenError } from '../errors.js';
 import { CONFIG } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
@@ -12,6 +11,7 @@ import { readJson } from './folder-json.js';
 import { storedAs } from './int8-format.js';
 import type { NamedTensor } from './weight-file.js';
 import { configInWeights, openWeightFiles } from './weight-files.js';
+import { notAModel } from './what-is-here.js';
 
 const CONFIG_NAME = 'config.json';
 const GENERATION_NAME = 'generation_config.json';
@@ -25,7 +25,7 @@ export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURE
   const path = folder.path(CONFIG_NAME);
   const json = await readConfig(folder);
   if (json === undefined) {
-    throw new KvgenError(`${path}: not found; a model folder holds config.json, model.safetensors and a tokenizer`);
+    throw await notAModel(folder, 'no config.json');
   }
   const { config, ...shape } = parseConfig(json, path, known);
   const generation = await readJson(folder, GENERATION_NAME, CONFIG);

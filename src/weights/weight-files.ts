@@ -11,6 +11,7 @@ import { openTorch } from './open-torch.js';
 import { SafetensorsFile } from './safetensors.js';
 import { stateDict, TorchFile } from './torch-file.js';
 import type { WeightFile } from './weight-file.js';
+import { notAModel } from './what-is-here.js';
 
 interface Format {
   readonly name: string;
@@ -40,8 +41,7 @@ const FORMATS: readonly Format[] = [
 export async function openWeightFiles(folder: ModelFolder): Promise<WeightFile[]> {
   const format = formatOf(folder);
   if (format === undefined) {
-    const what = 'neither model.safetensors nor pytorch_model.bin found, whole or in shards';
-    throw new KvgenError(`${folder.dir}: ${what}; a model folder holds config.json, weights and a tokenizer`);
+    throw await notAModel(folder, 'neither model.safetensors nor pytorch_model.bin');
   }
   const names = format.isIndex ? await shardNames(folder, format.name) : [format.name];
   const opened = await Promise.allSettled(names.map(async (name) => format.open(await openShard(folder, name))));

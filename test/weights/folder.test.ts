@@ -170,19 +170,23 @@ function reverse(tensors: Tensors): void {
 
 describe('files that are missing or cut', () => {
   it('no folder', async () => {
-    await expectFailure(() => open(join(tempDir(), 'nowhere')), 'nowhere/config.json: not found');
+    await expectFailure(() => open(join(tempDir(), 'nowhere')), 'nowhere: no config.json: found nothing');
   });
 
   it('no config.json', async () => {
     const dir = writeModel(tempDir());
     rmSync(join(dir, 'config.json'));
-    await expectFailure(() => open(dir), 'config.json: not found', 'model.safetensors and a tokenizer');
+    await expectFailure(() => open(dir), 'no config.json: found "model.safetensors": weights without');
   });
 
   it('no weights', async () => {
     const dir = writeModel(tempDir());
     rmSync(weights(dir));
-    await expectFailure(() => open(dir), dir, 'neither model.safetensors nor pytorch_model.bin found');
+    await expectFailure(
+      () => open(dir),
+      dir,
+      'neither model.safetensors nor pytorch_model.bin: found "config.json"; a model folder',
+    );
   });
 
   it('truncated weights', async () => {

@@ -251,7 +251,7 @@ describe('what is refused', () => {
     expect(await bench([], missing)).toMatchObject({ code: 1, stdout: '' });
     expect(existsSync(missing)).toBe(false);
     mkdirSync(missing);
-    expect((await bench([], missing)).stderr).toContain('config.json: not found');
+    expect((await bench([], missing)).stderr).toContain('no config.json: found nothing, the folder is empty');
   });
 });
 
