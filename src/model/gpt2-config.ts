@@ -2,35 +2,9 @@
 // name is computed or refused by name; keys that cannot change the logits (dropouts, summary_*) are ignored.
 // Knows nothing of files or tensor libraries. Reference: GPT2Config and modeling_gpt2.py of transformers.
 
+import { type Activation, readActivation } from './activations.js';
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig, TensorRole } from './config.js';
 import { kindOf } from './tensor-names.js';
-
-/** The activations of the MLP that the forward pass computes: each of 0 is 0. Their numbers are those of the kernels. */
-export const ACTIVATIONS = [
-  'gelu_new',
-  'gelu',
-  'relu',
-  'silu',
-  'tanh',
-  'quick_gelu',
-  'gelu_10',
-  'mish',
-  'leaky_relu',
-  'linear',
-  'relu2',
-  'relu6',
-] as const;
-export type Activation = (typeof ACTIVATIONS)[number];
-
-/** Other names of the same function: they differ in how transformers rounds. */
-const ACTIVATION_ALIASES = new Map<unknown, Activation>([
-  ['gelu_fast', 'gelu_new'],
-  ['gelu_accurate', 'gelu_new'],
-  ['gelu_python_tanh', 'gelu_new'],
-  ['gelu_pytorch_tanh', 'gelu_new'],
-  ['gelu_python', 'gelu'],
-  ['swish', 'silu'],
-]);
 
 export interface Gpt2Config extends ModelConfig {
   /** The width of the hidden layer of the MLP. */
@@ -91,7 +65,7 @@ function parse(read: ConfigReader): Gpt2Config {
     headDim: nEmbd / nHead,
     nInner: read.count('n_inner', 4 * nEmbd),
     layerNormEpsilon: read.epsilon('layer_norm_epsilon', 1e-5),
-    activation: activation(read),
+    activation: readActivation(read, 'activation_function', 'gelu_new'),
     scaleAttnWeights: read.flag('scale_attn_weights', true),
     scaleAttnByInverseLayerIdx: read.flag('scale_attn_by_inverse_layer_idx', false),
     tieWordEmbeddings: read.flag('tie_word_embeddings', true),
@@ -123,17 +97,6 @@ function refuseUnsupported(read: ConfigReader): void {
       throw read.wrong(key, 'nothing (it is not computed; use the plain weights)', value);
     }
   }
-}
-
-function activation(read: ConfigReader): Activation {
-  const value = read.value('activation_function') ?? 'gelu_new';
-  const name = ACTIVATION_ALIASES.get(value) ?? value;
-  const known = ACTIVATIONS.find((candidate) => candidate === name);
-  if (known === undefined) {
-    const names = [...ACTIVATIONS, ...ACTIVATION_ALIASES.keys()].join(', ');
-    throw read.wrong('activation_function', `one of ${names}`, value);
-  }
-  return known;
 }
 
 /** Heads of other uses: of transformers' other classes, of value models (TRL, trlX, DeepSpeed-Chat). */

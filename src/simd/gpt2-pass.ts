@@ -5,7 +5,8 @@
 //
 // Shapes: T tokens of any sequences, N wanted ones, C = nEmbd, V = vocabSize; all widths are filled up (see gpt2-plan.ts).
 
-import { ACTIVATIONS, type Gpt2Config, scoreScale } from '../model/gpt2-config.js';
+import { ACTIVATIONS } from '../model/activations.js';
+import { type Gpt2Config, scoreScale } from '../model/gpt2-config.js';
 import { type BlockShape, offsets } from './blocks.js';
 import type { Block, Gpt2Plan, Norm } from './gpt2-plan.js';
 import type { Kernels, Pointer } from './kernels.js';

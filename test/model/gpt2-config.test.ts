@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { ACTIVATIONS } from '../../src/model/activations.js';
 import { bytesPerPosition, ConfigReader } from '../../src/model/config.js';
-import { ACTIVATIONS, GPT2, type Gpt2Config } from '../../src/model/gpt2-config.js';
+import { GPT2, type Gpt2Config } from '../../src/model/gpt2-config.js';
 import { parseConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 

@@ -2,7 +2,7 @@
 
 import * as fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ACTIVATIONS, type Activation } from '../../src/model/gpt2-config.js';
+import { ACTIVATIONS, type Activation } from '../../src/model/activations.js';
 import { uniform } from '../../src/sampling/random.js';
 import { maxActivation } from '../../src/simd/matrix.js';
 import { type Blocks, type Int8Matrix, KernelBench, type Plain, type Product } from '../support/kernels.js';

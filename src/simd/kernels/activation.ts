@@ -3,7 +3,7 @@
 
 import { bytes4, exp4 } from './lanes';
 
-// The numbers of the activations, as ../../model/gpt2-config.ts names them.
+// The numbers of the activations, as ../../model/activations.ts names them.
 const GELU_NEW = 0;
 const GELU = 1;
 const RELU = 2;
