@@ -50,6 +50,10 @@ const VOCABULARIES = [
   ['vocab.txt'],
   ...SENTENCE_PIECE.map((name) => [name]),
 ];
+/** The checkpoint of nanoGPT, beside which no tokenizer is ever saved. */
+const NANO_GPT = 'ckpt.pt';
+const NANO_GPT_HELP =
+  "put GPT-2's vocab.json and merges.txt beside ckpt.pt if the model was trained with them, else give --prompt-ids";
 const EXPECTED = 'expected tokenizer.json, vocab.json and merges.txt, vocab.txt, spiece.model or tokenizer.model';
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
@@ -70,7 +74,8 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
     return { tokenizer, ...about };
   }
   if (!hasTokenizer(folder)) {
-    throw new KvgenError(`${folder.dir}: no tokenizer: ${EXPECTED}; download the folder again with them`);
+    const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : 'download the folder again with them';
+    throw new KvgenError(`${folder.dir}: no tokenizer: ${EXPECTED}; ${help}`);
   }
   return { ...(await readVocabularies(folder)), ...about };
 }

@@ -11,6 +11,7 @@ import { typeWords } from '../files/file-errors.js';
 import { CONFIG } from '../files/file-kinds.js';
 import { isFolder, look, namesIn, type OnProblem } from '../files/look.js';
 import { readSmallFile } from '../files/open-file.js';
+import { CHECKPOINT_NAME } from './nano-gpt.js';
 import { kindOfFile } from './what-is-here.js';
 
 export interface FoundModel {
@@ -49,11 +50,16 @@ export function listModels(): { readonly models: readonly FoundModel[]; readonly
   return { models, problems: search.problems };
 }
 
-/** The bytes of all safetensors files of a folder. */
+/** The bytes of the files that a folder's weights are read from. */
 export function weightBytes(dir: string): number {
-  const names = namesIn(dir, () => {}).filter((name) => name.endsWith('.safetensors'));
-  return names.reduce((sum, name) => sum + (look(join(dir, name), () => {})?.size ?? 0), 0);
+  const names = namesIn(dir, () => {});
+  const read = WEIGHTS_NAMES.find((name) => names.some((candidate) => name.test(candidate)));
+  const files = read === undefined ? [] : names.filter((name) => read.test(name));
+  return files.reduce((sum, name) => sum + (look(join(dir, name), () => {})?.size ?? 0), 0);
 }
+
+/** By format; those of the first that is there are read. */
+const WEIGHTS_NAMES = [/\.safetensors$/, /^pytorch_model\.bin$/, /^pytorch_model-.*\.bin$/, /^ckpt\.pt$/];
 
 function findPath(path: string): FoundModel {
   const dir = resolve(path);
@@ -144,7 +150,7 @@ class Search {
   }
 
   #isModel(dir: string): boolean {
-    return this.#isFile(join(dir, 'config.json'));
+    return ['config.json', CHECKPOINT_NAME].some((name) => this.#isFile(join(dir, name)));
   }
 
   #isFile(path: string): boolean {

@@ -4,9 +4,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { KvgenError } from '../errors.js';
-import { CONFIG, TOKENIZER } from '../files/file-kinds.js';
+import { TOKENIZER } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { readAll } from '../files/open-file.js';
+import { readConfig } from './folder.js';
 import { INT8_CONFIG } from './int8-format.js';
 import { type WriteOptions, type WrittenTensor, writeSafetensors } from './write-safetensors.js';
 
@@ -28,7 +29,7 @@ export type Companions = ReadonlyMap<string, Uint8Array>;
 
 /**
  * Reads them from the model's folder, and says in the config how the weights are stored.
- * @param source a folder whose config.json was found sound
+ * @param source a folder whose config was found sound
  * @throws KvgenError for a file that is there and cannot be read
  */
 export async function readCompanions(source: ModelFolder): Promise<Companions> {
@@ -44,7 +45,7 @@ export async function readCompanions(source: ModelFolder): Promise<Companions> {
 }
 
 async function quantizedConfig(source: ModelFolder): Promise<Buffer> {
-  const config: object = JSON.parse((await source.readText(CONFIG_NAME, CONFIG)) ?? '{}');
+  const config: object = Object(await readConfig(source));
   const quantized = { ...config, quantization_config: INT8_CONFIG };
   try {
     return Buffer.from(`${JSON.stringify(quantized, null, 2)}\n`);

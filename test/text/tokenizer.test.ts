@@ -126,6 +126,11 @@ describe('files', () => {
       {},
       /: no tokenizer: expected tokenizer\.json, vocab\.json and merges\.txt, .* or tokenizer\.model; download/,
     ],
+    [
+      'none beside a checkpoint of nanoGPT',
+      { 'ckpt.pt': '' },
+      /: no tokenizer: .*; put GPT-2's vocab\.json and merges\.txt beside ckpt\.pt .*, else give --prompt-ids$/,
+    ],
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
     [

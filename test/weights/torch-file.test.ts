@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { WEIGHTS } from '../../src/files/file-kinds.js';
+import { ModelFolder } from '../../src/files/model-folder.js';
 import { openFile } from '../../src/files/open-file.js';
+import { readCompanions } from '../../src/weights/int8-folder.js';
 import { stateDict, TorchFile } from '../../src/weights/torch-file.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
@@ -278,6 +280,23 @@ describe('a pickle that asks for more than tensors is refused by name and runs n
     for (const bytes of parts) {
       await expectFailure(() => openBytes(bytes), 'posix.system');
     }
+  });
+});
+
+it('an int8 folder of a checkpoint of nanoGPT has the config that the checkpoint says', async () => {
+  const companions = await readCompanions(new ModelFolder(join(FIXTURES, 'nanogpt-no-biases')));
+  expect(JSON.parse(Buffer.from(companions.get('config.json') ?? []).toString())).toEqual({
+    model_type: 'gpt2',
+    n_layer: 1,
+    n_head: 2,
+    n_embd: 8,
+    n_positions: 16,
+    vocab_size: 32,
+    activation_function: 'gelu',
+    layer_norm_epsilon: 1e-5,
+    tie_word_embeddings: true,
+    eos_token_id: [],
+    quantization_config: { quant_method: 'kvgen-int8' },
   });
 });
 
