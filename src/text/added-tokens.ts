@@ -16,6 +16,10 @@ export interface AddedToken {
   readonly singleWord: boolean;
   /** It is looked for in the normalized text. */
   readonly normalized: boolean;
+  /** It says something about a text, as where it ends, and is not shown with it. */
+  readonly special: boolean;
+  /** Where it is found, the text stays a text. */
+  readonly isSkipped?: boolean;
 }
 
 /** A character of a word, as \w is in Rust. */
@@ -44,7 +48,7 @@ export class AddedTokens {
         continue;
       }
       const end = i + token.content.length;
-      if (!token.singleWord || isWholeWord(text, i, end)) {
+      if (!token.isSkipped && (!token.singleWord || isWholeWord(text, i, end))) {
         const start = token.lstrip ? Math.max(skipSpaceBack(text, i), done) : i;
         if (start > done) {
           yield text.slice(done, start);

@@ -5,13 +5,14 @@ import { errorMessage, KvgenError, shown } from '../errors.js';
 
 export class JsonPart {
   readonly value: unknown;
-  readonly #file: string;
-  readonly #path: string;
+  readonly file: string;
+  /** In the file, such as `model.vocab`; empty: all of it. */
+  readonly path: string;
 
   constructor(file: string, value: unknown, path = '') {
-    this.#file = file;
+    this.file = file;
     this.value = value;
-    this.#path = path;
+    this.path = path;
   }
 
   /** The error that this part is not what was expected. */
@@ -30,7 +31,7 @@ export class JsonPart {
   }
 
   get #where(): string {
-    return this.#path === '' ? this.#file : `${this.#file}: ${this.#path}`;
+    return this.path === '' ? this.file : `${this.file}: ${this.path}`;
   }
 
   /** Is it absent or null? */
@@ -40,7 +41,7 @@ export class JsonPart {
 
   /** A member of an object. */
   at(key: string): JsonPart {
-    return new JsonPart(this.#file, this.object()[key], this.#path === '' ? key : `${this.#path}.${key}`);
+    return new JsonPart(this.file, this.object()[key], this.path === '' ? key : `${this.path}.${key}`);
   }
 
   object(): Readonly<Record<string, unknown>> {
@@ -54,7 +55,7 @@ export class JsonPart {
     if (!Array.isArray(this.value)) {
       throw this.wrong('a list');
     }
-    return this.value.map((one: unknown, i) => new JsonPart(this.#file, one, `${this.#path}[${i}]`));
+    return this.value.map((one: unknown, i) => new JsonPart(this.file, one, `${this.path}[${i}]`));
   }
 
   text(): string {

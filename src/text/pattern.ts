@@ -13,13 +13,16 @@ const MARKS_AND_SPACE = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S
 const UPPER = '[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]';
 const LOWER = '[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]';
 
+/** Of Qwen 2 and 3. */
+export const QWEN2_PATTERN = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|${MARKS_AND_SPACE}`;
+
 /** They never look at a character more than a few times. */
 const KNOWN: ReadonlySet<string> = new Set([
   // GPT-2
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   // GPT-4 (cl100k) and Llama 3; Qwen 2 and 3
   `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|${MARKS_AND_SPACE}`,
-  `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|${MARKS_AND_SPACE}`,
+  QWEN2_PATTERN,
   // GPT-4o (o200k)
   `${UPPER}*${LOWER}+${CONTRACTIONS}?|${UPPER}+${LOWER}*${CONTRACTIONS}?|\\p{N}{1,3}|${MARKS_AND_SPACE.replace('[\\r\\n]*', '[\\r\\n/]*')}`,
 ]);

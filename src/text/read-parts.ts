@@ -2,15 +2,20 @@
 // of what the parts mean.
 
 import { JsonPart, parseJson } from './json-part.js';
-import { convertFiles } from './slow-files.js';
+import { templateOf } from './post-processor.js';
+import { classOfFiles, convertFiles } from './slow-files.js';
+import { contentOf, readSpecialTokens } from './special-tokens.js';
+import { classOf, classOfModelType, isKnownClass, type TokenName } from './tokenizer-classes.js';
 import { mainPath, type TextFile, type TokenizerFiles } from './tokenizer-files.js';
 import type { TokenizerParts, TokenizerSettings } from './tokenizer-parts.js';
 
 /** @throws KvgenError that names the file, what was expected and what was found */
 export function readParts(files: TokenizerFiles): { parts: TokenizerParts; settings: TokenizerSettings } {
-  const settings = readSettings(files);
-  const parts = files.tokenizer === undefined ? convertFiles(files, settings) : fromTokenizerJson(files.tokenizer);
-  return { parts, settings };
+  const json = files.tokenizer === undefined ? undefined : fromTokenizerJson(files.tokenizer);
+  const settings = readSettings(files, json);
+  const parts = json ?? convertFiles(files, settings);
+  const postProcessor = surrounding(settings) ?? parts.postProcessor;
+  return { parts: { ...parts, preTokenizer: withPrefix(parts.preTokenizer, settings), postProcessor }, settings };
 }
 
 function fromTokenizerJson(file: TextFile): TokenizerParts {
@@ -29,14 +34,52 @@ function fromTokenizerJson(file: TextFile): TokenizerParts {
   };
 }
 
-function readSettings(files: TokenizerFiles): TokenizerSettings {
+function readSettings(files: TokenizerFiles, json: TokenizerParts | undefined): TokenizerSettings {
   const config = files.config === undefined ? new JsonPart(mainPath(files), {}) : parseJson(files.config);
-  return { className: className(config, files.modelConfig), config };
+  const className = readClassName(config, files);
+  const own = json?.added ?? new JsonPart(mainPath(files), null);
+  const special = readSpecialTokens(files, config, own, classOf(className));
+  return { className, config, special, splitsSpecial: config.at('split_special_tokens').flag(false) };
 }
 
-/** tokenizer_config.json names it, or else config.json. */
-function className(config: JsonPart, modelConfig: TextFile | undefined): string | undefined {
+/**
+ * tokenizer_config.json names it, or else config.json, or else it is the usual one of the model. Where nobody knows a class,
+ * older files say which it is.
+ */
+function readClassName(config: JsonPart, files: TokenizerFiles): string | undefined {
   const own = config.at('tokenizer_class');
-  const named = own.missing && modelConfig !== undefined ? parseJson(modelConfig).at('tokenizer_class') : own;
-  return named.missing ? undefined : named.text().replace(/Fast$/, '');
+  const model = own.missing && files.modelConfig !== undefined ? parseJson(files.modelConfig) : undefined;
+  const named = model?.at('tokenizer_class') ?? own;
+  const name = named.missing ? classOfModelType(model?.at('model_type').value) : named.text().replace(/Fast$/, '');
+  return isKnownClass(name) || files.tokenizer !== undefined ? name : (classOfFiles(files) ?? name);
+}
+
+/** What a class puts around a text, whatever tokenizer.json says; undefined: it does not. */
+function surrounding({ className, config, special }: TokenizerSettings): JsonPart | undefined {
+  const { surrounds } = classOf(className);
+  if (surrounds === undefined) {
+    return undefined;
+  }
+  const around = (flag: string, usual: boolean, name: TokenName): string[] => {
+    const token = special.named.get(name);
+    if (!config.at(flag).flag(usual)) {
+      return [];
+    }
+    if (token === undefined) {
+      throw config.broken(`${flag} is true, and no ${name} is named`);
+    }
+    return [contentOf(token)];
+  };
+  const before = around('add_bos_token', surrounds.bos, 'bos_token');
+  return new JsonPart(config.file, templateOf(before, around('add_eos_token', surrounds.eos, 'eos_token')));
+}
+
+/** Where there is a class, the configuration decides whether a space comes before a text, and tokenizer.json does not. */
+function withPrefix(json: JsonPart, { className, config }: TokenizerSettings): JsonPart {
+  const isByteLevel = !json.missing && json.at('type').value === 'ByteLevel';
+  if (className === undefined || !isByteLevel) {
+    return json;
+  }
+  const add_prefix_space = config.at('add_prefix_space').flag(false);
+  return new JsonPart(json.file, { ...json.object(), add_prefix_space }, json.path);
 }

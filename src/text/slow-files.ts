@@ -9,12 +9,23 @@ import type { Converter, TokenizerParts, TokenizerSettings } from './tokenizer-p
 interface SlowFiles {
   /** Are the files there that it needs? */
   readonly has: (files: TokenizerFiles) => boolean;
+  /** Whose they are, where nobody says. */
+  readonly className: string;
   readonly convert: Converter;
 }
 
 const KINDS: readonly SlowFiles[] = [
-  { has: ({ vocab, merges }) => vocab !== undefined && merges !== undefined, convert: fromGpt2Files },
+  {
+    has: ({ vocab, merges }) => vocab !== undefined && merges !== undefined,
+    className: 'GPT2Tokenizer',
+    convert: fromGpt2Files,
+  },
 ];
+
+/** undefined: nobody knows. */
+export function classOfFiles(files: TokenizerFiles): string | undefined {
+  return KINDS.find(({ has }) => has(files))?.className;
+}
 
 /** @throws KvgenError for files that are not computed, or damaged */
 export function convertFiles(files: TokenizerFiles, settings: TokenizerSettings): TokenizerParts {

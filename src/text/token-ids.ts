@@ -21,17 +21,29 @@ export function readTokenIds(vocab: JsonPart) {
 }
 
 /** @throws KvgenError for an id that is none, or that another token has */
-export function checkToken(
+function checkToken(
   part: JsonPart,
   token: string,
   id: unknown,
   tokens: readonly (string | undefined)[],
 ): asserts id is number {
-  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= MAX_IDS) {
+  if (!isId(id)) {
     throw part.broken(`expected a token with an id in 0 … ${MAX_IDS - 1}, found ${shown(token)}: ${shown(id)}`);
   }
   const other = tokens[id];
   if (other !== undefined && other !== token) {
     throw part.broken(`${shown(other)} and ${shown(token)} have the same id ${id}`);
   }
+}
+
+/** @throws KvgenError for what is no id */
+export function checkId(part: JsonPart): number {
+  if (!isId(part.value)) {
+    throw part.wrong(`an id in 0 … ${MAX_IDS - 1}`);
+  }
+  return part.value;
+}
+
+function isId(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value < MAX_IDS;
 }

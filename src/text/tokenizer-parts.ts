@@ -2,6 +2,7 @@
 // beside it. Knows nothing of files, nor of what the parts mean.
 
 import type { JsonPart } from './json-part.js';
+import type { SpecialTokens } from './special-tokens.js';
 import type { TokenizerFiles } from './tokenizer-files.js';
 
 /** The members of a tokenizer.json. */
@@ -27,6 +28,10 @@ export interface TokenizerSettings {
   readonly className: string | undefined;
   /** tokenizer_config.json; an empty object where there is none. */
   readonly config: JsonPart;
+  /** What is named or added beside tokenizer.json. */
+  readonly special: SpecialTokens;
+  /** Is the text of a special token a text like any other? */
+  readonly splitsSpecial: boolean;
 }
 
 /** Makes what tokenizer.json would say from older files, as transformers converts the slow tokenizer of a class. */

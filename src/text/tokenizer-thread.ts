@@ -5,12 +5,10 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { errorMessage, KvgenError, shown } from '../errors.js';
-import type { BuiltTokenizer, Encoded } from './build-tokenizer.js';
+import type { TokenizerFacts } from './build-tokenizer.js';
+import type { Encoded } from './encoder.js';
 import { endThread } from './ending-threads.js';
 import { mainPath, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
-
-/** What there is to know of a tokenizer before a text is encoded. */
-export type TokenizerFacts = Omit<BuiltTokenizer, 'encode'>;
 
 /** What the thread answers: first its facts, then ids for each text. */
 export type Answer =

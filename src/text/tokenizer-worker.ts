@@ -22,9 +22,9 @@ function encode(tokenizer: BuiltTokenizer, text: string): void {
 
 try {
   const tokenizer = await buildTokenizer(workerData as TokenizerFiles);
-  const { tokens, eosId, risky } = tokenizer;
+  const { facts } = tokenizer;
   parentPort?.on('message', (text: string) => encode(tokenizer, text));
-  answer({ facts: { tokens, eosId, risky } }, [tokens.ends.buffer, tokens.kinds.buffer]);
+  answer({ facts }, [facts.tokens.ends.buffer, facts.tokens.kinds.buffer]);
 } catch (error) {
   answer({ error: errorMessage(error) });
 }

@@ -2,9 +2,11 @@
 // take long goes to a thread. Knows nothing of models: whether an id fits the weights is checked elsewhere.
 
 import type { ModelFolder } from '../files/model-folder.js';
-import { type BuiltTokenizer, buildTokenizer, type Encoded } from './build-tokenizer.js';
+import { type BuiltTokenizer, buildTokenizer, type TokenizerFacts } from './build-tokenizer.js';
+import type { Encoded } from './encoder.js';
+import type { Surroundings } from './post-processor.js';
 import { readTokenizerFiles, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
-import type { TokenizerFacts, TokenizerThread } from './tokenizer-thread.js';
+import type { TokenizerThread } from './tokenizer-thread.js';
 import { Vocabulary } from './vocabulary.js';
 
 export { hasTokenizer } from './tokenizer-files.js';
@@ -12,8 +14,14 @@ export { hasTokenizer } from './tokenizer-files.js';
 export interface Tokenizer {
   /** The highest id, plus 1. */
   readonly size: number;
-  /** The id of `eos_token` in tokenizer_config.json, or else of `<|endoftext|>`; undefined if there is no such token. */
+  /** The id of `bos_token`, which begins a text; undefined: none is named. */
+  readonly bosId: number | undefined;
+  /** The id of `eos_token`, which ends a text; undefined: none is named. */
+  readonly namedEosId: number | undefined;
+  /** That, or else the id of `<|endoftext|>`; undefined: there is no such token. */
   readonly eosId: number | undefined;
+  /** The ids that it puts before a text and behind it. */
+  readonly around: Surroundings;
   /**
    * Special tokens in the text are recognised; none are added.
    * @throws KvgenError where the text has no ids, or they take too long; what `signal` aborts with
@@ -21,6 +29,8 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): Promise<number[]>;
   /** The raw bytes of a token, which may be only a part of a character; none for an id without a token. */
   bytes(id: number): Uint8Array;
+  /** Is it a special token, which is no part of a text that people read? */
+  isSpecial(id: number): boolean;
   /** Is there a token of this id? Some ids only pad the vocabulary. */
   has(id: number): boolean;
   /** Ends its thread, where it has one. */
@@ -47,7 +57,7 @@ export async function loadTokenizer(folder: ModelFolder): Promise<Tokenizer> {
 export async function openTokenizer(files: TokenizerFiles, signal?: AbortSignal): Promise<Tokenizer> {
   const here = sizeOf(files) <= QUICK_FILES ? await buildTokenizer(files) : undefined;
   const thread = here === undefined ? await startThread(files) : undefined;
-  const facts = here ?? (await (thread as TokenizerThread).facts(signal));
+  const facts = here?.facts ?? (await (thread as TokenizerThread).facts(signal));
   return new OpenTokenizer(files, facts, here, thread);
 }
 
@@ -59,7 +69,11 @@ async function startThread(files: TokenizerFiles): Promise<TokenizerThread> {
 
 class OpenTokenizer implements Tokenizer {
   readonly size: number;
+  readonly bosId: number | undefined;
+  readonly namedEosId: number | undefined;
   readonly eosId: number | undefined;
+  readonly around: Surroundings;
+  readonly #special: ReadonlySet<number>;
   readonly #files: TokenizerFiles;
   readonly #vocabulary: Vocabulary;
   /** Has it patterns that may take for ever on a short text? */
@@ -70,14 +84,18 @@ class OpenTokenizer implements Tokenizer {
 
   constructor(
     files: TokenizerFiles,
-    { tokens, eosId, risky }: TokenizerFacts,
+    { tokens, special, bosId, namedEosId, eosId, around, risky }: TokenizerFacts,
     here: BuiltTokenizer | undefined,
     thread: TokenizerThread | undefined,
   ) {
     this.#files = files;
     this.#vocabulary = new Vocabulary(tokens);
     this.size = this.#vocabulary.size;
+    this.bosId = bosId;
+    this.namedEosId = namedEosId;
     this.eosId = eosId;
+    this.around = around;
+    this.#special = new Set(special);
     this.#isRisky = risky.length > 0;
     this.#here = here;
     this.#thread = thread === undefined ? undefined : Promise.resolve(thread);
@@ -94,6 +112,10 @@ class OpenTokenizer implements Tokenizer {
 
   bytes(id: number): Uint8Array {
     return this.#vocabulary.bytes(id);
+  }
+
+  isSpecial(id: number): boolean {
+    return this.#special.has(id);
   }
 
   has(id: number): boolean {

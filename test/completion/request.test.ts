@@ -17,7 +17,11 @@ import { PLAIN } from '../support/run.js';
 
 const tokenizer = (eosId?: number): Tokenizer => ({
   size: 256,
+  bosId: undefined,
+  namedEosId: eosId,
   eosId,
+  around: { before: [], behind: [] },
+  isSpecial: () => false,
   encode: async (value) => [...Buffer.from(value)],
   bytes: (id) => Uint8Array.of(id),
   has: (id) => id < 256,

@@ -73,7 +73,7 @@ it('risky are the patterns that nobody knows', async () => {
   const riskyOf = async (pattern: object, replaced: object) => {
     const pretokenizers = [split(pattern), { type: 'ByteLevel', use_regex: false }];
     const normalizer = { type: 'Replace', pattern: replaced, content: '' };
-    return (await build({ ...base, normalizer, pre_tokenizer: { type: 'Sequence', pretokenizers } })).risky;
+    return (await build({ ...base, normalizer, pre_tokenizer: { type: 'Sequence', pretokenizers } })).facts.risky;
   };
   const gpt2 = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
   expect(await riskyOf({ Regex: gpt2 }, { String: '(a+)+$' })).toEqual([]);

@@ -34,8 +34,8 @@ describe('a thread', () => {
     thread = new TokenizerThread(files, LIMITS);
     const texts = ['Once upon a time', '', 'the fox '.repeat(3000), '<|endoftext|>é'];
     const [facts, ...all] = await Promise.all([thread.facts(), ...texts.map((text) => thread.encode(text))]);
-    const { encode, ...expected } = here;
-    expect(facts).toEqual(expected);
+    const { encode } = here;
+    expect(facts).toEqual(here.facts);
     expect(all).toEqual(texts.map((text) => encode(text)));
   });
 

@@ -102,14 +102,15 @@ describe('files', () => {
 
   it('reads an old tokenizer.json: no model type, no null fields; holes in the ids; merges as strings', async () => {
     const added = [{ id: 6, content: '<é>', special: true }];
-    const old = { ...model, type: undefined };
+    const old = { vocab: { a: 0, b: 1, ab: 3, ' ': 9 }, merges: ['a b'] };
     await put('tokenizer.json', { model: old, pre_tokenizer: byteLevel, added_tokens: added });
     await put('tokenizer_config.json', { eos_token: { content: '<é>' } });
     const tokenizer = await loadTokenizer(new ModelFolder(dir));
-    expect(await tokenizer.encode('aab<é>b')).toEqual([0, 3, 6, 1]);
-    expect([tokenizer.size, tokenizer.eosId, tokenizer.has(2), tokenizer.has(5)]).toEqual([7, 6, false, false]);
-    expect(Buffer.from(tokenizer.bytes(6)).toString()).toBe('<é>');
-    expect([...tokenizer.bytes(4)]).toEqual([0x20]); // outside the byte alphabet: as it is written
+    // a token that the vocabulary does not have gets the next id, whatever the file says, as in the Rust library
+    expect(await tokenizer.encode('aab<é>b')).toEqual([0, 3, 4, 1]);
+    expect([tokenizer.size, tokenizer.eosId, tokenizer.has(2), tokenizer.has(5)]).toEqual([10, 4, false, false]);
+    expect(Buffer.from(tokenizer.bytes(4)).toString()).toBe('<é>');
+    expect([...tokenizer.bytes(9)]).toEqual([0x20]); // outside the byte alphabet: as it is written
   });
 
   it('adds a space in front where the file or the configuration says so', async () => {
@@ -165,12 +166,12 @@ describe('files', () => {
     ],
     [
       'a bad merge',
-      { 'vocab.json': '{"a":0}', 'merges.txt': 'a b c\n' },
+      { 'vocab.json': '{"a":0}', 'merges.txt': '#version\na b c\n' },
       /merges\.txt: expected two tokens a line, got "a b c"/,
     ],
     [
       'a merge without its token',
-      { 'vocab.json': '{"a":0,"b":1}', 'merges.txt': 'a b\n' },
+      { 'vocab.json': '{"a":0,"b":1}', 'merges.txt': '#version\na b\n' },
       /merges\.txt: the merge "a b" needs a token "ab", and the vocabulary has none; download the file again$/,
     ],
   ])('refuses %s in one line', async (_, files, message) => {
@@ -229,9 +230,8 @@ describe('files', () => {
     ['added_tokens: expected a list, found {}', { added_tokens: {} }],
     ['added_tokens[0]: expected an object, found null', { added_tokens: [null] }],
     ['added_tokens[0].content: expected a text, found 7', { added_tokens: [{ id: 5, content: 7 }] }],
-    ['found "c": nothing', { added_tokens: [{ content: 'c' }] }],
-    ['added_tokens[0]: "a" and "c" have the same id 0', { added_tokens: [{ id: 0, content: 'c' }] }],
-    ['"a" has the id 5 here, and 0 in the vocabulary', { added_tokens: [{ id: 5, content: 'a' }] }],
+    ['added_tokens[0].id: expected an id in 0 … 1048575, found nothing', { added_tokens: [{ content: 'c' }] }],
+    ['added_tokens[0].id: expected an id in 0 … 1048575, found -1', { added_tokens: [{ id: -1, content: 'a' }] }],
     ['an added token of 257 characters', { added_tokens: [{ id: 5, content: 'c'.repeat(257) }] }],
     ['more than 64 parts are not supported', { pre_tokenizer: many(9, byteLevel) }],
     ['or 64 parts of one, are not supported', { normalizer: many(65, { type: 'NFC' }).pretokenizers[0] }],
