@@ -133,9 +133,9 @@ class Pull {
     onFile(file, fetched);
   }
 
-  /** A folder with config.json is a model to whoever looks for one, so that comes last. */
+  /** A folder with one of these is a model to whoever looks for one, so they come last. */
   async #link(files: readonly HubFile[]): Promise<void> {
-    const last = (file: HubFile) => Number(file.path === 'config.json');
+    const last = (file: HubFile) => Number(['config.json', 'adapter_config.json', 'ckpt.pt'].includes(file.path));
     for (const file of [...files].sort((a, b) => last(a) - last(b))) {
       this.#client.signal.throwIfAborted();
       await this.#cache.link(this.#listing.commit, file);

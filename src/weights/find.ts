@@ -2,15 +2,16 @@
 // among the package's models, in the user's data directory, then in that cache. Never asks the network. What lies in these
 // places and cannot be read is passed over: it stands in no other model's way.
 
-import { homedir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { errorMessage, KvgenError } from '../errors.js';
 import { typeWords } from '../files/file-errors.js';
 import { CONFIG } from '../files/file-kinds.js';
-import { isFolder, look, namesIn, type OnProblem } from '../files/look.js';
+import { exists, isFolder, look, namesIn, type OnProblem } from '../files/look.js';
 import { readSmallFile } from '../files/open-file.js';
+import { HUB_PREFIX, hubCache, hubFolder } from '../hub/hub-cache.js';
+import { isModelName } from '../hub/model-name.js';
 import { CHECKPOINT_NAME } from './nano-gpt.js';
 import { kindOfFile } from './what-is-here.js';
 
@@ -37,7 +38,7 @@ export function findModel(model: string): FoundModel {
     const where = problem === undefined ? `in ${places}` : `(${problem})`;
     throw new KvgenError(
       `model '${model}' not found ${where}; \`kvgen models\` lists what is here, ` +
-        `\`hf download ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
+        `\`kvgen pull ${hubId(model)}\` fetches it, -m ./${model} names a folder`,
     );
   }
   return found;
@@ -67,10 +68,14 @@ function findPath(path: string): FoundModel {
   if (search.isFolder(dir)) {
     return { name: basename(dir), dir, source: 'path' };
   }
-  const isInHub = /^[\w.-]+\/[\w.-]+$/.test(path);
-  const inHub = isInHub ? search.hubModel(HUB_PREFIX + path.replace('/', '--')) : undefined;
+  const isName = isModelName(path);
+  const inHub = isName ? search.hubModel(hubFolder(path)) : undefined;
   if (inHub === undefined) {
     const [problem] = search.problems;
+    if (isName && problem === undefined && !exists(dir)) {
+      const places = `neither ${dir} nor in ${hubCache()}`;
+      throw new KvgenError(`model '${path}' not found (${places}); \`kvgen pull ${path}\` fetches it from the hub`);
+    }
     throw new KvgenError(`model folder ${problem === undefined ? notAFolder(dir) : `${problem}; ${HOLDS}`}`);
   }
   return inHub;
@@ -86,8 +91,6 @@ function notAFolder(dir: string): string {
   const kind = kindOfFile(basename(dir));
   return `${dir}: a file${kind === undefined ? `; name its folder: -m ${dirname(dir)}` : `: ${kind}`}`;
 }
-
-const HUB_PREFIX = 'models--';
 
 /** Remembers what was passed over. */
 class Search {
@@ -199,12 +202,6 @@ function packageModels(): string {
 
 function userModels(): string {
   return join(envPaths('kvgen', { suffix: '' }).data, 'models');
-}
-
-/** As huggingface_hub resolves it: HF_HUB_CACHE, else HF_HOME/hub, else huggingface/hub in the user's cache. */
-function hubCache(): string {
-  const { HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-  return HF_HUB_CACHE || join(HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'), 'hub');
 }
 
 function hubId(name: string): string {

@@ -74,9 +74,9 @@ describe('not found', () => {
   const env = () => ({ HOME: home, HF_HOME: '', HF_HUB_CACHE: '', XDG_CACHE_HOME: '', XDG_DATA_HOME: '' });
 
   it.each([
-    ['gpt2', 'hf download openai-community/gpt2'],
-    ['gpt2-medium', 'hf download openai-community/gpt2-medium'],
-    ['mine', 'hf download <owner>/mine'],
+    ['gpt2', 'kvgen pull openai-community/gpt2'],
+    ['gpt2-medium', 'kvgen pull openai-community/gpt2-medium'],
+    ['mine', 'kvgen pull <owner>/mine'],
   ])('%s: one line with the command that fetches it, exit 1', async (name, command) => {
     const { code, stdout, stderr } = await kvgen(['-m', name, 'x'], { env: env() });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });

@@ -117,7 +117,7 @@ export class FakeHub {
       refuse(response, 404, 'EntryNotFound', 'Entry not found');
       return;
     }
-    const { hash } = describe(file);
+    const hash = hashOf(file);
     response.setHeader('x-repo-commit', repository.commit);
     if (host === 'hub' && file.lfs) {
       const location = this.lfsUrl + seen.path;
@@ -159,22 +159,27 @@ export class FakeHub {
       }
     }
     if (until < bytes.length) {
-      await sleep(20); // so that what was sent arrives
+      await sleep(100); // so that what was sent arrives, on most machines
       response.destroy();
     }
   }
 }
 
-export function describe({ bytes, lfs }: FakeFile): { hash: string } {
+const hashes = new WeakMap<Buffer, string>();
+
+/** As the hub lists it: SHA-256 of a large file, git's hash of a small one. */
+export function hashOf({ bytes, lfs }: FakeFile): string {
   const sha1 = () => createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex');
-  return { hash: lfs ? createHash('sha256').update(bytes).digest('hex') : sha1() };
+  const hash = hashes.get(bytes) ?? (lfs ? createHash('sha256').update(bytes).digest('hex') : sha1());
+  hashes.set(bytes, hash);
+  return hash;
 }
 
 function tree({ files }: FakeRepository, recursive: boolean): unknown[] {
   const folders = new Set([...files.keys()].filter((path) => path.includes('/')).map((path) => path.split('/')[0]));
   const listed = [...files].filter(([path]) => recursive || !path.includes('/'));
   const entries = listed.map(([path, file]) => {
-    const { hash } = describe(file);
+    const hash = hashOf(file);
     const size = file.bytes.length;
     const lfs = file.lfs ? { lfs: { oid: hash, size, pointerSize: 130 } } : {};
     return { type: 'file', path, size, oid: file.lfs ? 'e'.repeat(40) : hash, ...lfs };

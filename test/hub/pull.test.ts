@@ -11,10 +11,10 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, describe as group, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { expectFailure } from '../support/errors.js';
 import { tempDirs } from '../support/temp-dir.js';
-import { describe, FakeHub, json } from './fake-hub.js';
+import { FakeHub, hashOf, json } from './fake-hub.js';
 import { blobs, COMMIT, pullFrom, randomBytes, read } from './pulls.js';
 
 const tempDir = tempDirs();
@@ -28,16 +28,16 @@ beforeEach(async () => {
 });
 afterEach(() => hub.close());
 
-group('the layout', () => {
+describe('the layout', () => {
   it('is that of huggingface_hub: blobs by hash, relative links, the commit of the revision', async () => {
     const { files } = hub.add('me/model', { 'config.json': '{}', 'model.safetensors': WEIGHTS, 'README.md': '#' });
     const { dir, said } = await pullFrom(hub, cache);
     const root = join(cache, 'models--me--model');
     expect(dir).toBe(join(root, 'snapshots', COMMIT));
     expect(readFileSync(join(root, 'refs', 'main'), 'utf8')).toBe(COMMIT);
-    const hashOf = (path: string) => describe(files.get(path) ?? { bytes: Buffer.of(), lfs: false }).hash;
-    expect(blobs(cache)).toEqual([hashOf('config.json'), hashOf('model.safetensors')].sort());
-    expect(readlinkSync(join(dir, 'model.safetensors'))).toBe(`../../blobs/${hashOf('model.safetensors')}`);
+    const hash = (path: string) => hashOf(files.get(path) ?? { bytes: Buffer.of(), lfs: false });
+    expect(blobs(cache)).toEqual([hash('config.json'), hash('model.safetensors')].sort());
+    expect(readlinkSync(join(dir, 'model.safetensors'))).toBe(`../../blobs/${hash('model.safetensors')}`);
     expect(read(dir, 'model.safetensors').equals(WEIGHTS)).toBe(true);
     expect(readdirSync(dir).sort()).toEqual(['config.json', 'model.safetensors']);
     expect(said.files).toEqual(['config.json', 'model.safetensors']);
@@ -83,7 +83,7 @@ group('the layout', () => {
   });
 });
 
-group('what is here already', () => {
+describe('what is here already', () => {
   beforeEach(() => void hub.add('me/model', { 'config.json': '{}', 'model.safetensors': WEIGHTS }));
 
   it('is not fetched again; only the list is asked for', async () => {
@@ -115,7 +115,7 @@ group('what is here already', () => {
   });
 });
 
-group('which files', () => {
+describe('which files', () => {
   const index = (...shards: string[]) =>
     JSON.stringify({ weight_map: Object.fromEntries(shards.map((shard, i) => [`h.${i}`, shard])) });
   const some = WEIGHTS.subarray(0, 1000);
@@ -192,7 +192,7 @@ group('which files', () => {
   });
 });
 
-group('a hub that lies', () => {
+describe('a hub that lies', () => {
   const tree = (...entries: unknown[]) => {
     hub.add('me/model', { 'config.json': '{}', 'model.safetensors': WEIGHTS });
     hub.misbehave = ({ path }, response) => {
@@ -276,7 +276,7 @@ group('a hub that lies', () => {
   });
 });
 
-group('links in the cache', () => {
+describe('links in the cache', () => {
   it.each(['models--me--model', 'models--me--model/blobs', 'models--me--model/snapshots', 'models--me--model/refs'])(
     'nothing is written through one at %s',
     async (path) => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type Pulled, type PullOptions, pull } from '../../src/hub/pull.js';
 import type { FakeHub } from './fake-hub.js';
 
-export const IMPATIENT = { silence: 300, retries: 3, firstDelay: 5, giveUp: 2000, longestWait: 1500 };
+export const IMPATIENT = { silence: 20_000, retries: 3, firstDelay: 5, giveUp: 60_000, longestWait: 1500 };
 export const COMMIT = 'c'.repeat(40);
 
 export interface Said {

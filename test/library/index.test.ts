@@ -58,7 +58,7 @@ describe('loadModel', () => {
     await expectFailure(() => model.logits([96], { cache: true }), 'token id 96', '95');
     model.dispose();
     await expectFailure(() => loadModel('../no/such/folder'), 'no/such/folder: not found or not a folder');
-    await expectFailure(() => loadModel('no-such-model'), "model 'no-such-model' not found", 'hf download');
+    await expectFailure(() => loadModel('no-such-model'), "model 'no-such-model' not found", 'kvgen pull');
   });
 });
 

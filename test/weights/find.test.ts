@@ -14,7 +14,7 @@ let home: string;
 beforeEach(() => {
   home = tempDir();
   vi.stubEnv('HOME', home);
-  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']) {
+  for (const name of ['HF_HOME', 'HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'XDG_CACHE_HOME', 'XDG_DATA_HOME']) {
     vi.stubEnv(name, undefined);
   }
 });
@@ -55,6 +55,16 @@ describe('a path', () => {
     const dir = makeSnapshot(hub, 'models--someone--gpt2-tales', 'abc', 'abc');
     expect(findModel('someone/gpt2-tales')).toEqual({ name: 'someone/gpt2-tales', dir, source: 'hugging face cache' });
   });
+});
+
+it.each(['someone/gpt2-tales', 'gpt2-medium/x.y'])('%s, which is not here, is told how it is fetched', async (name) => {
+  const { message } = await expectFailure(() => findModel(name), `model '${name}' not found`, `kvgen pull ${name}`);
+  expect(message).toContain(join(home, '.cache', 'huggingface', 'hub'));
+});
+
+it.each(['./tales', 'a/b/c', '../tales', 'a--b/c'])('%s is a path, which no hub has', async (path) => {
+  const { message } = await expectFailure(() => findModel(path), 'not found or not a folder');
+  expect(message).not.toContain('kvgen pull');
 });
 
 describe('a name', () => {
@@ -100,7 +110,7 @@ describe('a name', () => {
     const { message } = await expectFailure(() => findModel('gpt2'), "model 'gpt2' not found in", 'kvgen models');
     expect(message).toContain(join(home, '.cache', 'huggingface', 'hub'));
     expect(message).toContain(join(home, 'data', 'kvgen', 'models'));
-    expect(message).toContain('hf download openai-community/gpt2');
+    expect(message).toContain('kvgen pull openai-community/gpt2');
     expect(message).toContain('-m ./gpt2');
   });
 });
@@ -108,11 +118,18 @@ describe('a name', () => {
 describe('the Hugging Face cache', () => {
   it.each([
     ['HF_HUB_CACHE', 'cache', ['cache']],
+    ['HUGGINGFACE_HUB_CACHE', 'older', ['older']],
     ['HF_HOME', 'hf', ['hf', 'hub']],
     ['XDG_CACHE_HOME', 'xdg', ['xdg', 'huggingface', 'hub']],
   ])('is where %s says', (variable, value, path) => {
     vi.stubEnv(variable, join(home, value));
     const dir = makeSnapshot(join(home, ...path), 'models--gpt2', 'abc', 'abc');
+    expect(findModel('gpt2').dir).toBe(dir);
+  });
+
+  it('may be named from the home of the user on', () => {
+    vi.stubEnv('HF_HOME', '~/hf');
+    const dir = makeSnapshot(join(home, 'hf', 'hub'), 'models--gpt2', 'abc', 'abc');
     expect(findModel('gpt2').dir).toBe(dir);
   });
 
