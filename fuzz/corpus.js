@@ -4,6 +4,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nanoGpt, torchLegacy, torchZip } from './torch.js';
 
 const CORPUS = fileURLToPath(new URL('corpus/', import.meta.url));
 const CONFIG = JSON.parse(read('config.json'));
@@ -36,7 +37,7 @@ function read(name) {
 }
 
 /** Which folders there are, and what each stands for. */
-export const FOLDERS = ['float32', 'half', 'shards', 'files', 'int8'];
+export const FOLDERS = ['float32', 'half', 'shards', 'files', 'int8', 'torch', 'legacy', 'nanogpt'];
 
 /**
  * Writes all folders but `int8`, which `kvgen quantize` makes of the first.
@@ -48,6 +49,9 @@ export function writeFolders(parent) {
     ['half', writeHalf],
     ['shards', writeShards],
     ['files', writeOne],
+    ['torch', (dir, tensors) => writeFileSync(join(dir, 'pytorch_model.bin'), torchZip(tensors))],
+    ['legacy', (dir, tensors) => writeFileSync(join(dir, 'pytorch_model.bin'), torchLegacy(tensors))],
+    ['nanogpt', (dir, tensors) => writeFileSync(join(dir, 'ckpt.pt'), nanoGpt(tensors, CONFIG))],
   ]) {
     const dir = join(parent, name);
     mkdirSync(dir, { recursive: true });

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { joinSafetensors, splitSafetensors } from '../corpus.js';
 import { mutateBytes, mutateJson, mutateJsonText, mutateText } from '../mutate.js';
 import { JSON_TEXTS } from '../nasty.js';
+import { mutateTorch } from '../torch.js';
 
 /** What lies in a file's place. @type {Record<string, (path: string, base: string) => void>} */
 const PLACES = {
@@ -57,9 +58,11 @@ export function mutateModelFile(random, path, base) {
     ? asBytes
     : /\.json$/.test(path)
       ? asJson
-      : /\.(safetensors|bin)$/.test(path)
-        ? asWeights
-        : asText;
+      : /(pytorch_model\.bin|ckpt\.pt)$/.test(path)
+        ? mutateTorch
+        : /\.(safetensors|bin)$/.test(path)
+          ? asWeights
+          : asText;
   try {
     writeFileSync(path, way(random, bytes));
     return way.name;

@@ -175,6 +175,9 @@ class Reader extends yauzl.RandomAccessReader {
   }
 
   async #read(length: number, position: number): Promise<Uint8Array> {
+    if (position > this.#file.size) {
+      return new Uint8Array(0); // some damaged archives ask for more than a file can have
+    }
     if (position < this.#from || position + length > this.#from + this.#block.length) {
       const block = new Uint8Array(Math.max(length, BLOCK_BYTES));
       this.#block = block.subarray(0, await this.#file.read(block, position));
