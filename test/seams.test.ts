@@ -37,6 +37,7 @@ import { tempDirs } from './support/temp-dir.js';
 const BIGRAM: Architecture = {
   modelType: 'bigram',
   title: 'bigram table',
+  vocabulary: { embedding: 'bigram.weight', head: 'bigram.weight' },
   parse: (read) => ({
     modelType: 'bigram',
     vocabSize: read.count('vocab_size', 6),

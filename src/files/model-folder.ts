@@ -13,12 +13,15 @@ export class ModelFolder {
   readonly dir: string;
   /** Ends all reading. */
   readonly signal: AbortSignal | undefined;
+  readonly #folderOf: (name: string) => string;
   readonly #files = new Map<string, FileState | null>();
   /** What was there when somebody asked. */
   readonly #present = new Set<string>();
 
-  constructor(dir: string, signal?: AbortSignal) {
+  /** @param folderOf which folder a file is in, where the model's files lie in several; default: all in `dir` */
+  constructor(dir: string, signal?: AbortSignal, folderOf: (name: string) => string = () => dir) {
     this.dir = dir;
+    this.#folderOf = folderOf;
     this.signal = signal;
   }
 
@@ -28,7 +31,7 @@ export class ModelFolder {
   }
 
   path(name: string): string {
-    return join(this.dir, name);
+    return join(this.#folderOf(name), name);
   }
 
   /** Is there anything of that name, even if it cannot be read? */

@@ -6,12 +6,13 @@ import { type BackendName, checkChoice, type WeightsName } from '../backends.js'
 import { checkIds, type TextModel } from '../completion/request.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError, UsageError } from '../errors.js';
-import { ModelFolder } from '../files/model-folder.js';
+import type { ModelFolder } from '../files/model-folder.js';
 import { lastOf, prefillChunks } from '../generation/prefill.js';
 import type { ModelConfig } from '../model/config.js';
 import { checkLogits } from '../sampling/finite.js';
 import { GENERATE, type GenerateArgs } from '../settings.js';
 import { hasTokenizer, loadTokenizer, type Tokenizer } from '../text/tokenizer.js';
+import { openModelFolder, weightsFolder } from '../weights/adapter-folder.js';
 import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
 import { checkWeights, loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
@@ -158,14 +159,14 @@ export interface OpenOptions extends MachineChoice {
  * @throws KvgenError where the folder's config cannot be read
  */
 export async function folderSource({ name, dir }: FoundModel, signal?: AbortSignal): Promise<FolderSource> {
-  const folder = new ModelFolder(dir, signal);
+  const folder = await openModelFolder(dir, signal);
   const shape = await loadShape(folder);
   return {
     name,
     dir,
     folder,
     shape,
-    bytes: weightBytes(dir),
+    bytes: weightBytes(weightsFolder(folder)),
     stored: shape.stored,
     checkWeights: () => checkWeights(folder, shape),
     tensors: (options) => readTensors(folder, shape, options),

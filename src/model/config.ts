@@ -36,6 +36,8 @@ export interface ExpectedTensor {
   readonly storedAs?: string;
   /** Is it multiplied with? Such a tensor can be stored as int8. */
   readonly isMatrix?: boolean;
+  /** Of a matrix: is it stored as [in, out]? Others are [out, in]. */
+  readonly isInputFirst?: boolean;
   /** Of a bias: it is 0 where no tensor of these kinds is stored (see `kindOf` in tensor-names.ts). */
   readonly zeroWithout?: readonly string[];
 }
@@ -53,6 +55,8 @@ export interface Architecture {
   readonly title: string;
   /** Is a config without `model_type` of this architecture? Old ones have none. */
   readonly looksLike?: (read: ConfigReader) => boolean;
+  /** Of the matrix of ids, and of the one for the logits, which may be the same. */
+  readonly vocabulary: { readonly embedding: string; readonly head: string };
   /** @throws KvgenError for a key that would change the result and is not computed */
   readonly parse: (read: ConfigReader) => ModelConfig;
   /** What a tensor of this name is for; undefined: there is none of this name, be it because of a prefix. */

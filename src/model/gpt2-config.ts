@@ -23,6 +23,7 @@ export const GPT2: Architecture = {
   modelType: 'gpt2',
   title: 'GPT-2',
   looksLike,
+  vocabulary: { embedding: 'wte.weight', head: 'lm_head.weight' },
   parse,
   tensorRole,
   tensors: (config, stored) => tensors(config as Gpt2Config, stored), // `parse` made the config
@@ -137,7 +138,7 @@ function weightAndBias(name: string, shape: readonly number[]): ExpectedTensor[]
   const bias = `${name}.bias`;
   const zeroWithout = name === 'ln_f' ? ['h.*.ln_1.bias', 'h.*.ln_2.bias', bias] : [kindOf(bias)];
   return [
-    { name: `${name}.weight`, shape, isMatrix: shape.length === 2 },
+    { name: `${name}.weight`, shape, isMatrix: shape.length === 2, isInputFirst: shape.length === 2 },
     { name: bias, shape: shape.slice(-1), zeroWithout },
   ];
 }

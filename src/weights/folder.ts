@@ -6,6 +6,8 @@ import { CONFIG } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { ARCHITECTURES, type ModelShape } from '../model/architectures.js';
 import { type Architecture, ConfigReader } from '../model/config.js';
+import { mergeAdapter, openAdapter } from './adapter.js';
+import { weightsFolder } from './adapter-folder.js';
 import { checkTensors } from './check-tensors.js';
 import { readJson } from './folder-json.js';
 import { storedAs } from './int8-format.js';
@@ -86,8 +88,12 @@ export async function* readTensors(
   { onProgress, onNote, signal }: ReadOptions = {},
 ): AsyncGenerator<NamedTensor, void> {
   const files = await openWeightFiles(folder);
+  const opened: { close(): Promise<void> }[] = [...files];
   try {
-    const { tensors, notes } = checkTensors(folder.dir, shape, files);
+    const adapter = await openAdapter(folder, shape);
+    opened.push(...(adapter === undefined ? [] : [adapter.file]));
+    const checked = checkTensors(weightsFolder(folder), shape, files);
+    const { tensors, notes } = adapter === undefined ? checked : mergeAdapter(checked, adapter, shape);
     for (const note of notes) {
       onNote?.(note);
     }
@@ -97,7 +103,7 @@ export async function* readTensors(
       yield tensor;
     }
   } finally {
-    await Promise.all(files.map((file) => file.close()));
+    await Promise.all(opened.map((file) => file.close()));
   }
 }
 

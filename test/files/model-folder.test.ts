@@ -18,8 +18,9 @@ import { tempDirs } from '../support/temp-dir.js';
 
 const tempDir = tempDirs();
 const INDEX = 'model.safetensors.index.json';
-/** Files of a tokenizer that it does not have. */
+/** Files that it does not have: of an adapter, of a tokenizer. */
 const NOT_THERE = [
+  'adapter_config.json',
   'added_tokens.json',
   'special_tokens_map.json',
   'spiece.model',

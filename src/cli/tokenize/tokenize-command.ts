@@ -3,10 +3,10 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { EXIT, KvgenError } from '../../errors.js';
-import { ModelFolder } from '../../files/model-folder.js';
 import { throwFirst } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
+import { openModelFolder } from '../../weights/adapter-folder.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { TOKENIZE, type TokenizeArgs } from '../shell/command-settings.js';
@@ -27,7 +27,7 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   const { dir } = findModel(model);
   const given = await readPrompt({ argument, literal, file }, invocation);
   const asked = decode ? await readIds(given, argument !== undefined, signal) : undefined;
-  const tokenizer = await loadTokenizer(new ModelFolder(dir, signal));
+  const tokenizer = await loadTokenizer(await openModelFolder(dir, signal));
   try {
     const ids = asked ?? (await tokenizer.encode(given, { signal, onNote: (line) => terminal.note(line) }));
     await print({ ids, tokenizer, dir, view, decode, terminal, signal });
