@@ -7,6 +7,7 @@ import type { SequenceRequest } from '../generation/generate-many.js';
 import type { Ending, SequenceOptions } from '../generation/sequence.js';
 import { type TokenLogprob, tokenLogprob } from '../sampling/logprobs.js';
 import type { Sampler } from '../sampling/sampler.js';
+import type { TokenTexts } from '../text/detokenizer.js';
 import { TokenStream } from '../text/token-stream.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CompletionRequest } from './request.js';
@@ -75,11 +76,11 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
   /** Of the id that was chosen last. */
   #logprob: TokenLogprob | undefined;
 
-  constructor(request: R, tokenizer: Pick<Tokenizer, 'bytes'> | null) {
+  constructor(request: R, tokenizer: TokenTexts | null) {
     const { promptIds, sampler, stops, logprobs, options } = request;
     this.request = request;
     this.promptIds = promptIds;
-    this.#stream = new TokenStream(tokenizer, stops);
+    this.#stream = new TokenStream(tokenizer, stops, promptIds);
     this.options = { ...options, isStopped: () => this.#stream.stopped };
     const noting: Sampler = (logits, ids) => {
       const id = sampler(logits, ids);

@@ -5,19 +5,22 @@
 import { shown } from '../errors.js';
 import { Bpe, type BpeOptions, type Merges } from './bpe.js';
 import type { JsonPart } from './json-part.js';
-import { BYTE_CHARACTERS } from './pre-tokenizer.js';
 import { MAX_IDS, readTokenIds } from './token-ids.js';
 import type { TokenizerParts } from './tokenizer-parts.js';
 import type { OpenWordModel } from './word-model.js';
 
+/** `##` and `</w>` have fewer. */
+const LONGEST_AFFIX = 100;
+
 /** @throws KvgenError that names the file, what was expected and what was found */
 export function readBpe({ vocab, merges, model }: TokenizerParts): OpenWordModel {
   const { ids, tokens } = readTokenIds(vocab);
-  return { ids, tokens, model: new Bpe(ids, readMerges(merges, ids), readOptions(model, ids)) };
+  const options = readOptions(model, ids);
+  return { ids, tokens, model: new Bpe(ids, readMerges(merges, ids, options), options) };
 }
 
 /** Merges are pairs of tokens, as `"a b"` or `["a", "b"]`. */
-function readMerges(list: JsonPart, ids: ReadonlyMap<string, number>): Merges {
+function readMerges(list: JsonPart, ids: ReadonlyMap<string, number>, { prefix }: BpeOptions): Merges {
   const { value } = list;
   if (!Array.isArray(value)) {
     throw list.wrong('a list');
@@ -45,7 +48,7 @@ function readMerges(list: JsonPart, ids: ReadonlyMap<string, number>): Merges {
     }
     merges.left[rank] = idOf(left, merge);
     merges.right[rank] = idOf(right, merge);
-    merges.merged[rank] = idOf(left + right, merge);
+    merges.merged[rank] = idOf(left + right.slice(prefix.length), merge);
   }
   return merges;
 }
@@ -64,20 +67,28 @@ function pairOf(merge: unknown): readonly [string, string] | undefined {
 
 /** @throws KvgenError that names an option which is not computed */
 function readOptions(model: JsonPart, ids: ReadonlyMap<string, number>): BpeOptions {
-  for (const key of ['dropout', 'continuing_subword_prefix', 'continuing_subword_suffix', 'end_of_word_suffix']) {
+  for (const key of ['dropout', 'continuing_subword_suffix']) {
     const option = model.at(key);
     if (!option.missing && option.value !== '' && option.value !== 0) {
       throw option.unsupported(`${shown(option.value)} is not supported`);
     }
-  }
-  // Where every byte has a token, there is nothing to fall back from.
-  if (model.at('byte_fallback').flag(false) && !BYTE_CHARACTERS.every((character) => ids.has(character))) {
-    throw model.at('byte_fallback').unsupported('true is not supported where a byte has no token');
   }
   const unknown = model.at('unk_token');
   return {
     ignoreMerges: model.at('ignore_merges').flag(false),
     unknownId: unknown.missing ? undefined : ids.get(unknown.text()),
     fuseUnknown: model.at('fuse_unk').flag(false),
+    byteFallback: model.at('byte_fallback').flag(false),
+    prefix: affix(model.at('continuing_subword_prefix')),
+    suffix: affix(model.at('end_of_word_suffix')),
   };
+}
+
+/** What is put to a character, so that merging needs no more than that. */
+function affix(part: JsonPart): string {
+  const text = part.missing ? '' : part.text();
+  if (text.length > LONGEST_AFFIX) {
+    throw part.unsupported(`${text.length} characters, more than ${LONGEST_AFFIX}, are not supported`);
+  }
+  return text;
 }

@@ -3,6 +3,7 @@
 // characters. Knows nothing of how a text is split into words.
 // References: Sennrich et al. 2016; `Word::merge_all` of huggingface/tokenizers src/models/bpe/word.rs.
 
+import { fallbackIds } from './byte-tokens.js';
 import { MAX_IDS } from './token-ids.js';
 import { UnknownCharacter, type WordModel } from './word-model.js';
 
@@ -19,6 +20,12 @@ export interface BpeOptions {
   readonly unknownId: number | undefined;
   /** Neighbours without a token become one such id. */
   readonly fuseUnknown: boolean;
+  /** What has no token becomes the tokens of its bytes, where there are such. */
+  readonly byteFallback: boolean;
+  /** What tokens begin with that go on within a word. */
+  readonly prefix: string;
+  /** What tokens end with that end a word. */
+  readonly suffix: string;
 }
 
 /** By their rank: pairs of ids, and the ids that they become. */
@@ -70,19 +77,31 @@ export class Bpe implements WordModel {
   }
 
   #characters(word: string): number[] {
+    const { prefix, suffix, byteFallback, fuseUnknown, unknownId } = this.#options;
     const ids: number[] = [];
-    let afterUnknown = false;
+    let waiting = false; // an unknown character has its id behind the bytes that follow it, as it is in Rust
+    let start = 0;
     for (const character of word) {
-      const id = this.#vocabulary.get(character);
-      if (id === undefined) {
-        this.#noteUnknown(character);
+      const end = start + character.length;
+      const token = (start > 0 ? prefix : '') + character + (end === word.length ? suffix : '');
+      const id = this.#vocabulary.get(token);
+      const bytes = id === undefined && byteFallback ? fallbackIds(token, this.#vocabulary) : undefined;
+      if (bytes !== undefined) {
+        ids.push(...bytes);
+      } else {
+        if (waiting && (id !== undefined || !fuseUnknown)) {
+          ids.push(unknownId as number);
+        }
+        if (id === undefined) {
+          this.#noteUnknown(character);
+        } else {
+          ids.push(id);
+        }
+        waiting = id === undefined;
       }
-      if (id !== undefined || !(afterUnknown && this.#options.fuseUnknown)) {
-        ids.push(id ?? (this.#options.unknownId as number));
-      }
-      afterUnknown = id === undefined;
+      start = end;
     }
-    return ids;
+    return waiting ? [...ids, unknownId as number] : ids;
   }
 
   #noteUnknown(character: string): void {

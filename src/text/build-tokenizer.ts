@@ -2,7 +2,7 @@
 // tokenizer-worker.ts. Knows nothing of folders.
 
 import { AddedVocabulary } from './added-vocabulary.js';
-import { checkDecoder } from './decoder.js';
+import { type Decoding, readDecoder } from './decoder.js';
 import { type Encoded, Encoder } from './encoder.js';
 import type { JsonPart } from './json-part.js';
 import { readNormalizer } from './normalizer.js';
@@ -18,6 +18,8 @@ import { readWordModel } from './word-models.js';
 /** What is known of a tokenizer besides the ids of a text. */
 export interface TokenizerFacts {
   readonly tokens: TokenList;
+  /** How tokens become text; undefined: they are bytes, one behind the other. */
+  readonly decoding: Decoding | undefined;
   /** The ids of special tokens. */
   readonly special: readonly number[];
   /** The id of `bos_token`, which begins a text; undefined: none is named. */
@@ -51,15 +53,15 @@ export async function buildTokenizer(files: TokenizerFiles): Promise<BuiltTokeni
   addSpecialTokens(vocabulary, settings.special, settings.config);
   const normalizer = await readNormalizer(parts.normalizer);
   const preTokenizer = await readPreTokenizer(parts.preTokenizer);
-  checkDecoder(parts.decoder);
   const added = vocabulary.tokens;
   const patterns = vocabulary.patterns.map((token) => ({
     ...token,
     isSkipped: settings.splitsSpecial && token.special,
   }));
-  const encoder = new Encoder(parts.path, patterns, normalizer.normalize, preTokenizer, model);
+  const encoder = new Encoder(parts.path, patterns, normalizer, preTokenizer, model);
   const facts = {
     tokens: listTokens(tokens, added),
+    decoding: await readDecoder(parts.decoder, preTokenizer.writesBytes),
     special: added.filter(({ special }) => special).map(({ id }) => id),
     ...namedIds(vocabulary, settings.special),
     around: readPostProcessor(parts.postProcessor, (token) => idOf(vocabulary, token)),

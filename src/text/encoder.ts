@@ -3,7 +3,7 @@
 
 import { errorMessage, KvgenError, shown } from '../errors.js';
 import { type AddedToken, AddedTokens } from './added-tokens.js';
-import type { Normalize } from './normalizer.js';
+import type { Normalizer } from './normalizer.js';
 import { BYTE_CHARACTERS, type PreTokenizer } from './pre-tokenizer.js';
 import { UnknownCharacter, type WordModel } from './word-model.js';
 
@@ -17,25 +17,27 @@ export interface Encoded {
 /** Added tokens are found first: those that are not normalized in the text, then the others in each normalized part. */
 export class Encoder {
   readonly #path: string;
-  readonly #normalize: Normalize;
+  readonly #normalizer: Normalizer;
   readonly #preTokenizer: PreTokenizer;
   readonly #model: WordModel;
+  /** Does the part that is being encoded begin behind the first character of its text? */
+  #isTrimmed = false;
   readonly #plain: AddedTokens;
   readonly #normalized: AddedTokens;
 
   constructor(
     path: string,
     added: readonly AddedToken[],
-    normalize: Normalize,
+    normalizer: Normalizer,
     preTokenizer: PreTokenizer,
     model: WordModel,
   ) {
     this.#path = path;
-    this.#normalize = normalize;
+    this.#normalizer = normalizer;
     this.#preTokenizer = preTokenizer;
     this.#model = model;
     const normalized = added.filter((token) => token.normalized);
-    const contents = normalized.map((token) => ({ ...token, content: normalize(token.content) }));
+    const contents = normalized.map((token) => ({ ...token, content: normalizer.normalize(token.content) }));
     this.#plain = new AddedTokens(added.filter((token) => !token.normalized));
     this.#normalized = new AddedTokens(contents.filter(({ content }) => content !== ''));
   }
@@ -50,16 +52,18 @@ export class Encoder {
     } catch (error) {
       throw this.#inWords(error);
     }
-    return { ids, unknown: inWords(this.#model.unknown) };
+    return { ids, unknown: this.#namesOf(this.#model.unknown) };
   }
 
   /** The ids of added tokens, and the normalized texts between them. */
   *#parts(text: string): Generator<number | string, void> {
+    this.#isTrimmed = false;
     for (const part of this.#plain.split(text)) {
       if (typeof part === 'number') {
         yield part;
       } else {
-        yield* this.#normalized.split(this.#normalize(part));
+        this.#isTrimmed = this.#preTokenizer.minds && this.#normalizer.trims(part);
+        yield* this.#normalized.split(this.#normalizer.normalize(part));
       }
     }
   }
@@ -69,7 +73,7 @@ export class Encoder {
       ids.push(part);
       return;
     }
-    for (const word of this.#preTokenizer.words(part, ids.length === 0)) {
+    for (const word of this.#preTokenizer.words(part, ids.length === 0 && !this.#isTrimmed)) {
       for (const id of this.#model.encode(word)) {
         ids.push(id);
       }
@@ -82,22 +86,22 @@ export class Encoder {
       return error;
     }
     if (error instanceof UnknownCharacter) {
-      const what = `no token for ${nameOf(error.character)} of the text`;
+      const what = `no token for ${this.#nameOf(error.character)} of the text`;
       return new KvgenError(`${this.#path}: ${what}, and none for unknown text; leave it out`);
     }
     return new KvgenError(`${this.#path}: the text cannot be turned into ids (${errorMessage(error)})`);
   }
-}
 
-function nameOf(character: string): string {
-  const byte = BYTE_CHARACTERS.indexOf(character);
-  return byte < 0 ? shown(character) : `the byte 0x${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-}
-
-function inWords([first, ...others]: Iterable<string>): string | undefined {
-  if (first === undefined) {
-    return undefined;
+  #nameOf(character: string): string {
+    const byte = this.#preTokenizer.writesBytes ? BYTE_CHARACTERS.indexOf(character) : -1;
+    return byte < 0 ? shown(character) : `the byte 0x${byte.toString(16).toUpperCase().padStart(2, '0')}`;
   }
-  const more = others.length === 0 ? '' : ` and ${others.length} more`;
-  return nameOf(first) + more;
+
+  #namesOf([first, ...others]: Iterable<string>): string | undefined {
+    if (first === undefined) {
+      return undefined;
+    }
+    const more = others.length === 0 ? '' : ` and ${others.length} more`;
+    return this.#nameOf(first) + more;
+  }
 }

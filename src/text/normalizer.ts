@@ -1,8 +1,12 @@
 // What a tokenizer.json does to a text before it is split: Unicode's normal forms, lower case, replacements. Each is what
 // Hugging Face's Rust tokenizers do; any other is refused by name. Knows nothing of tokens.
 
+import { errorMessage } from '../errors.js';
+import { type BertOptions, bertNormalize, bertTrims, lowercase } from './bert-normalizer.js';
+import { Charsmap } from './charsmap.js';
 import type { JsonPart } from './json-part.js';
 import { readPattern } from './pattern.js';
+import { IS_MARK, normalizeUnicode } from './unicode-classes.js';
 import { skipSpace, skipSpaceBack } from './white-space.js';
 
 /** A longer one could make any text too large. */
@@ -20,26 +24,44 @@ export type Normalize = (text: string) => string;
 
 export interface Normalizer {
   readonly normalize: Normalize;
+  /** Does what is left of a text begin behind its first character? */
+  readonly trims: (text: string) => boolean;
   /** Patterns that may take for ever. */
   readonly risky: readonly string[];
 }
 
+interface Step {
+  readonly apply: Normalize;
+  readonly trims?: (text: string) => boolean;
+  readonly risky?: string | undefined;
+}
+
 /** @throws KvgenError that names what is not done */
 export async function readNormalizer(json: JsonPart): Promise<Normalizer> {
-  const steps: Normalize[] = [];
-  const risky: string[] = [];
+  const steps: Step[] = [];
   for (const part of flatten(json, 'normalizers')) {
-    steps.push(await readStep(part, risky));
+    steps.push(await readStep(part));
   }
-  const normalize = (text: string) =>
+  const run = (text: string, before: (step: Step, text: string) => void = () => {}) =>
     steps.reduce((changed, step) => {
-      const next = step(changed);
+      before(step, changed);
+      const next = step.apply(changed);
       if (next.length > GROWTH * text.length + LONGEST_CONTENT) {
         throw json.unsupported(`it makes a text of ${text.length} characters one of ${next.length}`);
       }
       return next;
     }, text);
-  return { normalize, risky };
+  return {
+    normalize: (text) => run(text),
+    trims: (text) => {
+      let trimmed = false;
+      run(text, (step, changed) => {
+        trimmed ||= step.trims?.(changed) ?? false;
+      });
+      return trimmed;
+    },
+    risky: steps.flatMap(({ risky }) => risky ?? []),
+  };
 }
 
 /** The members of sequences, and of sequences in them, in their order; none for null. @throws KvgenError for too many */
@@ -69,36 +91,92 @@ export function flatten(json: JsonPart, members: string): JsonPart[] {
   return parts;
 }
 
-async function readStep(json: JsonPart, risky: string[]): Promise<Normalize> {
+async function readStep(json: JsonPart): Promise<Step> {
   const type = json.at('type').text();
   switch (type) {
     case 'NFC':
     case 'NFD':
     case 'NFKC':
     case 'NFKD':
-      return (text) => {
-        checkMarks(json, text);
-        return text.normalize(type);
+      return {
+        apply: (text) => {
+          checkMarks(json, text);
+          return normalizeUnicode(text, type);
+        },
       };
-    case 'Lowercase': // each character alone: toLowerCase of a word would write a Greek final sigma
-      return (text) => Array.from(text, (character) => character.toLowerCase()).join('');
+    case 'BertNormalizer':
+      return bert(json);
+    case 'Lowercase':
+      return { apply: lowercase };
+    case 'Nmt':
+      return NMT;
+    case 'Precompiled':
+      return precompiled(json.at('precompiled_charsmap'));
     case 'StripAccents':
-      return (text) => text.replace(/\p{M}/gu, '');
+      return { apply: (text) => text.replace(IS_MARK, ''), trims: (text) => text.search(IS_MARK) === 0 };
     case 'Strip':
       return strip(json.at('strip_left').flag(false), json.at('strip_right').flag(false));
     case 'Prepend': {
       const prefix = content(json.at('prepend'));
-      return (text) => (text === '' ? '' : prefix + text);
+      return { apply: (text) => (text === '' ? '' : prefix + text) };
     }
-    case 'Replace': {
-      const pattern = await readPattern(json.at('pattern'));
-      const replacement = content(json.at('content'));
-      risky.push(...(pattern.risky === undefined ? [] : [pattern.risky]));
-      return (text) => text.replace(pattern.regex, () => replacement);
-    }
+    case 'Replace':
+      return replace(json);
     default:
       throw json.unsupported(`the normalizer ${type} is not supported`);
   }
+}
+
+function bert(json: JsonPart): Step {
+  const isLower = json.at('lowercase').flag(true);
+  const options: BertOptions = {
+    cleanText: json.at('clean_text').flag(true),
+    handleChinese: json.at('handle_chinese_chars').flag(true),
+    stripAccents: json.at('strip_accents').flag(isLower),
+    lowercase: isLower,
+  };
+  return {
+    apply: (text) => {
+      if (options.stripAccents) {
+        checkMarks(json, text);
+      }
+      return bertNormalize(text, options);
+    },
+    trims: (text) => bertTrims(text, options),
+  };
+}
+
+/** What SentencePiece's `nmt` maps do, of which the characters are few. */
+const NMT_CONTROLS = '\\u0001-\\u0008\\u000b\\u000e-\\u001f\\u007f\\u008f\\u009f';
+const NMT_REMOVED = new RegExp(`[${NMT_CONTROLS}]`, 'gu');
+const NMT_SPACE = /[\t\n\f\r\u1680\u200b-\u200f\u2028\u2029\u2581\ufeff\ufffd]/gu;
+const NMT: Step = {
+  apply: (text) => text.replace(NMT_REMOVED, '').replace(NMT_SPACE, ' '),
+  trims: (text) => text.search(NMT_REMOVED) === 0,
+};
+
+function precompiled(json: JsonPart): Step {
+  let charsmap: Charsmap;
+  try {
+    charsmap = new Charsmap(Buffer.from(json.text(), 'base64'));
+  } catch (error) {
+    throw json.broken(errorMessage(error));
+  }
+  return { apply: (text) => charsmap.normalize(text) };
+}
+
+async function replace(json: JsonPart): Promise<Step> {
+  const { regex, risky } = await readPattern(json.at('pattern'));
+  const replacement = content(json.at('content'));
+  return {
+    apply: (text) => text.replace(regex, () => replacement),
+    trims: (text) => {
+      regex.lastIndex = 0;
+      const found = regex.exec(text);
+      return found?.index === 0 && (replacement === '' || Array.from(found[0]).length > 1);
+    },
+    risky,
+  };
 }
 
 /** More of them in a row take the system's library quadratic time, in which nothing can stop it. @throws KvgenError */
@@ -111,10 +189,13 @@ function checkMarks(json: JsonPart, text: string): void {
   }
 }
 
-function strip(left: boolean, right: boolean): Normalize {
-  return (text) => {
-    const start = left ? skipSpace(text, 0) : 0;
-    return text.slice(start, right ? Math.max(start, skipSpaceBack(text, text.length)) : text.length);
+function strip(left: boolean, right: boolean): Step {
+  return {
+    apply: (text) => {
+      const start = left ? skipSpace(text, 0) : 0;
+      return text.slice(start, right ? Math.max(start, skipSpaceBack(text, text.length)) : text.length);
+    },
+    trims: (text) => left && skipSpace(text, 0) > 0,
   };
 }
 

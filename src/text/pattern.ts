@@ -36,16 +36,21 @@ export interface Pattern {
 
 /** A pattern as a tokenizer.json writes it: `{"String": " "}` or `{"Regex": "\\s+"}`. @throws KvgenError */
 export async function readPattern(json: JsonPart): Promise<Pattern> {
-  const [literal, expression] = [json.at('String'), json.at('Regex')];
-  const part = literal.missing ? expression : literal;
+  const [plain, expression] = [json.at('String'), json.at('Regex')];
+  const part = plain.missing ? expression : plain;
   const text = part.text();
   if (text === '' || text.length > LONGEST) {
     throw part.unsupported(`a pattern must have 1 … ${LONGEST} characters, found ${text.length}`);
   }
-  if (part === literal) {
-    return { regex: new RegExp(text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&'), 'gu'), risky: undefined };
+  if (part === plain) {
+    return { regex: literal(text), risky: undefined };
   }
   return { regex: await translate(part, text), risky: KNOWN.has(text) ? undefined : text };
+}
+
+/** The pattern of a text that stands for itself. */
+export function literal(text: string): RegExp {
+  return new RegExp(text.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&'), 'gu');
 }
 
 /** The part of @huggingface/tokenizers that translates; its types cannot be reached from here. */

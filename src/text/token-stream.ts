@@ -2,9 +2,8 @@
 // (an unfinished character, a possible stop string) the newest token waits, so that the texts of all tokens together are
 // exactly the whole text. Knows nothing of where the tokens come from.
 
-import { Detokenizer } from './detokenizer.js';
+import { Detokenizer, type TokenTexts } from './detokenizer.js';
 import { StopMatcher } from './stop.js';
-import type { Tokenizer } from './tokenizer.js';
 
 export class TokenStream<T extends { readonly id: number }> {
   /** Has a stop string ended the text? */
@@ -13,9 +12,12 @@ export class TokenStream<T extends { readonly id: number }> {
   readonly #matcher: StopMatcher | null;
   #waiting: (T & { readonly text: string }) | null = null;
 
-  /** @param tokenizer null: the model has none, and every text is empty */
-  constructor(tokenizer: Pick<Tokenizer, 'bytes'> | null, stops: readonly string[]) {
-    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer);
+  /**
+   * @param tokenizer null: the model has none, and every text is empty
+   * @param before the ids that the text goes on from
+   */
+  constructor(tokenizer: TokenTexts | null, stops: readonly string[], before: readonly number[] = []) {
+    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer, before);
     this.#matcher = stops.length === 0 ? null : new StopMatcher(stops);
   }
 

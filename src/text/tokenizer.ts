@@ -3,6 +3,7 @@
 
 import type { ModelFolder } from '../files/model-folder.js';
 import { type BuiltTokenizer, buildTokenizer, type TokenizerFacts } from './build-tokenizer.js';
+import type { Decoding } from './decoder.js';
 import type { Encoded } from './encoder.js';
 import type { Surroundings } from './post-processor.js';
 import { readTokenizerFiles, sizeOf, type TokenizerFiles } from './tokenizer-files.js';
@@ -27,8 +28,15 @@ export interface Tokenizer {
    * @throws KvgenError where the text has no ids, or they take too long; what `signal` aborts with
    */
   encode(text: string, options?: EncodeOptions): Promise<number[]>;
-  /** The raw bytes of a token, which may be only a part of a character; none for an id without a token. */
+  /**
+   * The raw bytes of a token as it is within a text, with the space that it has there; they may be only a part of a
+   * character. None for an id without a token.
+   */
   bytes(id: number): Uint8Array;
+  /** As the vocabulary writes it; undefined: there is no token of this id. */
+  token(id: number): string | undefined;
+  /** How tokens become a text, for the detokenizer; undefined: they are bytes, one behind the other. */
+  readonly decoding: Decoding | undefined;
   /** Is it a special token, which is no part of a text that people read? */
   isSpecial(id: number): boolean;
   /** Is there a token of this id? Some ids only pad the vocabulary. */
@@ -73,6 +81,7 @@ class OpenTokenizer implements Tokenizer {
   readonly namedEosId: number | undefined;
   readonly eosId: number | undefined;
   readonly around: Surroundings;
+  readonly decoding: Decoding | undefined;
   readonly #special: ReadonlySet<number>;
   readonly #files: TokenizerFiles;
   readonly #vocabulary: Vocabulary;
@@ -84,12 +93,13 @@ class OpenTokenizer implements Tokenizer {
 
   constructor(
     files: TokenizerFiles,
-    { tokens, special, bosId, namedEosId, eosId, around, risky }: TokenizerFacts,
+    { tokens, decoding, special, bosId, namedEosId, eosId, around, risky }: TokenizerFacts,
     here: BuiltTokenizer | undefined,
     thread: TokenizerThread | undefined,
   ) {
     this.#files = files;
-    this.#vocabulary = new Vocabulary(tokens);
+    this.#vocabulary = new Vocabulary(tokens, decoding);
+    this.decoding = decoding;
     this.size = this.#vocabulary.size;
     this.bosId = bosId;
     this.namedEosId = namedEosId;
@@ -112,6 +122,10 @@ class OpenTokenizer implements Tokenizer {
 
   bytes(id: number): Uint8Array {
     return this.#vocabulary.bytes(id);
+  }
+
+  token(id: number): string | undefined {
+    return this.#vocabulary.token(id);
   }
 
   isSpecial(id: number): boolean {

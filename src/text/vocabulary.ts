@@ -1,5 +1,7 @@
 // The tokens of a tokenizer by their ids, and their raw bytes. Knows nothing of how text becomes ids.
 
+import type { Decoding } from './decoder.js';
+import { bytesWithin } from './decoding-chain.js';
 import { BYTE_CHARACTERS } from './pre-tokenizer.js';
 
 /** All tokens as one text and two arrays, which another thread can hand over at once. */
@@ -41,18 +43,31 @@ export class Vocabulary {
   /** The highest id, plus 1. */
   readonly size: number;
   readonly #list: TokenList;
+  readonly #decoding: Decoding | undefined;
   readonly #known = new Map<number, Uint8Array>(); // texts repeat their tokens
 
-  constructor(list: TokenList) {
+  /** @param decoding what makes a text of tokens; undefined: they are written as BYTE_CHARACTERS */
+  constructor(list: TokenList, decoding?: Decoding | undefined) {
     this.size = list.kinds.length;
     this.#list = list;
+    this.#decoding = decoding;
   }
 
   has(id: number): boolean {
     return (this.#list.kinds[id] ?? KIND.none) !== KIND.none;
   }
 
-  /** None for an id without a token. */
+  /** As the vocabulary writes it; undefined: there is no token of this id. */
+  token(id: number): string | undefined {
+    return this.has(id) ? this.#text(id) : undefined;
+  }
+
+  #text(id: number): string {
+    const { text, ends } = this.#list;
+    return text.slice(ends[id - 1] ?? 0, ends[id] ?? 0);
+  }
+
+  /** As they are within a text; none for an id without a token. */
   bytes(id: number): Uint8Array {
     let bytes = this.#known.get(id);
     if (bytes === undefined) {
@@ -63,9 +78,12 @@ export class Vocabulary {
   }
 
   #bytes(id: number): Uint8Array {
-    const { text, ends, kinds } = this.#list;
-    const token = text.slice(ends[id - 1] ?? 0, ends[id] ?? 0);
-    const bytes = kinds[id] === KIND.bytes ? Array.from(token, (character) => BYTES.get(character)) : [undefined];
+    const token = this.#text(id);
+    if (this.#decoding !== undefined) {
+      return this.has(id) ? bytesWithin(this.#decoding, token) : new Uint8Array();
+    }
+    const isBytes = this.#list.kinds[id] === KIND.bytes;
+    const bytes = isBytes ? Array.from(token, (character) => BYTES.get(character)) : [undefined];
     // A token with other characters than these stands for itself, as an added token does.
     return bytes.includes(undefined) ? new TextEncoder().encode(token) : Uint8Array.from(bytes as number[]);
   }

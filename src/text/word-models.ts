@@ -4,12 +4,18 @@
 import { shown } from '../errors.js';
 import { readBpe } from './bpe-model.js';
 import type { TokenizerParts } from './tokenizer-parts.js';
+import { readUnigram } from './unigram-model.js';
 import type { OpenWordModel } from './word-model.js';
+import { readWordPiece } from './wordpiece-model.js';
 
 type Reader = (parts: TokenizerParts) => OpenWordModel;
 
 /** By `model.type`. */
-const WORD_MODELS = new Map<string, Reader>([['BPE', readBpe]]);
+const WORD_MODELS = new Map<string, Reader>([
+  ['BPE', readBpe],
+  ['WordPiece', readWordPiece],
+  ['Unigram', readUnigram],
+]);
 
 /** @throws KvgenError that names the file, what was expected and what was found */
 export function readWordModel(parts: TokenizerParts): OpenWordModel {

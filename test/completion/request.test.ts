@@ -24,6 +24,8 @@ const tokenizer = (eosId?: number): Tokenizer => ({
   isSpecial: () => false,
   encode: async (value) => [...Buffer.from(value)],
   bytes: (id) => Uint8Array.of(id),
+  token: (id) => String.fromCharCode(id),
+  decoding: undefined,
   has: (id) => id < 256,
   dispose: () => {},
 });

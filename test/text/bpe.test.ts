@@ -5,7 +5,14 @@ import { describe, expect, it } from 'vitest';
 import { Bpe, type BpeOptions } from '../../src/text/bpe.js';
 import { UnknownCharacter } from '../../src/text/word-model.js';
 
-const PLAIN: BpeOptions = { ignoreMerges: false, unknownId: undefined, fuseUnknown: false };
+const PLAIN: BpeOptions = {
+  ignoreMerges: false,
+  unknownId: undefined,
+  fuseUnknown: false,
+  byteFallback: false,
+  prefix: '',
+  suffix: '',
+};
 
 /** Letters first, then what the merges make. */
 function vocabularyOf(letters: string, merges: readonly string[]): Map<string, number> {

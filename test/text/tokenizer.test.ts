@@ -135,14 +135,14 @@ describe('files', () => {
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
     [
-      'WordPiece',
-      { 'tokenizer.json': { model: { type: 'WordPiece' } } },
-      /model\.type: expected a tokenizer of type BPE, got "WordPiece"/,
+      'WordLevel',
+      { 'tokenizer.json': { model: { type: 'WordLevel' } } },
+      /model\.type: expected a tokenizer of type BPE, WordPiece, Unigram, got "WordLevel"/,
     ],
     [
-      'Metaspace',
-      { 'tokenizer.json': { model, pre_tokenizer: { type: 'Metaspace' } } },
-      /got BPE with pre-tokenizer Metaspace/,
+      'UnicodeScripts',
+      { 'tokenizer.json': { model, pre_tokenizer: { type: 'UnicodeScripts' } } },
+      /the pre-tokenizer UnicodeScripts is not supported/,
     ],
     [
       'no vocabulary',
@@ -196,6 +196,8 @@ describe('files', () => {
     pre_tokenizer: { type: 'Sequence', pretokenizers: [{ type: 'Split', ...options }, byteLevel] },
   });
 
+  const decoders = (...parts: object[]) => ({ type: 'Sequence', decoders: parts });
+
   it.each<[string, object]>([
     ['model.vocab: expected a token with an id in 0 … 1048575, found "a": -1', withModel({ vocab: { a: -1 } })],
     ['found "a": 2147483646', withModel({ vocab: { a: 2 ** 31 - 2 } })],
@@ -207,9 +209,8 @@ describe('files', () => {
     ['expected two tokens a line, got "ab"', withModel({ merges: ['ab'] })],
     ['expected two tokens a line, got ["a","b","c"]', withModel({ merges: [['a', 'b', 'c']] })],
     ['model.dropout: 0.1 is not supported', withModel({ dropout: 0.1 })],
-    ['model.continuing_subword_prefix: "##" is not supported', withModel({ continuing_subword_prefix: '##' })],
-    ['model.end_of_word_suffix: "</w>" is not supported', withModel({ end_of_word_suffix: '</w>' })],
-    ['model.byte_fallback: true is not supported where a byte has no token', withModel({ byte_fallback: true })],
+    ['model.continuing_subword_suffix: "@@" is not supported', withModel({ continuing_subword_suffix: '@@' })],
+    ['model.end_of_word_suffix: 101 characters', withModel({ end_of_word_suffix: '#'.repeat(101) })],
     ['model.unk_token: expected a text, found 3', withModel({ unk_token: 3 })],
     ['model.fuse_unk: expected true or false, found "no"', withModel({ fuse_unk: 'no' })],
     ['decoder: the decoder "CTC" is not supported', { decoder: { type: 'CTC' } }],
@@ -218,15 +219,23 @@ describe('files', () => {
     ['normalizer.type: expected a text, found nothing', { normalizer: {} }],
     ['normalizer.content: expected a text', { normalizer: { type: 'Replace', pattern: { String: 'a' } } }],
     ['normalizer.normalizers: expected a list, found null', { normalizer: { type: 'Sequence', normalizers: null } }],
-    ['pretokenizers[0]: the pre-tokenizer Whitespace is not', split({ type: 'Whitespace' })],
+    ['pretokenizers[0]: the pre-tokenizer FixedLength is not', split({ type: 'FixedLength' })],
+    ['pretokenizers[0].delimiter: expected one character', split({ type: 'CharDelimiterSplit', delimiter: 'ab' })],
+    ['prepend_scheme: "last" is not', split({ type: 'Metaspace', replacement: '_', prepend_scheme: 'last' })],
     ['pretokenizers[0].pattern: expected an object, found nothing', split({})],
     ['pattern.Regex: expected a text, found nothing', split({ pattern: {} })],
     ['pattern.Regex: not a pattern that can be read (', split({ pattern: { Regex: '(' } })],
     ['pattern.String: a pattern must have 1 … 10000 characters, found 0', split({ pattern: { String: '' } })],
     ['pattern.Regex: a pattern must have 1 … 10000 characters', split({ pattern: { Regex: 'a'.repeat(10_001) } })],
-    ['behavior "Contiguous" is not supported', split({ pattern: { String: 'a' }, behavior: 'Contiguous' })],
+    ['behavior: "Kept" is not supported', split({ pattern: { String: 'a' }, behavior: 'Kept' })],
     ['more than 16 sequences within each other, or', { pre_tokenizer: sequences(100) }],
-    ['got BPE with pre-tokenizer ByteLevel, ByteLevel', split(byteLevel)],
+    ['the decoder "Strip" beside ByteLevel is not', { decoder: decoders({ type: 'ByteLevel' }, { type: 'Strip' }) }],
+    [
+      'the decoder "ByteFallback" behind Fuse is not',
+      { decoder: decoders({ type: 'Fuse' }, { type: 'ByteFallback' }) },
+    ],
+    ['decoder.start: expected a number', { decoder: { type: 'Strip', content: ' ', start: -1, stop: 0 } }],
+    ['decoder.content: expected one character', { decoder: { type: 'Strip', content: '', start: 0, stop: 0 } }],
     ['added_tokens: expected a list, found {}', { added_tokens: {} }],
     ['added_tokens[0]: expected an object, found null', { added_tokens: [null] }],
     ['added_tokens[0].content: expected a text, found 7', { added_tokens: [{ id: 5, content: 7 }] }],

@@ -5,7 +5,7 @@ import type { Completion } from '../../completion/complete.js';
 import type { Prompt } from '../../completion/request.js';
 import { shown } from '../../errors.js';
 import type { VerifyReport } from '../../generation/verify.js';
-import { decodeAll } from '../../text/detokenizer.js';
+import { tokenText } from '../../text/detokenizer.js';
 import type { FinishedRun } from './samples.js';
 
 /** What is known of a prompt's reuse. */
@@ -19,7 +19,7 @@ export function promptCacheJson(reuse: PromptReuse): object {
   const { promptCache, tokenizer, prompt, completion } = reuse;
   const { reusedTokens } = completion.stats;
   const difference = promptCache?.firstDifference ?? null;
-  const textOf = (id: number) => decodeAll(tokenizer, [id]);
+  const textOf = (id: number) => tokenText(tokenizer, id);
   return {
     result: resultOf(reuse),
     reused_tokens: reusedTokens,
@@ -66,7 +66,7 @@ function differenceWords({ promptCache, tokenizer }: PromptReuse): string {
   if (difference === null) {
     return '';
   }
-  const word = (id: number) => `${shown(decodeAll(tokenizer, [id]))} (${id})`;
+  const word = (id: number) => `${shown(tokenText(tokenizer, id))} (${id})`;
   const { index, stored, new: found } = difference;
   return `; the nearest one differs at token ${index}: stored ${word(stored)}, now ${word(found)}`;
 }

@@ -3,7 +3,7 @@
 
 import type { CompletionToken } from '../../completion/complete.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
-import { decodeAll } from '../../text/detokenizer.js';
+import { tokenText } from '../../text/detokenizer.js';
 import { TokenStream } from '../../text/token-stream.js';
 import type { FinishedRun, TextRun } from './samples.js';
 
@@ -35,7 +35,7 @@ function tokenJson(run: TextRun, { id, text, logprob, top }: CompletionToken): o
   const bytesOf = (token: number) => [...(run.tokenizer?.bytes(token) ?? [])];
   const rivals = top?.map((rival) => ({
     id: rival.id,
-    text: decodeAll(run.tokenizer, [rival.id]),
+    text: tokenText(run.tokenizer, rival.id),
     bytes: bytesOf(rival.id), // two parts of characters have the same text, U+FFFD
     logprob: rival.logprob,
   }));
