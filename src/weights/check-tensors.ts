@@ -22,7 +22,9 @@ export function checkTensors(dir: string, shape: ModelShape, files: readonly Wei
   const tensors: NamedTensor[] = [];
   const zeros = new Set<string>();
   const read = new Set<string>();
-  for (const expected of shape.architecture.tensors(shape.config, stored)) {
+  const copies = secondNames(stored);
+  const has = (name: string) => stored.has(name) && !copies.has(name);
+  for (const expected of shape.architecture.tensors(shape.config, { has })) {
     const { name, storedAs = name, zeroWithout } = expected;
     const found = stored.get(storedAs);
     if (found !== undefined) {
@@ -34,7 +36,7 @@ export function checkTensors(dir: string, shape: ModelShape, files: readonly Wei
       throw missing(dir, shape, expected, stored);
     }
   }
-  checkKnown(dir, shape, stored, read);
+  checkKnown(dir, shape, stored, new Set([...read, ...copies]));
   return { tensors, notes: notesOn(dir, otherUses, [...zeros]) };
 }
 
@@ -59,6 +61,21 @@ function storedTensors(dir: string, { architecture }: ModelShape, files: readonl
   const { byStored, otherUses } = ownNames(architecture, all.keys(), only?.path ?? dir);
   const stored = new Map(Array.from(byStored, ([name, own]) => [own, all.get(name) as StoredTensor]));
   return { stored, otherUses };
+}
+
+/** Of tensors that lie in the same place as one before them, as a tied head does in PyTorch's files: they say nothing new. */
+function secondNames(stored: ReadonlyMap<string, StoredTensor>): Set<string> {
+  const places = new Set<string>();
+  const names = new Set<string>();
+  for (const [name, { file, entry }] of stored) {
+    const { dtype, shape, strides, offset, byteLength } = entry;
+    const place = JSON.stringify([file.path, offset, dtype, shape, strides]);
+    if (places.has(place) && byteLength > 0) {
+      names.add(name);
+    }
+    places.add(place);
+  }
+  return names;
 }
 
 /** @param read gets the names of what it takes */

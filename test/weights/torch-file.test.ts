@@ -1,13 +1,14 @@
 // Files of torch.save: the same weights in every form give the logits of Hugging Face; what is broken ends in one line; what
 // asks for more than tensors is refused by name, and runs nothing.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { WEIGHTS } from '../../src/files/file-kinds.js';
 import { ModelFolder } from '../../src/files/model-folder.js';
 import { openFile } from '../../src/files/open-file.js';
+import { loadShape, readTensors } from '../../src/weights/folder.js';
 import { readCompanions } from '../../src/weights/int8-folder.js';
 import { stateDict, TorchFile } from '../../src/weights/torch-file.js';
 import { expectFailure } from '../support/errors.js';
@@ -57,6 +58,23 @@ describe('the logits are those of Hugging Face', () => {
     } finally {
       model.dispose();
     }
+  });
+
+  it('and a tied head is not read a second time', async () => {
+    const folder = new ModelFolder(join(FIXTURES, 'zip'));
+    const names: string[] = [];
+    for await (const { name } of readTensors(folder, await loadShape(folder))) {
+      names.push(name);
+    }
+    expect([names.length, names.filter((name) => /wte|lm_head/.test(name))]).toEqual([16, ['wte.weight']]);
+    const config = { ...JSON.parse(readFileSync(folder.path('config.json'), 'utf8')), tie_word_embeddings: false };
+    const dir = tempDir();
+    copyFileSync(folder.path('pytorch_model.bin'), join(dir, 'pytorch_model.bin'));
+    writeFileSync(join(dir, 'config.json'), JSON.stringify(config));
+    const model = await open(dir, SIMD); // which asks for both
+    const { ids, logits } = JSON.parse(readFileSync(folder.path('golden.json'), 'utf8'));
+    expectParity(model.logits(ids, { cache: false }), logits);
+    model.dispose();
   });
 
   it('but safetensors win where both are there', async () => {
