@@ -2,9 +2,10 @@
 
 import type { Architecture, ModelConfig } from './config.js';
 import { GPT2 } from './gpt2-config.js';
+import { LLAMA_FAMILY } from './llama-config.js';
 
 /** A config.json names its architecture by `model_type`. */
-export const ARCHITECTURES: readonly Architecture[] = [GPT2];
+export const ARCHITECTURES: readonly Architecture[] = [GPT2, ...LLAMA_FAMILY];
 
 /** All that config.json says of a model: its sizes, and by its architecture the names and shapes of its tensors. */
 export interface ModelShape {

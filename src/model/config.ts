@@ -117,6 +117,21 @@ export class ConfigReader {
     return value;
   }
 
+  /** @param fallback undefined: the key must be there */
+  positive(key: string, fallback?: number): number {
+    const value = this.value(key) ?? fallback;
+    if (typeof value !== 'number' || !(value > 0) || !Number.isFinite(value)) {
+      throw this.wrong(key, 'a number above 0', value);
+    }
+    return value;
+  }
+
+  /** The object under a key; undefined: there is none. */
+  object(key: string): ConfigReader | undefined {
+    const value = this.value(key) ?? undefined;
+    return value === undefined ? undefined : new ConfigReader(value, `${this.#where}: ${key}`);
+  }
+
   ids(key: string, fallback: readonly number[]): readonly number[] {
     const value = this.value(key) ?? fallback;
     const ids: unknown[] = Array.isArray(value) ? value : [value];

@@ -1,7 +1,7 @@
 // The ids that may still be drawn, between one filter and the next. They always are in their own order: what is ranked is
 // their scores alone, so nothing has to be put back in order for the draw.
 
-import { exp } from './exp.js';
+import { exp } from '../exp.js';
 import { argmax, type Scores } from './scan.js';
 
 /** They are ids[0 … size). The arrays have a place for each id of the vocabulary and serve every step. */

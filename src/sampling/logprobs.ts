@@ -1,7 +1,7 @@
 // The log-probability of a token and of the likeliest ones, from the model's own logits: before any bias, penalty or filter.
 // Natural logarithms, in float64. Knows nothing of tensors or text.
 
-import { exp } from './exp.js';
+import { exp } from '../exp.js';
 import { checkLogits, highest } from './finite.js';
 import { selectTop } from './select-top.js';
 

@@ -3,8 +3,8 @@
 // References: min-p, Nguyen et al. 2024; repetition penalty, Keskar et al. 2019 (CTRL).
 
 import { KvgenError } from '../errors.js';
+import { exp } from '../exp.js';
 import { Candidates, weigh } from './candidates.js';
-import { exp } from './exp.js';
 import { checkLogits, highest } from './finite.js';
 import { uniform } from './random.js';
 import type { Scores } from './scan.js';

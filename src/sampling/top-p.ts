@@ -1,8 +1,8 @@
 // Top-p: keeps the best candidates that have a share p of the weight together.
 // References: Holtzman et al. 2020; selection without sorting, here by weight: Hoare's quickselect (CACM 4, 1961).
 
+import { exp } from '../exp.js';
 import { type Candidates, keepDownTo, type Last, lastOf, weigh } from './candidates.js';
-import { exp } from './exp.js';
 import type { Scores } from './scan.js';
 
 /** The first narrowing sorts all ids into so many classes of equal width, of which the last is open. */

@@ -10,11 +10,13 @@ import type { Engine } from '../engine/engine.js';
 import { errorMessage, KvgenError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
+import type { LlamaConfig } from '../model/llama-config.js';
 import { installedEngine, settleThreads, type ThreadChoice } from '../native/status.js';
 import type { GenerateArgs } from '../settings.js';
 import { readValues } from '../weights/tensor-values.js';
 import type { NamedTensor } from '../weights/weight-file.js';
 import { gpt2Model } from './gpt2.js';
+import { llamaModel } from './llama.js';
 import { tf } from './tf.js';
 import { TfEngine } from './tf-engine.js';
 import type { TfModel } from './tf-model.js';
@@ -39,11 +41,19 @@ interface EngineOptions {
 
 const require = createRequire(import.meta.url);
 
+type MakeModel = (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel;
+
+const llama: MakeModel = (config, tensors) => llamaModel(config as LlamaConfig, tensors);
+
 /** Makes the model of each architecture, by its `model_type`. */
-const FORWARD_PASSES: Readonly<Record<string, (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel>> =
-  {
-    gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
-  };
+const FORWARD_PASSES: Readonly<Record<string, MakeModel>> = {
+  gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
+  llama,
+  mistral: llama,
+  qwen2: llama,
+  qwen3: llama,
+  smollm3: llama,
+};
 
 /**
  * Makes TF.js compute on a backend. The first call decides the threads of the whole process.

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ACTIVATIONS } from '../../src/model/activations.js';
+import { ARCHITECTURES } from '../../src/model/architectures.js';
 import { bytesPerPosition, ConfigReader } from '../../src/model/config.js';
 import { GPT2, type Gpt2Config } from '../../src/model/gpt2-config.js';
 import { parseConfig } from '../../src/weights/folder.js';
@@ -112,13 +113,14 @@ describe('accepted', () => {
 });
 
 describe('refused by name', () => {
+  const TYPES = ARCHITECTURES.map(({ modelType }) => JSON.stringify(modelType)).join(' or ');
   const WHOLE = 'a whole number of 1 or more';
   it.each<[Json, string]>([
-    ...['gpt_neo', 'gptj', 'openai-gpt', 'gpt_bigcode', 'bloom', 'gpt_neox', 'llama'].map((type): [Json, string] => [
+    ...['gptj', 'openai-gpt', 'gpt_bigcode', 'bloom', 'gemma2', 'LLAMA'].map((type): [Json, string] => [
       { model_type: type },
-      `model_type: expected "gpt2" (others are not done yet), found "${type}"`,
+      `model_type: expected ${TYPES} (others are not done yet), found "${type}"`,
     ]),
-    [{ model_type: undefined }, 'model_type: expected "gpt2" (add it to the file if it is one), found nothing'],
+    [{ model_type: undefined }, `model_type: expected ${TYPES} (add it to the file if it is one), found nothing`],
     ...[
       { afn: 'gelu' }, // GPT-1
       { rotary_dim: 64 }, // GPT-J
@@ -126,7 +128,7 @@ describe('refused by name', () => {
       { architectures: ['OpenAIGPTLMHeadModel'] },
       { architectures: ['GPTNeoForCausalLM'] },
       { n_head: undefined },
-    ].map((more): [Json, string] => [{ model_type: null, ...OLD, ...more }, 'model_type: expected "gpt2" (add it']),
+    ].map((more): [Json, string] => [{ model_type: null, ...OLD, ...more }, `model_type: expected ${TYPES} (add it`]),
     [{ multi_query: true }, 'multi_query: expected false (multi-query attention is not computed), found true'],
     [{ attention_head_type: 'multiquery' }, 'attention_head_type: expected "multihead" (multi-query'],
     [

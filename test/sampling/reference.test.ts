@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { exp } from '../../src/sampling/exp.js';
+import { exp } from '../../src/exp.js';
 import { uniform } from '../../src/sampling/random.js';
 import { makeSampler, type SamplingOptions } from '../../src/sampling/sampler.js';
 import { PLAIN } from '../support/run.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { exp } from '../../src/sampling/exp.js';
+import { exp, log } from '../src/exp.js';
 
 /** How many float64 numbers apart two numbers of the same sign are. */
 function unitsApart(a: number, b: number): number {
@@ -64,5 +64,22 @@ describe('exp', () => {
         "24e245639c3a49f7",
       ]
     `);
+  });
+});
+
+describe('log', () => {
+  it('is within a few units in the last place of Math.log', () => {
+    const numbers = fc.oneof(fc.double({ min: 1e-300, max: 1e300, noNaN: true }), fc.double({ min: 0.5, max: 20, noNaN: true }));
+    fc.assert(
+      fc.property(numbers, (x) => {
+        const exact = Math.log(x);
+        expect(Math.abs(log(x) - exact)).toBeLessThanOrEqual(1e-15 + 4e-16 * Math.abs(exact));
+      }),
+      { numRuns: 5000 },
+    );
+  });
+
+  it.each([1, 2, 10000, 500000, 1e6, 5e-324, Number.MAX_VALUE])('of %d', (x) => {
+    expect(log(x)).toBeCloseTo(Math.log(x), 11);
   });
 });

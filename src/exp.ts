@@ -1,4 +1,4 @@
-// The exponential function in plain float64 arithmetic. JavaScript leaves the last bits of Math.exp to the engine; this
+// The exponential function and the logarithm in plain float64 arithmetic. JavaScript leaves the last bits of Math.exp to the engine; this
 // uses only + − · and powers of two, which every machine rounds alike, so a seed draws the same ids everywhere.
 // Reference: Muller, "Elementary Functions": additive range reduction after Cody and Waite, then a polynomial.
 
@@ -48,4 +48,27 @@ function powerOfTwo(n: number): number {
     power *= n < 0 ? 0.5 : 2;
   }
   return power;
+}
+
+/** Steps that more than suffice: each triples the digits that are right. */
+const STEPS = 8;
+
+/**
+ * The natural logarithm of a number above 0, to a few units in the last place. It is not fast: Halley's method on e^y = x, from the
+ * power of two nearest below. Like `exp` it has the same bits everywhere.
+ */
+export function log(x: number): number {
+  let power = 0;
+  for (let rest = x; rest >= 2; rest /= 2) {
+    power++;
+  }
+  for (let rest = x; rest < 1; rest *= 2) {
+    power--;
+  }
+  let y = power * Math.LN2;
+  for (let step = 0; step < STEPS; step++) {
+    const e = exp(y);
+    y += (x - e) / (x / 2 + e / 2);
+  }
+  return y;
 }
