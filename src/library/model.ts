@@ -141,7 +141,7 @@ export interface ModelSource extends ModelFacts {
 export interface FolderSource extends ModelSource {
   readonly folder: ModelFolder;
   /** Opens all files that the weights come from, and reads no tensor. @throws KvgenError where they would not load */
-  checkWeights(): Promise<void>;
+  checkWeights(): Promise<number>;
 }
 
 export interface OpenOptions extends MachineChoice {

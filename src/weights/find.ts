@@ -12,6 +12,7 @@ import { exists, isFolder, look, namesIn, type OnProblem } from '../files/look.j
 import { readSmallFile } from '../files/open-file.js';
 import { HUB_PREFIX, hubCache, hubFolder } from '../hub/hub-cache.js';
 import { isModelName } from '../hub/model-name.js';
+import { ADAPTER_CONFIG } from './adapter-config.js';
 import { CHECKPOINT_NAME } from './nano-gpt.js';
 import { kindOfFile } from './what-is-here.js';
 
@@ -31,7 +32,7 @@ export function findModel(model: string): FoundModel {
     return findPath(model);
   }
   const search = new Search();
-  const found = search.named(model) ?? search.inHub(model);
+  const found = search.named(model) ?? search.inHub(model) ?? search.other(model);
   if (found === undefined) {
     const [problem] = search.problems;
     const places = [packageModels(), userModels(), hubCache()].join(', ');
@@ -44,11 +45,21 @@ export function findModel(model: string): FoundModel {
   return found;
 }
 
-/** The models that can be given by name, and why others are none, a line each. */
-export function listModels(): { readonly models: readonly FoundModel[]; readonly problems: readonly string[] } {
+export interface Listing {
+  /** Those that can be given by name. Whether they load is not looked at. */
+  readonly models: readonly FoundModel[];
+  /** Folders in the places of models that have not the files of one. */
+  readonly others: readonly FoundModel[];
+  /** Why what cannot be read was passed over, a line each. */
+  readonly problems: readonly string[];
+}
+
+export function listModels(): Listing {
   const search = new Search();
   const models = search.all();
-  return { models, problems: search.problems };
+  const others = search.all(ANY).filter(({ dir }) => !models.some((model) => model.dir === dir));
+  const { problems } = search;
+  return { models, others: others.filter(({ dir }) => !problems.some((line) => line.startsWith(dir))), problems };
 }
 
 /** The bytes of the files that a folder's weights are read from. */
@@ -69,7 +80,7 @@ function findPath(path: string): FoundModel {
     return { name: basename(dir), dir, source: 'path' };
   }
   const isName = isModelName(path);
-  const inHub = isName ? search.hubModel(hubFolder(path)) : undefined;
+  const inHub = isName ? (search.hubModel(hubFolder(path)) ?? search.hubModel(hubFolder(path), ANY)) : undefined;
   if (inHub === undefined) {
     const [problem] = search.problems;
     if (isName && problem === undefined && !exists(dir)) {
@@ -92,6 +103,14 @@ function notAFolder(dir: string): string {
   return `${dir}: a file${kind === undefined ? `; name its folder: -m ${dirname(dir)}` : `: ${kind}`}`;
 }
 
+/** Which folders are looked for. */
+type Accepts = (has: (name: string) => boolean) => boolean;
+
+const MODEL: Accepts = (has) => MODEL_FILES.some(has);
+/** A folder with other files says what it holds when it is opened. */
+const ANY: Accepts = () => true;
+const MODEL_FILES = ['config.json', ADAPTER_CONFIG, CHECKPOINT_NAME];
+
 /** Remembers what was passed over. */
 class Search {
   readonly #problems = new Set<string>();
@@ -106,24 +125,31 @@ class Search {
     return isFolder(dir, this.#onProblem);
   }
 
-  all(): FoundModel[] {
+  all(accepts = MODEL): FoundModel[] {
     const plain = (['package', 'user'] as const).flatMap((source) =>
-      this.#names(PLACES[source]()).flatMap((name) => this.#modelIn(source, name) ?? []),
+      this.#names(PLACES[source]()).flatMap((name) => this.#modelIn(source, name, accepts) ?? []),
     );
-    return [...plain, ...this.#hubFolders().flatMap((folder) => this.hubModel(folder) ?? [])];
+    return [...plain, ...this.#hubFolders().flatMap((folder) => this.hubModel(folder, accepts) ?? [])];
   }
 
   /** A folder of that name among the package's or the user's. */
-  named(name: string): FoundModel | undefined {
-    return ['', '.', '..'].includes(name) ? undefined : (this.#modelIn('package', name) ?? this.#modelIn('user', name));
+  named(name: string, accepts = MODEL): FoundModel | undefined {
+    return ['', '.', '..'].includes(name)
+      ? undefined
+      : (this.#modelIn('package', name, accepts) ?? this.#modelIn('user', name, accepts));
+  }
+
+  /** A folder of that name that is no model, where nothing else was passed over. */
+  other(name: string): FoundModel | undefined {
+    return this.problems.length > 0 ? undefined : (this.named(name, ANY) ?? this.inHub(name, ANY));
   }
 
   /** `gpt2` is stored as models--gpt2, or with its owner as models--openai-community--gpt2. */
-  inHub(name: string): FoundModel | undefined {
+  inHub(name: string, accepts = MODEL): FoundModel | undefined {
     const exact = [HUB_PREFIX + name, `${HUB_PREFIX}openai-community--${name}`];
     const byAnyOwner = this.#hubFolders().filter((folder) => folder.endsWith(`--${name}`));
     for (const folder of [...exact, ...byAnyOwner]) {
-      const found = this.hubModel(folder);
+      const found = this.hubModel(folder, accepts);
       if (found !== undefined) {
         return { ...found, name };
       }
@@ -132,7 +158,7 @@ class Search {
   }
 
   /** The snapshot that the branch `main` points to, else the newest one that is a model. */
-  hubModel(folder: string): FoundModel | undefined {
+  hubModel(folder: string, accepts = MODEL): FoundModel | undefined {
     const root = join(hubCache(), folder);
     if (!this.isFolder(root)) {
       return undefined;
@@ -141,19 +167,19 @@ class Search {
     const main = this.#mainRevision(join(root, 'refs', 'main'));
     const isThere = main !== undefined && this.isFolder(join(snapshots, main));
     const found = (isThere ? [main] : this.#newestFirst(snapshots)).find((name) =>
-      this.#isModel(join(snapshots, name)),
+      this.#isAccepted(join(snapshots, name), accepts),
     );
     const name = folder.slice(HUB_PREFIX.length).replaceAll('--', '/');
     return found === undefined ? undefined : { name, dir: join(snapshots, found), source: 'hugging face cache' };
   }
 
-  #modelIn(source: 'package' | 'user', name: string): FoundModel | undefined {
+  #modelIn(source: 'package' | 'user', name: string, accepts: Accepts): FoundModel | undefined {
     const dir = join(PLACES[source](), name);
-    return this.isFolder(dir) && this.#isModel(dir) ? { name, dir, source } : undefined;
+    return this.isFolder(dir) && this.#isAccepted(dir, accepts) ? { name, dir, source } : undefined;
   }
 
-  #isModel(dir: string): boolean {
-    return ['config.json', CHECKPOINT_NAME].some((name) => this.#isFile(join(dir, name)));
+  #isAccepted(dir: string, accepts: Accepts): boolean {
+    return accepts((name) => this.#isFile(join(dir, name)));
   }
 
   #isFile(path: string): boolean {

@@ -114,11 +114,71 @@ describe('kvgen models', () => {
     expect(rows).toHaveLength(4);
     expect(rows[0]).toMatch(/^stories +7\.1 MB +512 +package: \/.*\/models\/stories$/);
     expect(stdout).toMatch(/^no\\u001b\[31mise +0\.0 MB +40 +user: /m);
-    expect(stdout).toMatch(/^broken .*not usable: .*config\.json.* user: /m);
-    expect(stdout).toMatch(/^openai-community\/gpt2 +0\.0 MB +\d+ +hugging face cache: .*snapshots\/aaa$/m);
+    expect(stdout).toMatch(/^broken +0\.0 MB +- +user: \/.*\/broken: not usable: config\.json: not JSON/m);
+    expect(stdout).toMatch(
+      /^openai-community\/gpt2 +0\.0 MB +\d+ +hugging face cache: .*snapshots\/aaa \(no tokenizer/m,
+    );
     expect(visible(stdout)).not.toContain('␛');
     const colored = await kvgen(['models', '--color', 'always'], { env });
     expect(visible(colored.stdout)).toMatch(/^␛\[1mNAME .*␛\[22m\n/);
+  });
+});
+
+describe('kvgen models, what would load and what would not', () => {
+  const ADAPTERS = join(import.meta.dirname, '..', 'fixtures', 'adapters');
+  const root = () => {
+    const dir = tempDir();
+    for (const name of ['base', 'plain', 'patterns']) {
+      cpSync(join(ADAPTERS, name), join(dir, 'kvgen', 'models', name), { recursive: true });
+    }
+    for (const [name, file] of [
+      ['onnx', 'model.onnx'],
+      ['torn', 'config.json'],
+      ['lost', 'adapter_config.json'],
+    ] as const) {
+      mkdirSync(join(dir, 'kvgen', 'models', name));
+      writeFileSync(join(dir, 'kvgen', 'models', name, file), '{"model_type": "gpt2", "peft_type": "IA3"}');
+    }
+    mkdirSync(join(dir, 'hub', 'models--someone--quantized', 'snapshots', 'abc'), { recursive: true });
+    writeFileSync(join(dir, 'hub', 'models--someone--quantized', 'snapshots', 'abc', 'model.gguf'), 'GGUF');
+    return { XDG_DATA_HOME: dir, HF_HOME: dir, HF_HUB_CACHE: '', HOME: home };
+  };
+
+  it('in one JSON object', async () => {
+    const env = root();
+    const { code, stdout } = await kvgen(['models', '--json'], { env });
+    expect(code).toBe(0);
+    const { models, passed_over }: { models: Record<string, unknown>[]; passed_over: string[] } = JSON.parse(stdout);
+    expect(passed_over).toEqual([]);
+    const loading = models.filter(({ loads }) => loads);
+    expect(loading.map(({ name }) => name)).toEqual(['stories', 'base', 'patterns', 'plain']);
+    const dir = join(env.XDG_DATA_HOME, 'kvgen', 'models', 'plain');
+    expect(loading[3]).toEqual({
+      ...{ name: 'plain', source: 'user', dir, bytes: 35072, context: 32, parameters: 8128 },
+      ...{ tokenizer: false, loads: true, reason: null },
+    });
+    const rest = Object.fromEntries(models.filter(({ loads }) => !loads).map(({ name, reason }) => [name, reason]));
+    expect(rest).toEqual({
+      torn: expect.stringContaining('torn: neither model.safetensors nor pytorch_model.bin: found "config.json"'),
+      lost: expect.stringContaining('peft_type: expected "LORA"'),
+      onnx: expect.stringContaining('onnx: no config.json: found "model.onnx": ONNX; `kvgen pull'),
+      'someone/quantized': expect.stringContaining('"model.gguf": GGUF, which is not read yet'),
+    });
+  });
+
+  it('as a table; a name of what would not load says the same', async () => {
+    const env = root();
+    const { code, stdout, stderr } = await kvgen(['models'], { env });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^plain +0\.0 MB +32 +user: \/.*\/plain \(no tokenizer: takes --prompt-ids alone\)$/m);
+    expect(stdout).toMatch(
+      /^onnx +0\.0 MB +- +user: \/.*\/onnx: not usable: no config\.json: found "model\.onnx": ONNX; /m,
+    );
+    for (const name of ['onnx', 'someone/quantized', 'quantized']) {
+      const used = await kvgen(['-m', name, '--backend', 'simd', 'x'], { env });
+      expect(used).toMatchObject({ code: 1, stdout: '' });
+      expect(used.stderr).toMatch(/^kvgen: \/.*: no config\.json: found "model\.(onnx|gguf)": [^\n]*\n$/);
+    }
   });
 });
 

@@ -27,7 +27,10 @@ export const TOKENIZE = {
 } as const satisfies Rows;
 export type TokenizeArgs = SettingsOf<typeof TOKENIZE>;
 
-export const MODELS = { color } as const satisfies Rows;
+export const MODELS = {
+  json: { ...json, words: 'print one JSON object instead of a table' },
+  color,
+} as const satisfies Rows;
 export const DOCTOR = {
   model,
   backend,
