@@ -54,7 +54,7 @@ function powerOfTwo(n: number): number {
 const STEPS = 8;
 
 /**
- * The natural logarithm of a number above 0, to a few units in the last place. It is not fast: Halley's method on e^y = x, from the
+ * The natural logarithm of a normal number above 0, to a few units in the last place. It is not fast: Halley's method on e^y = x, from the
  * power of two nearest below. Like `exp` it has the same bits everywhere.
  */
 export function log(x: number): number {

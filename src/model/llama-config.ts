@@ -142,11 +142,15 @@ const VARIATIONS: readonly Variation[] = [
   },
 ];
 
+/** The tensors whose rows are tokens. */
+export const LLAMA_VOCABULARY = { embedding: 'embed_tokens.weight', head: 'lm_head.weight' };
+
 export const LLAMA_FAMILY: readonly Architecture[] = VARIATIONS.map((variation) => ({
   modelType: variation.modelType,
   title: variation.title,
   looksLike: (read) => looksLike(read, variation),
   parse: (read) => parse(read, variation),
+  vocabulary: LLAMA_VOCABULARY,
   tensorRole,
   tensors: (config, stored) => tensors(config as LlamaConfig, stored), // `parse` made the config
 }));
@@ -262,8 +266,6 @@ function tensorRole(name: string): TensorRole | undefined {
   }
   return name.startsWith('lm_head.') ? 'head' : OTHER_USES.test(name) ? 'otherUse' : undefined;
 }
-
-export const LLAMA_VOCABULARY = { embedding: 'embed_tokens.weight', head: 'lm_head.weight' };
 
 function* tensors(config: LlamaConfig, stored: { has(name: string): boolean }): Generator<ExpectedTensor, void> {
   const { nEmbd, nLayer, nHead, nKvHead, headDim, nInner, biases, hasQkNorm } = config;

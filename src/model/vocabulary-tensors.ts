@@ -1,18 +1,12 @@
 // The matrices of a model whose rows are tokens: the embedding, and the one that gives the logits, which may be the same.
 // Knows nothing of any one architecture.
 
-import type { ExpectedTensor, ModelConfig } from './config.js';
-
-/** What a model calls them. */
-export interface VocabularyNames {
-  readonly embedding: string;
-  readonly head: string;
-}
+import type { Architecture, ExpectedTensor, ModelConfig } from './config.js';
 
 /** Where the config says tied, one of both will do, and a head that is stored beside the embedding is read too. */
 export function vocabularyTensors(
   { vocabSize, nEmbd, tieWordEmbeddings }: Pick<ModelConfig, 'vocabSize' | 'nEmbd'> & { tieWordEmbeddings: boolean },
-  { embedding, head }: VocabularyNames,
+  { embedding, head }: Architecture['vocabulary'],
   stored: { has(name: string): boolean },
 ): { readonly first: ExpectedTensor; readonly last: ExpectedTensor | undefined } {
   const shape = [vocabSize, nEmbd];
