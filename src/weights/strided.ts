@@ -87,7 +87,7 @@ async function gatherBox(axes: readonly Axis[], into: Words, to: number, from: n
   if (span <= room || sparsest === undefined) {
     const window = wordsLike(into, span);
     await fill(bytesOf(window), from);
-    scatter(window, 0, into, to, axes, axes.length - 1);
+    scatter(window, 0, into, to, axes);
     return;
   }
   const { count, stride, step } = sparsest;
@@ -105,19 +105,37 @@ function spanOf(axes: readonly Axis[]): number {
   return axes.reduce((span, { count, stride }) => span + (count - 1) * stride, 1);
 }
 
-/** Lays the values of a window out, axis by axis, the densest innermost. */
-function scatter(from: Words, at: number, into: Words, to: number, axes: readonly Axis[], level: number): void {
-  const axis = axes[level];
-  if (axis === undefined) {
-    into[to] = from[at] as number;
+/** Lays the values of a window out: the two densest axes as a plane, the others around it. */
+function scatter(from: Words, at: number, into: Words, to: number, axes: readonly Axis[]): void {
+  const [inner = ONE, outer = ONE, ...others] = axes;
+  const sparsest = others.pop();
+  if (sparsest === undefined) {
+    scatterPlane(from, at, into, to, inner, outer);
     return;
   }
-  const { count, stride, step } = axis;
-  for (let i = 0; i < count; i++) {
-    if (level === 0) {
-      into[to + i * step] = from[at + i * stride] as number;
-    } else {
-      scatter(from, at + i * stride, into, to + i * step, axes, level - 1);
+  for (let i = 0; i < sparsest.count; i++) {
+    scatter(from, at + i * sparsest.stride, into, to + i * sparsest.step, [inner, outer, ...others]);
+  }
+}
+
+const ONE: Axis = { count: 1, stride: 0, step: 0 };
+/** Values on a side of a square that fits the fastest memory, in which one of two orders must be a bad one. */
+const SIDE = 32;
+
+function scatterPlane(from: Words, at: number, into: Words, to: number, inner: Axis, outer: Axis): void {
+  for (let i = 0; i < outer.count; i += SIDE) {
+    const rows = Math.min(outer.count, i + SIDE);
+    for (let j = 0; j < inner.count; j += SIDE) {
+      const columns = Math.min(inner.count, j + SIDE);
+      for (let row = i; row < rows; row++) {
+        let source = at + row * outer.stride + j * inner.stride;
+        let target = to + row * outer.step + j * inner.step;
+        for (let column = j; column < columns; column++) {
+          into[target] = from[source] as number;
+          source += inner.stride;
+          target += inner.step;
+        }
+      }
     }
   }
 }
