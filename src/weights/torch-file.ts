@@ -63,18 +63,31 @@ export function stateDict(root: unknown, path: string): TorchTensors {
     }
   }
   if (tensors.size === 0) {
-    throw new KvgenError(`${path}: expected a dict of tensors, found ${whatIs(root)}; save model.state_dict() alone`);
+    throw new KvgenError(`${path}: ${whatElse(root)}`);
   }
   return tensors;
 }
 
-/** An object of a pickle, for messages. */
-function whatIs(root: unknown): string {
-  if (root instanceof TorchTensor) {
-    return 'a tensor';
+/** What was saved that is no dict of tensors, and what helps. */
+function whatElse(root: unknown): string {
+  const parts: ReadonlyMap<unknown, unknown> = root instanceof Map ? root : new Map();
+  if (parts.size === 0) {
+    return `expected a dict of tensors, found ${root instanceof TorchTensor ? 'a tensor' : 'none'}; save model.state_dict()`;
   }
-  return root instanceof Map ? `a dict of ${shown([...root.keys()].map(String))}` : 'another object';
+  const found = `a checkpoint with ${shown([...parts.keys()].map(String))}`;
+  if (parts.has('model') && parts.has('model_args')) {
+    return `${found}, as nanoGPT saves it; rename it to ckpt.pt`;
+  }
+  const isStateDict = (part: unknown) =>
+    part instanceof Map && [...part.values()].some((x) => x instanceof TorchTensor);
+  const key = WEIGHTS_KEYS.find((name) => isStateDict(parts.get(name)));
+  return key === undefined
+    ? `${found}, not a dict of tensors; save model.state_dict() alone`
+    : `${found}; torch.save(torch.load(FILE)[${shown(key)}], FILE) leaves the weights, which can be read`;
 }
+
+/** What programs that train call the weights in their checkpoints. */
+const WEIGHTS_KEYS = ['state_dict', 'model_state_dict', 'model', 'module', 'net', 'weights'];
 
 async function entriesOf(archive: TorchArchive, tensors: TorchTensors): Promise<Map<string, TensorEntry>> {
   const entries = new Map<string, TensorEntry>();

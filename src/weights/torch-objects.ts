@@ -134,7 +134,9 @@ export class TorchNames implements PickleNames {
     const known = this.#known.get(`${module} ${name}`);
     if (known === undefined) {
       const what = `${this.#where}: its pickle asks for ${shown(`${module}.${name}`)}, which no tensor needs`;
-      throw new KvgenError(`${what}; it is refused, and nothing was run. Take the model's safetensors instead`);
+      throw new KvgenError(
+        `${what}; it is refused, and nothing was run. Take the model's safetensors, or save its state_dict() alone`,
+      );
     }
     return known;
   }

@@ -226,16 +226,22 @@ describe('a file that is not what it says is refused in one line', () => {
     ],
     ['one storage of two sizes', torchZip(op.pickle(op.dict({ x: tensor(), y: tensor({ count: 5 }) }))), ['two sizes']],
     ['a storage that is none', torchZip(op.pickle(op.text('x'), op.raw('Q'))), ['no storage']],
-    [
-      'a list',
-      torchZip(op.pickle(op.list(tensor())), { 0: FLOATS }),
-      ['expected a dict of tensors, found another object'],
-    ],
+    ['a list', torchZip(op.pickle(op.list(tensor())), { 0: FLOATS }), ['expected a dict of tensors, found none']],
     ['a tensor', torchZip(op.pickle(tensor()), { 0: FLOATS }), ['found a tensor']],
     [
       'a dict of dicts',
       torchZip(op.pickle(op.dict({ state_dict: op.dict({ x: tensor() }), epoch: op.integer(1) })), { 0: FLOATS }),
-      ['a dict of ["state_dict","epoch"]', 'state_dict() alone'],
+      ['a checkpoint with ["state_dict","epoch"]', 'torch.save(torch.load(FILE)["state_dict"], FILE)'],
+    ],
+    [
+      'a checkpoint of nanoGPT under another name',
+      torchZip(op.pickle(op.dict({ model: op.dict({ x: tensor() }), model_args: op.dict({}) })), { 0: FLOATS }),
+      ['as nanoGPT saves it; rename it to ckpt.pt'],
+    ],
+    [
+      'a checkpoint without weights',
+      torchZip(op.pickle(op.dict({ epoch: op.integer(1) }))),
+      ['a checkpoint with ["epoch"], not a dict of tensors'],
     ],
     ['a pickle that is cut', torchZip(SOUND.subarray(0, -1), { 0: FLOATS }), ['data.pkl: truncated']],
   ])('%s', async (_, bytes, words) => {
