@@ -63,7 +63,7 @@ function tokenOf({ HF_TOKEN }: NodeJS.ProcessEnv): string | undefined {
 }
 
 function report(
-  { files, newFiles, fetched, resumed, offline }: Pulled,
+  { files, newFiles, fetched, resumed, base, offline }: Pulled,
   model: string,
   seconds: number,
   terminal: Terminal,
@@ -76,6 +76,9 @@ function report(
     const before = resumed === 0 ? '' : ` · ${sizeText(resumed)} were here`;
     const here = files.length === newFiles ? '' : ` of ${files.length}`;
     terminal.statistics(`${newFiles}${here} files · ${sizeText(fetched)} fetched${before} · ${seconds.toFixed(1)} s`);
+  }
+  if (base !== undefined) {
+    terminal.note(`${model} is an adapter of ${base}, which it needs; \`kvgen pull ${base}\` fetches that`);
   }
 }
 

@@ -88,7 +88,7 @@ export class HubClient {
       if (location === null) {
         return answer;
       }
-      answer.cancel();
+      await beginning(answer.pieces()); // read to its end, so that the connection serves again
       url = nextAddress(location, url);
     }
     throw new KvgenError(`${this.hub}: more than ${MAX_REDIRECTS} redirects, the last one to ${url.host}`);

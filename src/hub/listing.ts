@@ -1,7 +1,7 @@
 // What the hub says of a model: which commit a revision is, which files it has, how large they are and what they hash to. All
 // that it says is checked before anything is done with it. Knows nothing of which of the files are wanted.
 
-import { KvgenError, shown } from '../errors.js';
+import { errorMessage, KvgenError, shown } from '../errors.js';
 import type { HubClient } from './hub-client.js';
 
 /** A file of a repository. */
@@ -37,6 +37,17 @@ export async function listRepository(
   revision: string,
   recursive: boolean,
 ): Promise<Listing> {
+  try {
+    return await list(client, model, revision, recursive);
+  } catch (error) {
+    client.signal.throwIfAborted();
+    throw error instanceof KvgenError
+      ? error
+      : new KvgenError(`${client.hub}: no answer of a hub (${errorMessage(error)})`);
+  }
+}
+
+async function list(client: HubClient, model: string, revision: string, recursive: boolean): Promise<Listing> {
   const { listFiles, modelInfo } = await import('@huggingface/hub');
   const access = { hubUrl: client.hub, fetch: fetchThrough(client) };
   const { sha } = await modelInfo({ name: model, revision, additionalFields: ['sha'], ...access });

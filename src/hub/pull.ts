@@ -7,9 +7,10 @@ import { KvgenError } from '../errors.js';
 import { HubClient, PATIENCE, type Patience } from './hub-client.js';
 import { PassingError } from './hub-errors.js';
 import { type HubFile, type Listing, listRepository } from './listing.js';
+import { isModelName } from './model-name.js';
 import { type MakeLink, RepositoryCache } from './repository-cache.js';
 import { type Fetched, fetchBlob, type Progress } from './transfer.js';
-import { checkNames, matchingFiles, shardsOf, wantedFiles } from './wanted-files.js';
+import { ADAPTER_CONFIG, checkNames, matchingFiles, shardsOf, wantedFiles } from './wanted-files.js';
 
 export interface PullOptions {
   /** Base address, as `parseHub` gives it. */
@@ -40,6 +41,8 @@ export interface Pulled {
   readonly newFiles: number;
   readonly fetched: number;
   readonly resumed: number;
+  /** The model that it is an adapter of. */
+  readonly base?: string;
   /** Why the hub was not asked; the snapshot is what was fetched earlier. */
   readonly offline?: string;
 }
@@ -92,8 +95,21 @@ class Pull {
     }
     await this.#link(wanted);
     await this.#cache.setRef(revision, commit);
+    const base = wanted.some(({ path }) => path === ADAPTER_CONFIG) ? this.#base() : undefined;
     const counts = { newFiles: this.#newFiles, fetched: this.#fetched, resumed: this.#resumed };
-    return { dir: this.#cache.snapshot(commit), commit, files: wanted, ...counts };
+    return { dir: this.#cache.snapshot(commit), commit, files: wanted, ...counts, ...(base !== undefined && { base }) };
+  }
+
+  /** What an adapter says that it belongs to; undefined: nothing that is a model of a hub. */
+  #base(): string | undefined {
+    try {
+      const { base_model_name_or_path: base }: { base_model_name_or_path?: unknown } = JSON.parse(
+        this.#cache.read(join(this.#cache.snapshot(this.#listing.commit), ADAPTER_CONFIG)),
+      );
+      return typeof base === 'string' && isModelName(base) ? base : undefined;
+    } catch {
+      return undefined; // whoever loads it will be told
+    }
   }
 
   async #shards(index: HubFile): Promise<HubFile[]> {
@@ -135,7 +151,7 @@ class Pull {
 
   /** A folder with one of these is a model to whoever looks for one, so they come last. */
   async #link(files: readonly HubFile[]): Promise<void> {
-    const last = (file: HubFile) => Number(['config.json', 'adapter_config.json', 'ckpt.pt'].includes(file.path));
+    const last = (file: HubFile) => Number(['config.json', ADAPTER_CONFIG, 'ckpt.pt'].includes(file.path));
     for (const file of [...files].sort((a, b) => last(a) - last(b))) {
       this.#client.signal.throwIfAborted();
       await this.#cache.link(this.#listing.commit, file);

@@ -2,6 +2,7 @@
 // (relative links to blobs, or the files themselves where no links can be made), refs/<revision> (the commit). Nothing is
 // written through a link. Knows nothing of the network.
 
+import { randomUUID } from 'node:crypto';
 import { copyFile, lstat, readdir, readlink, rename, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { errorCode, KvgenError, megabytes } from '../errors.js';
@@ -76,9 +77,8 @@ export class RepositoryCache {
     const path = join(this.root, ...parts);
     await this.#makeInside(...parts.slice(0, -1));
     const blob = this.blob(file);
-    const fresh = `${path}.${process.pid}.kvgen`;
+    const fresh = `${blob}.${freshEnding()}`; // not in the snapshot, where a killed process would leave it as a file of the model
     try {
-      await rm(fresh, { force: true });
       await this.#makeLink(relative(dirname(path), blob), fresh).catch((error) =>
         this.#instead(error, blob, { fresh, path }),
       );
@@ -97,7 +97,7 @@ export class RepositoryCache {
     const parts = ['refs', ...revision.split('/')];
     await this.#makeInside(...parts.slice(0, -1));
     const path = join(this.root, ...parts);
-    const fresh = `${path}.${process.pid}.kvgen`;
+    const fresh = join(this.root, `ref.${freshEnding()}`);
     try {
       await writeFile(fresh, commit, { flag: 'wx' });
       await rename(fresh, path);
@@ -178,6 +178,11 @@ export class RepositoryCache {
       }
     }
   }
+}
+
+/** Of a name that nobody else uses, for what is renamed at once. */
+function freshEnding(): string {
+  return `${randomUUID()}.kvgen`;
 }
 
 async function hasSize(path: string, size: number): Promise<boolean> {

@@ -30,7 +30,7 @@ const WEIGHTS = [
 ] as const;
 /** What a repository with adapter_config.json has besides, or instead. */
 const ADAPTERS = ['adapter_model.safetensors', 'adapter_model.bin'] as const;
-const ADAPTER_CONFIG = 'adapter_config.json';
+export const ADAPTER_CONFIG = 'adapter_config.json';
 
 interface WithPath {
   readonly path: string;

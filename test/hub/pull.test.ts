@@ -165,6 +165,13 @@ describe('which files', () => {
     expect(readdirSync(dir).sort()).toEqual(expected);
   });
 
+  it('with an adapter go the name of what it is an adapter of', async () => {
+    hub.add('me/model', { 'adapter_config.json': '{"base_model_name_or_path":"gpt2"}', 'adapter_model.bin': some });
+    expect((await pullFrom(hub, cache)).base).toBe('gpt2');
+    hub.add('me/model', { 'adapter_config.json': '{"base_model_name_or_path":"/tmp/x"}', 'adapter_model.bin': some });
+    expect((await pullFrom(hub, cache)).base).toBe(undefined);
+  });
+
   it.each<[string, Record<string, string | Uint8Array>, string[]]>([
     ['ONNX and Flax', { 'config.json': '{}', 'flax_model.msgpack': some, 'onnx/model.onnx': some }, ['ONNX, Flax']],
     ['GGUF', { 'a.Q8_0.gguf': some, 'README.md': '#' }, ['GGUF', '--file "a.Q8_0.gguf"']],
@@ -259,6 +266,19 @@ describe('a hub that lies', () => {
     await expectFailure(() => pullFrom(hub, cache), 'does not end');
     next = `${hub.lfsUrl}/api/models/me/model/tree/again`;
     await expectFailure(() => pullFrom(hub, cache), 'another host');
+  });
+
+  it.each([{}, null, 5, 'x', [null], [5]])('with the answer %j is no hub', async (answer) => {
+    hub.add('me/model', {});
+    for (const part of ['/tree/', '/revision/']) {
+      hub.misbehave = ({ path }, response) => {
+        if (path.includes(part)) {
+          json(response, answer);
+        }
+        return path.includes(part);
+      };
+      await expectFailure(() => pullFrom(hub, cache), hub.url);
+    }
   });
 
   it('with a page that is no JSON is no hub', async () => {
