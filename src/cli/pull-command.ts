@@ -102,9 +102,10 @@ class Meter {
   get events(): Pick<PullOptions, 'onProgress' | 'onFile'> {
     return {
       onProgress: (progress) => this.#show(progress),
-      onFile: ({ path, size }, { resumed }) => {
+      onFile: ({ path, size }, { fetched, resumed }) => {
         const before = resumed === 0 ? '' : `, ${sizeText(resumed)} of it from an earlier run`;
-        this.#terminal.note(`${path}: ${sizeText(size)}${before}`);
+        const other = fetched + resumed < size ? ', by another process' : '';
+        this.#terminal.note(`${path}: ${sizeText(size)}${before}${other}`);
       },
     };
   }

@@ -117,6 +117,11 @@ async function isLaterThanAnother(partial: PartialFile, blob: string): Promise<b
   });
 }
 
+/** How many bytes of a blob are here that nobody needs to fetch any more. */
+export async function partialSize(blob: string): Promise<number> {
+  return (await partialsOf(blob)).reduce((most, { size }) => Math.max(most, size), 0);
+}
+
 export class PartialFile {
   readonly path: string;
   readonly #blob: string;
@@ -180,7 +185,7 @@ export class PartialFile {
         this.#size += bytesWritten;
       }
     } catch (error) {
-      throw cannotWrite(this.path, error);
+      throw cannotWrite(this.#blob, error);
     }
   }
 

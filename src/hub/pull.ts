@@ -8,6 +8,7 @@ import { HubClient, PATIENCE, type Patience } from './hub-client.js';
 import { PassingError } from './hub-errors.js';
 import { type HubFile, type Listing, listRepository } from './listing.js';
 import { isModelName } from './model-name.js';
+import { partialSize } from './partial-file.js';
 import { type MakeLink, RepositoryCache } from './repository-cache.js';
 import { type Fetched, fetchBlob, type Progress } from './transfer.js';
 import { ADAPTER_CONFIG, checkNames, matchingFiles, shardsOf, wantedFiles } from './wanted-files.js';
@@ -124,7 +125,10 @@ class Pull {
 
   async #checkRoom(files: readonly HubFile[]): Promise<void> {
     const missing = await this.#missing(files);
-    await this.#cache.checkRoom(missing.reduce((sum, { size }) => sum + size, 0));
+    const here = await Promise.all(missing.map((file) => partialSize(this.#cache.blob(file))));
+    await this.#cache.checkRoom(
+      missing.reduce((sum, { size }, index) => sum + Math.max(size - (here[index] ?? 0), 0), 0),
+    );
   }
 
   /** Each content once. */
