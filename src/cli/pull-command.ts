@@ -69,7 +69,7 @@ function report(
   terminal: Terminal,
 ) {
   if (offline !== undefined) {
-    terminal.note(`${offline.split('; ')[0]}; ${model} is here as it was last fetched`);
+    terminal.note(`${offline}; ${model} is here as it was last fetched`);
   } else if (newFiles === 0) {
     terminal.note(`${model} is here already, all ${files.length} files: nothing was fetched`);
   } else {

@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KvgenError, shown } from '../errors.js';
 import { gather } from '../files/chunks.js';
-import { type Asked, connectionError, PassingError, refusal } from './hub-errors.js';
+import { type Asked, connectionError, GO_ON, PassingError, refusal } from './hub-errors.js';
 import { isSafe } from './model-name.js';
 
 /** How long to wait, in milliseconds, and how often to try. */
@@ -209,7 +209,7 @@ class Silence {
 
   constructor(ms: number, url: URL) {
     this.#timer = setTimeout(() => {
-      this.#error = new PassingError(`${url.origin}: nothing came for ${ms / 1000} s; run it again to go on`);
+      this.#error = new PassingError(`${url.origin}: nothing came for ${ms / 1000} s`, GO_ON);
       this.#controller.abort(this.#error);
     }, ms);
   }
@@ -258,25 +258,27 @@ export class Retries {
   async failed(error: unknown): Promise<void> {
     const { signal, patience, onNote } = this.#client;
     signal.throwIfAborted();
+    if (!this.#client.isPassing(error)) {
+      throw error;
+    }
     const wait = this.#waitAfter(error, patience);
     if (wait === undefined) {
       throw error;
     }
-    onNote(`${(error as Error).message.split('; run it again')[0]}; trying again in ${(wait / 1000).toFixed(1)} s`);
+    onNote(`${error.what}; trying again in ${(wait / 1000).toFixed(1)} s`);
     await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 
   /** In milliseconds; undefined: there is no next attempt. */
-  #waitAfter(error: unknown, { retries, firstDelay, giveUp, longestWait }: Patience): number | undefined {
-    const client = this.#client;
-    if (!client.isPassing(error) || this.#failures >= retries || (error.waitMs ?? 0) > longestWait) {
+  #waitAfter({ waitMs = 0 }: PassingError, { retries, firstDelay, giveUp, longestWait }: Patience): number | undefined {
+    if (this.#failures >= retries || waitMs > longestWait) {
       return undefined;
     }
     if (performance.now() - this.#lastProgress > giveUp) {
       return undefined;
     }
-    this.#lastProgress += error.waitMs ?? 0; // a wait that was asked for is no silence
+    this.#lastProgress += waitMs; // a wait that was asked for is no silence
     const delay = firstDelay * 2 ** this.#failures++ * (0.75 + Math.random() / 2); // not all at the same moment
-    return Math.max(error.waitMs ?? 0, delay);
+    return Math.max(waitMs, delay);
   }
 }

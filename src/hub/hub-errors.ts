@@ -14,17 +14,28 @@ export interface Asked {
 /** It may be over in a moment: a cut connection, a server that has too much to do. */
 export class PassingError extends KvgenError {
   override readonly name = 'PassingError';
+  /** What happened, without what to do about it. */
+  readonly what: string;
   /** How long the server asks to wait, in milliseconds; undefined: it does not say. */
   readonly waitMs: number | undefined;
   /** Did no connection come about at all? Then there may be no network. */
   readonly isUnreached: boolean;
 
-  constructor(message: string, { waitMs, isUnreached = false }: { waitMs?: number; isUnreached?: boolean } = {}) {
-    super(message);
+  constructor(
+    what: string,
+    advice: string,
+    { waitMs, isUnreached = false }: { waitMs?: number | undefined; isUnreached?: boolean } = {},
+  ) {
+    super(`${what}; ${advice}`);
+    this.what = what;
     this.waitMs = waitMs;
     this.isUnreached = isUnreached;
   }
 }
+
+/** A run goes on where the last one ended. */
+export const GO_ON = 'run it again to go on';
+const LATER = 'run it again later, what is here stays';
 
 /**
  * What an answer that is no success means.
@@ -33,16 +44,13 @@ export class PassingError extends KvgenError {
  */
 export function refusal(response: Response, said: string, url: URL, asked: Asked): KvgenError {
   const { status, headers } = response;
+  const waitMs = retryAfter(headers.get('retry-after'));
   if (status === 429) {
-    const more = asked.hasToken ? '' : ' (it allows more with HF_TOKEN)';
-    const wait = retryAfter(headers.get('retry-after'));
-    const message = `${url.host}: too many requests (429)${more}; run it again later, what is here stays`;
-    return new PassingError(message, wait === undefined ? {} : { waitMs: wait });
+    const advice = asked.hasToken ? LATER : `${LATER}; with HF_TOKEN it allows more`;
+    return new PassingError(`${url.host}: too many requests (429)`, advice, { waitMs });
   }
   if (status >= 500 || status === 408) {
-    const wait = retryAfter(headers.get('retry-after'));
-    const message = `${url.host} does not work at the moment (it answers ${status}); run it again later, what is here stays`;
-    return new PassingError(message, wait === undefined ? {} : { waitMs: wait });
+    return new PassingError(`${url.host} does not work at the moment (it answers ${status})`, LATER, { waitMs });
   }
   const isHub = url.origin === new URL(asked.hub).origin;
   const reason = { code: headers.get('x-error-code') ?? '', said: headers.get('x-error-message') ?? errorOf(said) };
@@ -108,13 +116,13 @@ export function connectionError(error: unknown, url: URL): KvgenError {
   const code = errorCode(cause) ?? '';
   const words = NO_CONNECTION[code];
   if (words !== undefined) {
-    return new PassingError(`${url.origin} cannot be reached (${words}); ${proxyAdvice()}`, { isUnreached: true });
+    return new PassingError(`${url.origin} cannot be reached (${words})`, proxyAdvice(), { isUnreached: true });
   }
   if (/CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/.test(code)) {
     const advice = 'NODE_EXTRA_CA_CERTS names the certificates of a proxy or mirror of your own';
     return new KvgenError(`${url.origin} cannot be trusted (${errorMessage(cause)}); ${advice}`);
   }
-  return new PassingError(`${url.origin}: the connection was cut (${errorMessage(cause)}); run it again to go on`);
+  return new PassingError(`${url.origin}: the connection was cut (${errorMessage(cause)})`, GO_ON);
 }
 
 /** fetch wraps what went wrong; trying several addresses wraps it once more. */

@@ -179,7 +179,7 @@ async function earlierSnapshot(cache: RepositoryCache, options: PullOptions, err
   if (!isWhole(cache, dir, names, patterns, model)) {
     throw error;
   }
-  return { dir, commit, files: [], newFiles: 0, fetched: 0, resumed: 0, offline: error.message };
+  return { dir, commit, files: [], newFiles: 0, fetched: 0, resumed: 0, offline: error.what };
 }
 
 function isWhole(

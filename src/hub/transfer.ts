@@ -5,7 +5,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { KvgenError, megabytes } from '../errors.js';
 import type { Answer, HubClient } from './hub-client.js';
 import { Retries } from './hub-client.js';
-import { PassingError } from './hub-errors.js';
+import { GO_ON, PassingError } from './hub-errors.js';
 import type { HubFile } from './listing.js';
 import { claimPartial, type PartialFile } from './partial-file.js';
 
@@ -184,7 +184,7 @@ class Reception {
     }
     if (this.#partial.size < file.size) {
       const got = `${this.#partial.size} of ${file.size} bytes`;
-      throw new PassingError(`${answer.url.host} ended ${file.path} after ${got}; run it again to go on`);
+      throw new PassingError(`${answer.url.host} ended ${file.path} after ${got}`, GO_ON);
     }
   }
 
@@ -211,9 +211,8 @@ class Reception {
     this.#hasRanges = false;
     this.#etag = undefined;
     await this.#restart();
-    return new PassingError(
-      `${answer.url.host} cannot go on with ${this.#transfer.file.path} (it answers ${answer.status})`,
-    );
+    const what = `${answer.url.host} cannot go on with ${this.#transfer.file.path} (it answers ${answer.status})`;
+    return new PassingError(what, GO_ON);
   }
 
   /** Before anything is fetched in vain. */
