@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES, writeLongFolder } from './folders.js';
-import { kvgen, kvgenJson, start } from './run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from './here.js';
+import { start } from './run.js';
 
 const newDir = tempDirs();
 const PROMPT = 'once upon a time there was a fox whom'; // 36 tokens, of 40 positions; a block is 33 letters

@@ -39,8 +39,8 @@ export interface Running {
   end(): Promise<Ended>;
 }
 
-/** Without what the machine of the test would say otherwise. */
-function environment({ env = {}, onlyEnv }: SpawnOptions): NodeJS.ProcessEnv {
+/** The environment of the command, without what the machine of the test would say otherwise. */
+export function environment({ env = {}, onlyEnv }: SpawnOptions): NodeJS.ProcessEnv {
   if (onlyEnv !== undefined) {
     return onlyEnv;
   }
