@@ -102,7 +102,7 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
   {
     name: 'tokenize',
     description: 'Print the token ids of a text as a JSON array; --decode: the text of ids.',
-    usage: '[options] [text or ids]',
+    usage: '[options] [text]',
     maxWords: 1,
     settings: TOKENIZE,
     examples: [

@@ -12,7 +12,7 @@ const { backend, engine, threads, weights, json, verbose, quiet, color } = GENER
 
 export const TOKENIZE = {
   model,
-  file: { ...file, words: 'read the text from a file (default: the argument, else stdin)' },
+  file,
   decode: {
     kind: flag,
     words: 'the other way: from ids, as 1,2,3 or as this command prints them, to text',

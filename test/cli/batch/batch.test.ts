@@ -8,7 +8,8 @@ import { describe, expect, it } from 'vitest';
 import { goldenDir, readGolden } from '../../support/golden.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES, writeLongFolder } from '../folders.js';
-import { hasProc, hasPython, kvgen, kvgenJson, kvgenOnTerminal, start, untilIdle } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
+import { hasProc, hasPython, kvgenOnTerminal, kvgen as kvgenProcess, start, untilIdle } from '../run.js';
 
 const tempDir = tempDirs();
 const bytes = ['-m', BYTES, '--backend', 'cpu'];
@@ -20,8 +21,8 @@ const lines = (rows: readonly unknown[]) =>
   rows.map((row) => `${typeof row === 'string' ? row : JSON.stringify(row)}\n`).join('');
 const objects = (text: string): Json[] => text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
 
-async function batch(rows: readonly unknown[], args: readonly string[] = bytes) {
-  const ended = await kvgen(['batch', ...args], { input: lines(rows) });
+async function batch(rows: readonly unknown[], args: readonly string[] = bytes, run = kvgen) {
+  const ended = await run(['batch', ...args], { input: lines(rows) });
   return { ...ended, results: objects(ended.stdout) };
 }
 
@@ -117,6 +118,7 @@ describe('each row is what generate makes of it alone', () => {
     const { results } = await batch(
       [{ prompt: 'x', no_cache: true }, { prompt: 'x' }],
       ['-m', BYTES, '--backend', 'node', '--engine', 'auto', '-n', '30', '--ignore-eos'],
+      kvgenProcess, // TensorFlow as it is at first
     );
     expect(results.map(({ engine }) => engine)).toEqual(['eager', 'graph']);
   });

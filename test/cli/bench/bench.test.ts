@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { TINY, writeModel } from '../../support/model-folder.js';
 import { tempDirs } from '../../support/temp-dir.js';
-import { type Ended, hasPython, kvgen, kvgenOnTerminal, start } from '../run.js';
+import { kvgenHere as kvgen } from '../here.js';
+import { type Ended, hasPython, kvgenOnTerminal, start } from '../run.js';
 
 const tempDir = tempDirs();
 /** 24 positions, no tokenizer. */

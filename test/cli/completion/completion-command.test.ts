@@ -8,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../../src/cli/commands.js';
 import { GENERATE, optionsOf } from '../../../src/settings.js';
 import { tempDirs } from '../../support/temp-dir.js';
-import { BIN, kvgen } from '../run.js';
+import { kvgenHere as kvgen } from '../here.js';
+import { BIN } from '../run.js';
 
 const tempDir = tempDirs();
 /** A folder with `kvgen` in it, which the scripts call. */

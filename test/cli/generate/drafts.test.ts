@@ -1,7 +1,7 @@
 // --draft on the command line: the text is the same, and what was drafted is shown where it was asked for.
 
 import { expect, it } from 'vitest';
-import { kvgen, kvgenJson } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
 
 const PROMPT = 'The dog ran to the park. The dog ran to the park. The dog ran to the park.';
 const SIMD = ['--backend', 'simd', '--threads', '1', '--temp', '0', '-n', '40', '--ignore-eos'];

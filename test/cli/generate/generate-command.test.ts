@@ -2,7 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import { BYTES } from '../folders.js';
-import { hasPython, kvgen, kvgenJson, kvgenOnTerminal, visible } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
+import { hasPython, kvgenOnTerminal, visible } from '../run.js';
 
 const PROMPT = 'Once upon a time';
 const GREEDY = ['--temp', '0', '-n', '40', PROMPT];

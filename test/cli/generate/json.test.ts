@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { BYTES } from '../folders.js';
-import { kvgenJson } from '../run.js';
+import { kvgenJsonHere as kvgenJson } from '../here.js';
 
 const { n_layer, n_embd } = JSON.parse(readFileSync('models/stories/config.json', 'utf8'));
 const PROMPT = 'Once upon a time';

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { goldenDir, readGolden, sureSteps } from '../../support/golden.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES } from '../folders.js';
-import { kvgen, kvgenJson } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
 
 const tempDir = tempDirs();
 const GOLDEN = 'untied';

@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { goldenDir, readGolden, sureSteps } from '../../support/golden.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES } from '../folders.js';
-import { BIN, hasProc, hasPython, kvgen, kvgenJson, kvgenOnTerminal, start } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
+import { BIN, hasProc, hasPython, kvgenOnTerminal, start } from '../run.js';
 
 const tempDir = tempDirs();
 const GREEDY = ['--temp', '0'];

@@ -3,7 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES } from '../folders.js';
-import { kvgen, kvgenJson, start } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
+import { start } from '../run.js';
 
 const tempDir = tempDirs();
 const PROMPT = 'Once upon a time';

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { goldenDir } from '../../support/golden.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES } from '../folders.js';
-import { kvgen } from '../run.js';
+import { kvgenHere as kvgen } from '../here.js';
 
 const tempDir = tempDirs();
 const scores = JSON.parse(readFileSync('test/fixtures/scores.json', 'utf8'));
@@ -37,6 +37,7 @@ function withAddedToken(dir: string): string {
   const path = join(dir, 'tokenizer.json');
   const tokenizer = JSON.parse(readFileSync(path, 'utf8'));
   tokenizer.added_tokens.push({ ...tokenizer.added_tokens[0], id: 999, content: '<extra>' });
+  tokenizer.model.vocab['<extra>'] = 999;
   writeFileSync(path, JSON.stringify(tokenizer));
   return dir;
 }

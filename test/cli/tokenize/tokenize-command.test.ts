@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { visible } from '../../../src/cli/tokenize/token-view.js';
-import { kvgen } from '../run.js';
+import { kvgenHere as kvgen } from '../here.js';
 
 const TEXT = 'Once upon a time,\n你好 🌶\t\\n \u202e x';
 
