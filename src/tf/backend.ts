@@ -111,7 +111,7 @@ export function tensorflowVersion(): string | undefined {
   return binding?.TF_Version;
 }
 
-function loadNode(choice: ThreadChoice): Backend {
+async function loadNode(choice: ThreadChoice): Promise<Backend> {
   const native = installedEngine();
   const threads = settleThreads(choice);
   restoreUtil();
@@ -126,6 +126,7 @@ function loadNode(choice: ThreadChoice): Backend {
   } finally {
     process.argv = argv;
   }
+  await tf.setBackend('tensorflow'); // another may have been chosen since it was loaded
   return { name: 'node', threads, tfjsNodeDir: native.folder };
 }
 
