@@ -53,7 +53,8 @@ const VOCABULARIES = [
 /** The checkpoint of nanoGPT, beside which no tokenizer is ever saved. */
 const NANO_GPT = 'ckpt.pt';
 const NANO_GPT_HELP =
-  "put GPT-2's vocab.json and merges.txt beside ckpt.pt if the model was trained with them, else give --prompt-ids";
+  "nanoGPT saves none; put GPT-2's vocab.json and merges.txt beside ckpt.pt if it was trained with them, or make " +
+  'tokenizer.json of its meta.pkl (README, Models), or give --prompt-ids';
 const EXPECTED = 'expected tokenizer.json, vocab.json and merges.txt, vocab.txt, spiece.model or tokenizer.model';
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
@@ -74,8 +75,8 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
     return { tokenizer, ...about };
   }
   if (!hasTokenizer(folder)) {
-    const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : 'download the folder again with them';
-    throw new KvgenError(`${folder.dir}: no tokenizer: ${EXPECTED}; ${help}`);
+    const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : `${EXPECTED}; download the folder again with them`;
+    throw new KvgenError(`${folder.dir}: no tokenizer: ${help}`);
   }
   return { ...(await readVocabularies(folder)), ...about };
 }

@@ -130,7 +130,7 @@ describe('files', () => {
     [
       'none beside a checkpoint of nanoGPT',
       { 'ckpt.pt': '' },
-      /: no tokenizer: .*; put GPT-2's vocab\.json and merges\.txt beside ckpt\.pt .*, else give --prompt-ids$/,
+      /: no tokenizer: nanoGPT saves none; put GPT-2's vocab\.json and merges\.txt .*meta\.pkl.*, or give --prompt-ids$/,
     ],
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
