@@ -1,9 +1,10 @@
 // Reads the files of a tokenizer: makes one tokenizer.json of them, and what stands beside it. Knows nothing of folders, nor
 // of what the parts mean.
 
+import { BERT_CLASSES, bertNormalizer } from './bert-files.js';
 import { JsonPart, parseJson } from './json-part.js';
 import { templateOf } from './post-processor.js';
-import { classOfFiles, convertFiles } from './slow-files.js';
+import { classForFiles, classOfFiles, convertFiles } from './slow-files.js';
 import { contentOf, readSpecialTokens } from './special-tokens.js';
 import { classOf, classOfModelType, isKnownClass, type TokenName } from './tokenizer-classes.js';
 import { mainPath, type TextFile, type TokenizerFiles } from './tokenizer-files.js';
@@ -15,7 +16,10 @@ export function readParts(files: TokenizerFiles): { parts: TokenizerParts; setti
   const settings = readSettings(files, json);
   const parts = json ?? convertFiles(files, settings);
   const postProcessor = surrounding(settings) ?? parts.postProcessor;
-  return { parts: { ...parts, preTokenizer: withPrefix(parts.preTokenizer, settings), postProcessor }, settings };
+  const preTokenizer = withPrefix(parts.preTokenizer, settings);
+  const isBert = BERT_CLASSES.has(settings.className ?? '');
+  const normalizer = isBert ? bertNormalizer(parts.normalizer, settings) : parts.normalizer;
+  return { parts: { ...parts, normalizer, preTokenizer, postProcessor }, settings };
 }
 
 function fromTokenizerJson(file: TextFile): TokenizerParts {
@@ -36,22 +40,33 @@ function fromTokenizerJson(file: TextFile): TokenizerParts {
 
 function readSettings(files: TokenizerFiles, json: TokenizerParts | undefined): TokenizerSettings {
   const config = files.config === undefined ? new JsonPart(mainPath(files), {}) : parseJson(files.config);
-  const className = readClassName(config, files);
+  const named = namedClass(config, files);
+  const className = named === undefined ? usualClass(files) : readableClass(named, files);
   const own = json?.added ?? new JsonPart(mainPath(files), null);
   const special = readSpecialTokens(files, config, own, classOf(className));
-  return { className, config, special, splitsSpecial: config.at('split_special_tokens').flag(false) };
+  return { className, named, config, special, splitsSpecial: config.at('split_special_tokens').flag(false) };
 }
 
-/**
- * tokenizer_config.json names it, or else config.json, or else it is the usual one of the model. Where nobody knows a class,
- * older files say which it is.
- */
-function readClassName(config: JsonPart, files: TokenizerFiles): string | undefined {
+/** tokenizer_config.json names it, or else config.json. */
+function namedClass(config: JsonPart, files: TokenizerFiles): string | undefined {
   const own = config.at('tokenizer_class');
-  const model = own.missing && files.modelConfig !== undefined ? parseJson(files.modelConfig) : undefined;
-  const named = model?.at('tokenizer_class') ?? own;
-  const name = named.missing ? classOfModelType(model?.at('model_type').value) : named.text().replace(/Fast$/, '');
-  return isKnownClass(name) || files.tokenizer !== undefined ? name : (classOfFiles(files) ?? name);
+  const named = own.missing ? modelConfigOf(files)?.at('tokenizer_class') : own;
+  return named === undefined || named.missing ? undefined : named.text().replace(/Fast$/, '');
+}
+
+/** Where nobody knows the class, older files say which it is. */
+function readableClass(named: string, files: TokenizerFiles): string {
+  return isKnownClass(named) || files.tokenizer !== undefined ? named : (classOfFiles(files) ?? named);
+}
+
+/** The one of the model, unless it reads other files than are there. */
+function usualClass(files: TokenizerFiles): string | undefined {
+  const usual = classOfModelType(modelConfigOf(files)?.at('model_type').value);
+  return files.tokenizer === undefined ? classForFiles(files, usual) : usual;
+}
+
+function modelConfigOf({ modelConfig }: TokenizerFiles): JsonPart | undefined {
+  return modelConfig === undefined ? undefined : parseJson(modelConfig);
 }
 
 /** What a class puts around a text, whatever tokenizer.json says; undefined: it does not. */

@@ -26,6 +26,8 @@ export interface TokenizerParts {
 export interface TokenizerSettings {
   /** Such as `GPT2Tokenizer`, without `Fast`; undefined: no file names one. */
   readonly className: string | undefined;
+  /** The class that a file names, without `Fast`; undefined: none does. */
+  readonly named?: string | undefined;
   /** tokenizer_config.json; an empty object where there is none. */
   readonly config: JsonPart;
   /** What is named or added beside tokenizer.json. */
