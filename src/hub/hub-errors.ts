@@ -44,7 +44,7 @@ const LATER = 'run it again later, what is here stays';
  */
 export function refusal(response: Response, said: string, url: URL, asked: Asked): KvgenError {
   const { status, headers } = response;
-  const waitMs = retryAfter(headers.get('retry-after'));
+  const waitMs = retryAfter(headers.get('retry-after')) ?? untilReset(headers.get('ratelimit'));
   if (status === 429) {
     const advice = asked.hasToken ? LATER : `${LATER}; with HF_TOKEN it allows more`;
     return new PassingError(`${url.host}: too many requests (429)`, advice, { waitMs });
@@ -98,6 +98,12 @@ export function retryAfter(value: string | null): number | undefined {
   }
   const ms = /^\s*\d+\s*$/.test(value) ? 1000 * Number(value) : Date.parse(value) - Date.now();
   return Number.isNaN(ms) ? undefined : Math.max(ms, 0);
+}
+
+/** Of a header such as `"resolvers";r=0;t=55`: nothing remains (r) for so many seconds (t). */
+function untilReset(limit: string | null): number | undefined {
+  const [, seconds] = /;\s*r=0\s*;\s*t=(\d{1,9})/.exec(limit ?? '') ?? [];
+  return seconds === undefined ? undefined : 1000 * Number(seconds);
 }
 
 const NO_CONNECTION: Readonly<Record<string, string>> = {

@@ -6,6 +6,8 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { KvgenError } from '../../src/errors.js';
+import { type PassingError, refusal } from '../../src/hub/hub-errors.js';
 import { expectFailure } from '../support/errors.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { FakeHub, hashOf, refuse, type Seen } from './fake-hub.js';
@@ -256,6 +258,19 @@ describe('a server', () => {
     expect(said.notes.join()).toMatch(/too many requests \(429\).*trying again in 1\.0 s/);
   });
 
+  it.each([
+    ['retry-after', 'Wed, 21 Oct 2015 07:28:00 GMT', 0],
+    ['retry-after', '2', 2000],
+    ['retry-after', 'soon', undefined],
+    ['ratelimit', '"resolvers";r=0;t=55', 55_000],
+    ['ratelimit', '"resolvers";r=7;t=55', undefined],
+  ])('says how long to wait by %s: %s', (name, value, expected) => {
+    const url = new URL(hub.url);
+    const asked = { hub: hub.url, model: 'me/model', revision: 'main', hasToken: false };
+    const error = refusal(new Response('', { status: 429, headers: { [name]: value } }), '', url, asked);
+    expect((error as PassingError).waitMs).toBe(expected);
+  });
+
   it('that asks to wait too long is not', async () => {
     answerOnce((_seen, response) => void response.writeHead(429, { 'retry-after': '3600' }).end());
     await expectFailure(() => pullFrom(hub, cache), 'too many requests (429)', 'HF_TOKEN', 'later');
@@ -475,5 +490,53 @@ describe('two pulls at once', () => {
     await Promise.allSettled([first]);
     await second;
     expect(hub.sent).toBeLessThan(1.3 * WEIGHTS.length);
+  });
+});
+
+describe('whatever the network does', () => {
+  /** One of many things that go wrong, or nothing; by a number in [0, 1). */
+  function trouble(chance: number): FakeHub['misbehave'] {
+    return async (seen, response) => {
+      const kind = Math.floor(chance * 1000) % 9;
+      const from = Number(/\d+/.exec(seen.range ?? '')?.[0] ?? 0);
+      const part = { 'content-range': `bytes ${from}-${WEIGHTS.length - 1}/${WEIGHTS.length}` };
+      if (!isWeights(seen) || kind > 6) {
+        return false;
+      }
+      if (kind === 0) {
+        response.destroy();
+      } else if (kind === 1) {
+        response.writeHead(503).end('busy');
+      } else if (kind === 2) {
+        response.writeHead(200).end(WEIGHTS.subarray(0, Math.floor(chance * WEIGHTS.length)));
+      } else if (kind === 3) {
+        response.writeHead(416).end();
+      } else if (kind === 4) {
+        response.writeHead(206, part).end(WEIGHTS.subarray(from + 1)); // one byte is missing
+      } else {
+        response.writeHead(from > 0 ? 206 : 200, from > 0 ? part : {});
+        await hub.sendPieces(response, WEIGHTS.subarray(from), Math.floor(chance * (WEIGHTS.length - from)));
+      }
+      return true;
+    };
+  }
+
+  it.each(Array.from({ length: 12 }, (_, seed) => seed + 1))('a file is right or not there (%i)', async (seed) => {
+    const chances = randomBytes(4000, seed).values();
+    hub.misbehave = (seen, response) =>
+      trouble(((chances.next().value ?? 0) * 256 + (chances.next().value ?? 0)) / 65536)(seen, response);
+    let done: Awaited<ReturnType<typeof pullFrom>> | undefined;
+    for (let run = 0; run < 20 && done === undefined; run++) {
+      const stop = new AbortController();
+      const until = ((chances.next().value ?? 0) / 128) * WEIGHTS.length; // half of the runs are stopped
+      const onProgress = (progress: { done: number }) => progress.done > until && stop.abort(new KvgenError('stopped'));
+      done = await pullFrom(hub, cache, { signal: stop.signal, onProgress }).catch((error) => {
+        expect(error).toBeInstanceOf(KvgenError);
+        return undefined;
+      });
+      expect(done === undefined ? blobs(cache).includes(HASH) : false).toBe(false);
+    }
+    hub.misbehave = () => false;
+    await expectRight(pullFrom(hub, cache));
   });
 });
