@@ -46,7 +46,7 @@ export function classOfFiles(files: TokenizerFiles): string | undefined {
 /** The usual class of a model, if it reads files that are there; else the one whose files they are. */
 export function classForFiles(files: TokenizerFiles, usual: string | undefined): string | undefined {
   const fits = KINDS.some(({ has, classes }) => has(files) && (classes?.has(usual ?? '') ?? true));
-  return fits ? usual : (classOfFiles(files) ?? usual);
+  return fits && usual !== undefined ? usual : (classOfFiles(files) ?? usual);
 }
 
 /** @throws KvgenError for files that are not computed, or damaged */
