@@ -9,20 +9,30 @@ import { refuseLfsPointer } from './lfs-pointer.js';
 import { exists } from './look.js';
 import { type FileState, type OpenFile, openFile, readAll, stateOf } from './open-file.js';
 
+/** Where the files of a model are, if not all in its folder. */
+export interface FolderLayout {
+  /** The name of the one file that the whole model is in. */
+  readonly single?: string | undefined;
+  /** Which folder a file is in, where the model's files lie in several. */
+  readonly folderOf?: (name: string) => string;
+}
+
 export class ModelFolder {
   readonly dir: string;
   /** Ends all reading. */
   readonly signal: AbortSignal | undefined;
+  /** The name of the one file that the whole model is in, if it is; then no other file of the folder says anything of it. */
+  readonly single: string | undefined;
   readonly #folderOf: (name: string) => string;
   readonly #files = new Map<string, FileState | null>();
   /** What was there when somebody asked. */
   readonly #present = new Set<string>();
 
-  /** @param folderOf which folder a file is in, where the model's files lie in several; default: all in `dir` */
-  constructor(dir: string, signal?: AbortSignal, folderOf: (name: string) => string = () => dir) {
+  constructor(dir: string, signal?: AbortSignal, { single, folderOf = () => dir }: FolderLayout = {}) {
     this.dir = dir;
     this.#folderOf = folderOf;
     this.signal = signal;
+    this.single = single;
   }
 
   /** What was opened or looked for, by name, as it was then; null: it was not there. */

@@ -7,7 +7,7 @@ import { CONFIG } from '../files/file-kinds.js';
 import { exists, isFolder } from '../files/look.js';
 import { ModelFolder } from '../files/model-folder.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, parseAdapterConfig } from './adapter-config.js';
-import { findModel } from './find.js';
+import { type FoundModel, findModel } from './find.js';
 import { readJson } from './folder-json.js';
 
 const ADAPTER_FILES: readonly string[] = [ADAPTER_CONFIG, ...ADAPTER_WEIGHTS];
@@ -19,7 +19,13 @@ const TOKENIZER_FILE = /^(tokenizer|vocab|merges|added_tokens|special_tokens_map
  * As transformers does, an adapter is loaded wherever there is an adapter_config.json.
  * @throws KvgenError for an adapter that is not computed, or whose model is not here
  */
-export async function openModelFolder(dir: string, signal?: AbortSignal): Promise<ModelFolder> {
+export async function openModelFolder(
+  { dir, single }: Pick<FoundModel, 'dir' | 'single'>,
+  signal?: AbortSignal,
+): Promise<ModelFolder> {
+  if (single !== undefined) {
+    return new ModelFolder(dir, signal, { single });
+  }
   const own = new ModelFolder(dir, signal);
   const json = await readJson(own, ADAPTER_CONFIG, CONFIG);
   if (json === undefined) {
@@ -28,12 +34,13 @@ export async function openModelFolder(dir: string, signal?: AbortSignal): Promis
   const path = own.path(ADAPTER_CONFIG);
   const base = baseFolder(parseAdapterConfig(json, path).base, dir, path);
   const tokenizer = VOCABULARIES.some((name) => own.has(name)) ? dir : base;
-  return new ModelFolder(dir, signal, (name) => {
+  const folderOf = (name: string) => {
     if (ADAPTER_FILES.includes(name)) {
       return dir;
     }
     return TOKENIZER_FILE.test(name) ? tokenizer : base;
-  });
+  };
+  return new ModelFolder(dir, signal, { folderOf });
 }
 
 /** The folder that the config and the weights of the model are in. */

@@ -50,7 +50,7 @@ describe('the logits are those of PEFT', () => {
 
   it('of parts of a tensor, from wherever they begin', async () => {
     const dir = join(FIXTURES, 'embeddings');
-    const folder = await openModelFolder(dir);
+    const folder = await openModelFolder({ dir });
     for await (const { name, shape, read } of readTensors(folder, await loadShape(folder))) {
       const whole = new Float32Array(shape.reduce((a, b) => a * b, 1));
       await read(whole, 0);
@@ -107,7 +107,7 @@ describe('the model that it is of', () => {
     vi.stubEnv('HF_HUB_CACHE', tempDir());
     const refused = (base: unknown, ...words: string[]) =>
       expectFailure(
-        () => openModelFolder(changeConfig(dir, { base_model_name_or_path: base })),
+        () => openModelFolder({ dir: changeConfig(dir, { base_model_name_or_path: base }) }),
         configPath(dir),
         ...words,
       );
@@ -129,7 +129,7 @@ describe('the model that it is of', () => {
     writeFileSync(join(base, 'tokenizer.json'), 'base');
     writeFileSync(join(base, 'added_tokens.json'), 'base');
     const textOf = async (name: string) =>
-      (await openModelFolder(dir)).readText(name, { name: 'x', maxBytes: 1e6, advice: '' });
+      (await openModelFolder({ dir })).readText(name, { name: 'x', maxBytes: 1e6, advice: '' });
     expect(await textOf('tokenizer.json')).toBe('base');
     writeFileSync(join(dir, 'tokenizer.json'), 'adapter');
     expect(await textOf('tokenizer.json')).toBe('adapter');
@@ -151,7 +151,7 @@ describe('the model that it is of', () => {
 it('a change of either folder changes the fingerprint', async () => {
   const { dir, base } = copies();
   const print = async () => {
-    const folder = await openModelFolder(dir);
+    const folder = await openModelFolder({ dir });
     for await (const _ of readTensors(folder, await loadShape(folder))) {
       // opened
     }
