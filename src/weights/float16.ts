@@ -6,8 +6,13 @@ let table: Int32Array | undefined;
 
 /** @param into as long as `halves`; it may be a part of a longer array */
 export function widenFloat16(halves: Uint16Array, into: Float32Array): void {
-  table ??= new Int32Array(new Float32Array(1 << 16).map((_, bits) => float16(bits)).buffer);
+  table ??= new Int32Array(float16Values().buffer);
   lookUp(table, halves, new Int32Array(into.buffer, into.byteOffset, halves.length));
+}
+
+/** The value of each float16, by its bits. */
+export function float16Values(): Float32Array<ArrayBuffer> {
+  return new Float32Array(1 << 16).map((_, bits) => float16(bits));
 }
 
 /** Eight at a time: what a turn of the loop checks costs more than the look-up. */
