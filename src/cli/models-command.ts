@@ -1,6 +1,7 @@
 // `kvgen models`: lists the models that `-m` can name on this machine, with size, context and origin; what lies in their places
 // and would not load, with the reason. Opens files and looks at their headers; reads no weights.
 
+import { join } from 'node:path';
 import { EXIT, errorMessage, megabytes } from '../errors.js';
 import { folderSource } from '../library/model.js';
 import { hasTokenizer } from '../text/tokenizer.js';
@@ -44,16 +45,16 @@ async function look(model: FoundModel, signal: AbortSignal): Promise<Listed> {
     const source = await folderSource(model, signal);
     const { folder, bytes, shape } = source;
     const parameters = await source.checkWeights();
-    const facts = { context: shape.config.nPositions, parameters, hasTokenizer: hasTokenizer(folder) };
+    const facts = { context: shape.config.nPositions, parameters, hasTokenizer: await hasTokenizer(folder) };
     return { ...model, bytes, facts };
   } catch (error) {
     signal.throwIfAborted();
-    return { ...model, bytes: weightBytes(model.dir), facts: errorMessage(error) };
+    return { ...model, bytes: weightBytes(model), facts: errorMessage(error) };
   }
 }
 
-function modelRow({ name, source, dir, bytes, facts }: Listed): string[] {
-  const place = `${source}: ${dir}`;
+function modelRow({ name, source, dir, single, bytes, facts }: Listed): string[] {
+  const place = `${source}: ${single === undefined ? dir : join(dir, single)}`;
   if (typeof facts === 'string') {
     const reason = facts.replace(`${dir}: `, '').replace(`${dir}/`, '');
     return [name, megabytes(bytes), '-', `${place}: not usable: ${reason}`];
@@ -63,8 +64,8 @@ function modelRow({ name, source, dir, bytes, facts }: Listed): string[] {
   return [name, megabytes(bytes), String(context), place + tokens];
 }
 
-function modelJson({ name, source, dir, bytes, facts }: Listed) {
-  const place = { name, source, dir, bytes };
+function modelJson({ name, source, dir, single, bytes, facts }: Listed) {
+  const place = { name, source, dir, ...(single === undefined ? {} : { file: single }), bytes };
   if (typeof facts === 'string') {
     return { ...place, context: null, parameters: null, tokenizer: null, loads: false, reason: facts };
   }

@@ -158,15 +158,16 @@ export interface OpenOptions extends MachineChoice {
  * @param signal ends all reading from the folder
  * @throws KvgenError where the folder's config cannot be read
  */
-export async function folderSource({ name, dir }: FoundModel, signal?: AbortSignal): Promise<FolderSource> {
-  const folder = await openModelFolder(dir, signal);
+export async function folderSource(found: FoundModel, signal?: AbortSignal): Promise<FolderSource> {
+  const { name, dir, single } = found;
+  const folder = await openModelFolder(found, signal);
   const shape = await loadShape(folder);
   return {
     name,
     dir,
     folder,
     shape,
-    bytes: weightBytes(weightsFolder(folder)),
+    bytes: weightBytes({ dir: weightsFolder(folder), single }),
     stored: shape.stored,
     checkWeights: () => checkWeights(folder, shape),
     tensors: (options) => readTensors(folder, shape, options),
@@ -234,5 +235,5 @@ function tensorsOf(source: ModelSource, { signal, onProgress, onNote }: OpenOpti
 
 /** null: the folder has none. */
 async function folderTokenizer(folder: ModelFolder | null): Promise<Tokenizer | null> {
-  return folder !== null && hasTokenizer(folder) ? loadTokenizer(folder) : null;
+  return folder !== null && (await hasTokenizer(folder)) ? loadTokenizer(folder) : null;
 }

@@ -50,7 +50,27 @@ function scaled(plain: readonly number[], scaling: ConfigReader | undefined, con
   if (type === 'llama3') {
     return llama3(plain, scaling, config);
   }
+  if (type === 'longrope') {
+    return divided(plain, scaling);
+  }
   throw scaling.wrong('rope_type', '"default", "linear" or "llama3" (other scalings are not computed)', type);
+}
+
+/** A factor for each frequency, the same for short texts and long ones: a GGUF file says Llama 3's scaling so. */
+function divided(plain: readonly number[], scaling: ConfigReader): readonly number[] {
+  const factors = scaling.value('short_factor');
+  const isFactor = (value: unknown) => typeof value === 'number' && value > 0 && Number.isFinite(value);
+  if (!Array.isArray(factors) || factors.length !== plain.length || !factors.every(isFactor)) {
+    throw scaling.wrong('short_factor', `${plain.length} numbers above 0`, factors);
+  }
+  const long = scaling.value('long_factor');
+  if (!Array.isArray(long) || long.join() !== factors.join()) {
+    throw scaling.wrong('long_factor', 'those of short_factor (other scalings are not computed)', long);
+  }
+  if (scaling.value('attention_factor') !== 1) {
+    throw scaling.wrong('attention_factor', '1 (others are not computed)', scaling.value('attention_factor'));
+  }
+  return plain.map((frequency, i) => Math.fround(frequency / (factors[i] as number)));
 }
 
 /** Slow turns are divided by `factor`, fast ones stay, and those between are a mix of both. */

@@ -13,6 +13,7 @@ import { readSmallFile } from '../files/open-file.js';
 import { HUB_PREFIX, hubCache, hubFolder } from '../hub/hub-cache.js';
 import { isModelName } from '../hub/model-name.js';
 import { ADAPTER_CONFIG } from './adapter-config.js';
+import { GGUF_NAME, ggufBytes, ggufNames, onlyGguf } from './gguf-choice.js';
 import { CHECKPOINT_NAME } from './nano-gpt.js';
 import { kindOfFile } from './what-is-here.js';
 
@@ -20,15 +21,22 @@ export interface FoundModel {
   readonly name: string;
   readonly dir: string;
   readonly source: 'package' | 'user' | 'hugging face cache' | 'path';
+  /** The name of the GGUF file in it that is the model; undefined: it is a Hugging Face folder. */
+  readonly single?: string | undefined;
 }
 
 /**
- * The folder that `-m` names.
- * @param model a path if it contains a separator, else a name
- * @throws KvgenError that says where it was looked for and how to get it
+ * The model that `-m` names: a folder, or a GGUF file.
+ * @param model a path if it contains a separator or is a GGUF file, else a name
+ * @throws KvgenError that says where it was looked for and how to get it, or that a folder has several GGUF files
  */
 export function findModel(model: string): FoundModel {
-  if (/[/\\]/.test(model)) {
+  const found = findPlace(model);
+  return found.single === undefined ? { ...found, single: onlyGguf(found.dir) } : found;
+}
+
+function findPlace(model: string): FoundModel {
+  if (/[/\\]/.test(model) || isGguf(model)) {
     return findPath(model);
   }
   const search = new Search();
@@ -56,14 +64,28 @@ export interface Listing {
 
 export function listModels(): Listing {
   const search = new Search();
-  const models = search.all();
+  const models = search.all().map(withSingle);
   const others = search.all(ANY).filter(({ dir }) => !models.some((model) => model.dir === dir));
   const { problems } = search;
   return { models, others: others.filter(({ dir }) => !problems.some((line) => line.startsWith(dir))), problems };
 }
 
-/** The bytes of the files that a folder's weights are read from. */
-export function weightBytes(dir: string): number {
+/** Of several GGUF files none is the model; whoever opens the folder is told. */
+function withSingle(found: FoundModel): FoundModel {
+  const [single, ...others] = ggufNames(found.dir);
+  return others.length > 0 ? found : { ...found, single };
+}
+
+/** Is there a file of that name? */
+function isGguf(path: string): boolean {
+  return GGUF_NAME.test(path) && look(path, () => {})?.isDirectory() === false;
+}
+
+/** The bytes of a GGUF file, or of the files that a folder's weights are read from. */
+export function weightBytes({ dir, single }: Pick<FoundModel, 'dir' | 'single'>): number {
+  if (single !== undefined) {
+    return ggufBytes(dir, single);
+  }
   const names = namesIn(dir, () => {});
   const read = WEIGHTS_NAMES.find((name) => names.some((candidate) => name.test(candidate)));
   const files = read === undefined ? [] : names.filter((name) => read.test(name));
@@ -78,6 +100,10 @@ function findPath(path: string): FoundModel {
   const search = new Search();
   if (search.isFolder(dir)) {
     return { name: basename(dir), dir, source: 'path' };
+  }
+  if (isGguf(dir)) {
+    const single = basename(dir);
+    return { name: single.replace(GGUF_NAME, ''), dir: dirname(dir), source: 'path', single };
   }
   const isName = isModelName(path);
   const inHub = isName ? (search.hubModel(hubFolder(path)) ?? search.hubModel(hubFolder(path), ANY)) : undefined;
@@ -104,9 +130,9 @@ function notAFolder(dir: string): string {
 }
 
 /** Which folders are looked for. */
-type Accepts = (has: (name: string) => boolean) => boolean;
+type Accepts = (has: (name: string) => boolean, dir: string) => boolean;
 
-const MODEL: Accepts = (has) => MODEL_FILES.some(has);
+const MODEL: Accepts = (has, dir) => ggufNames(dir).length > 0 || MODEL_FILES.some(has);
 /** A folder with other files says what it holds when it is opened. */
 const ANY: Accepts = () => true;
 const MODEL_FILES = ['config.json', ADAPTER_CONFIG, CHECKPOINT_NAME];
@@ -179,7 +205,7 @@ class Search {
   }
 
   #isAccepted(dir: string, accepts: Accepts): boolean {
-    return accepts((name) => this.#isFile(join(dir, name)));
+    return accepts((name) => this.#isFile(join(dir, name)), dir);
   }
 
   #isFile(path: string): boolean {

@@ -10,6 +10,7 @@ import { mergeAdapter, openAdapter } from './adapter.js';
 import { weightsFolder } from './adapter-folder.js';
 import { checkTensors } from './check-tensors.js';
 import { readJson } from './folder-json.js';
+import { readGgufConfig } from './gguf-model.js';
 import { storedAs } from './int8-format.js';
 import { valueCount } from './tensor-values.js';
 import type { NamedTensor } from './weight-file.js';
@@ -25,12 +26,15 @@ const GENERATION_NAME = 'generation_config.json';
  * @throws KvgenError when a file is missing or wrong
  */
 export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURES): Promise<ModelShape> {
-  const path = folder.path(CONFIG_NAME);
+  const path = folder.path(folder.single ?? CONFIG_NAME);
   const json = await readConfig(folder);
   if (json === undefined) {
     throw await notAModel(folder, 'no config.json');
   }
   const { config, ...shape } = parseConfig(json, path, known);
+  if (folder.single !== undefined) {
+    return { ...shape, config };
+  }
   const generation = await readJson(folder, GENERATION_NAME, CONFIG);
   const read = new ConfigReader(generation === undefined ? {} : generation, folder.path(GENERATION_NAME));
   return { ...shape, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
@@ -41,6 +45,9 @@ export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURE
  * @returns undefined: neither says anything
  */
 export async function readConfig(folder: ModelFolder): Promise<unknown> {
+  if (folder.single !== undefined) {
+    return readGgufConfig(folder);
+  }
   const json = await readJson(folder, CONFIG_NAME, CONFIG);
   const inWeights = await configInWeights(folder);
   return inWeights === undefined ? json : { ...Object(json), ...inWeights };

@@ -35,7 +35,7 @@ export type Companions = ReadonlyMap<string, Uint8Array>;
 export async function readCompanions(source: ModelFolder): Promise<Companions> {
   const companions = new Map<string, Uint8Array>();
   companions.set(CONFIG_NAME, await quantizedConfig(source));
-  for (const name of COPIED) {
+  for (const name of source.single === undefined ? COPIED : []) {
     const file = await source.open(name, TOKENIZER);
     if (file !== undefined) {
       companions.set(name, await readAll(file));

@@ -6,6 +6,7 @@ import { INDEX, WEIGHTS } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import type { OpenFile } from '../files/open-file.js';
 import { readJson } from './folder-json.js';
+import { openGgufFiles } from './gguf-model.js';
 import { CHECKPOINT_NAME, nanoGptConfig, nanoGptTensors } from './nano-gpt.js';
 import { openTorch } from './open-torch.js';
 import { SafetensorsFile } from './safetensors.js';
@@ -39,6 +40,9 @@ const FORMATS: readonly Format[] = [
  * @throws KvgenError when one is missing or damaged
  */
 export async function openWeightFiles(folder: ModelFolder): Promise<WeightFile[]> {
+  if (folder.single !== undefined) {
+    return openGgufFiles(folder);
+  }
   const format = formatOf(folder);
   if (format === undefined) {
     throw await notAModel(folder, 'neither model.safetensors nor pytorch_model.bin');

@@ -27,7 +27,7 @@ const KINDS: readonly Kind[] = [
     what: 'weights without the config.json that says their sizes',
     help: 'copy that of the model that they were made from',
   },
-  { name: /\.gguf$/i, what: 'GGUF, which is not read yet', help: PULL },
+  { name: /\.gguf$/i, what: 'a GGUF file', help: 'name it alone: -m DIR/NAME.gguf' },
   { name: /^ggml.*\.bin$/i, what: 'GGML, which is not read', help: PULL },
   {
     name: /^(global_step\d+|zero_to_fp32\.py)$/,
@@ -94,7 +94,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 /** Files that make a folder a model's. */
-const WEIGHTS_NAMES = [
+export const WEIGHTS_NAMES = [
   'model.safetensors',
   'model.safetensors.index.json',
   'pytorch_model.bin',

@@ -162,7 +162,7 @@ describe('kvgen models, what would load and what would not', () => {
       torn: expect.stringContaining('torn: neither model.safetensors nor pytorch_model.bin: found "config.json"'),
       lost: expect.stringContaining('peft_type: expected "LORA"'),
       onnx: expect.stringContaining('onnx: no config.json: found "model.onnx": ONNX; `kvgen pull'),
-      'someone/quantized': expect.stringContaining('"model.gguf": GGUF, which is not read yet'),
+      'someone/quantized': expect.stringContaining('model.gguf: truncated: expected 8 bytes'),
     });
   });
 
@@ -177,7 +177,9 @@ describe('kvgen models, what would load and what would not', () => {
     for (const name of ['onnx', 'someone/quantized', 'quantized']) {
       const used = await kvgen(['-m', name, '--backend', 'simd', 'x'], { env });
       expect(used).toMatchObject({ code: 1, stdout: '' });
-      expect(used.stderr).toMatch(/^kvgen: \/.*: no config\.json: found "model\.(onnx|gguf)": [^\n]*\n$/);
+      expect(used.stderr).toMatch(
+        /^kvgen: \/.*(: no config\.json: found "model\.onnx"|\/model\.gguf: truncated): [^\n]*\n$/,
+      );
     }
   });
 });

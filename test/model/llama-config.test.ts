@@ -16,6 +16,13 @@ const SMALL: Json = {
   max_position_embeddings: 256,
 };
 
+const LONG: Json = {
+  rope_type: 'longrope',
+  short_factor: [1, 1, 1, 1, 2, 2, 2, 8],
+  long_factor: [1, 1, 1, 1, 2, 2, 2, 8],
+  attention_factor: 1,
+};
+
 const parse = (more: Json): LlamaConfig => parseConfig({ ...SMALL, ...more }, 'c.json').config as LlamaConfig;
 
 describe('what a config.json of the Llama family says', () => {
@@ -96,6 +103,12 @@ describe('rotary positions', () => {
     );
   });
 
+  it('longrope: each frequency has its factor', () => {
+    const plain = frequencies({});
+    const divided = frequencies({ rope_scaling: LONG });
+    expect(divided).toEqual(plain.map((frequency, i) => frequency / ([1, 1, 1, 1, 2, 2, 2, 8][i] as number)));
+  });
+
   it('llama3: slow turns are divided, fast ones stay, those between are mixed', () => {
     const scaling = { rope_type: 'llama3', factor: 8, low_freq_factor: 1, high_freq_factor: 4 };
     const found = frequencies({ rope_scaling: { ...scaling, original_max_position_embeddings: 128 } });
@@ -126,7 +139,13 @@ describe('refused by name', () => {
     [{ rope_scaling: { rope_type: 'yarn', factor: 4 } }, 'rope_scaling: rope_type: expected "default", "linear" or'],
     [{ rope_scaling: { type: 'dynamic', factor: 4 } }, 'found "dynamic"'],
     [{ rope_scaling: { type: 'su' } }, 'found "su"'],
-    [{ rope_scaling: { rope_type: 'longrope' } }, 'found "longrope"'],
+    [{ rope_scaling: { rope_type: 'longrope' } }, 'short_factor: expected 8 numbers above 0, found nothing'],
+    [{ rope_scaling: { ...LONG, short_factor: [1, 2] } }, 'short_factor: expected 8 numbers above 0, found [1,2]'],
+    [
+      { rope_scaling: { ...LONG, long_factor: [1, 1, 1, 1, 2, 2, 2, 2] } },
+      'long_factor: expected those of short_factor',
+    ],
+    [{ rope_scaling: { ...LONG, attention_factor: 1.2 } }, 'attention_factor: expected 1'],
     [
       { rope_scaling: { rope_type: 'linear' } },
       'c.json: rope_scaling: factor: expected a number above 0, found nothing',

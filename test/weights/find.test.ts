@@ -230,8 +230,8 @@ describe.runIf(hasPipes)('what cannot be read stands in no other model’s way',
     const dir = makeModel(home, 'weights');
     writeFileSync(join(dir, 'a.safetensors'), new Uint8Array(5));
     symlinkSync('b.safetensors', join(dir, 'b.safetensors'));
-    expect(weightBytes(dir)).toBe(5);
-    expect(weightBytes(join(home, 'none'))).toBe(0);
+    expect(weightBytes({ dir })).toBe(5);
+    expect(weightBytes({ dir: join(home, 'none') })).toBe(0);
   });
 });
 
@@ -239,18 +239,18 @@ it('weightBytes counts the files that are read', () => {
   const dir = makeModel(home, 'weights');
   const put = (name: string, bytes: number) => writeFileSync(join(dir, name), new Uint8Array(bytes));
   put('model.safetensors.index.json', 2);
-  expect(weightBytes(dir)).toBe(0);
+  expect(weightBytes({ dir })).toBe(0);
   put('ckpt.pt', 3);
-  expect(weightBytes(dir)).toBe(3);
+  expect(weightBytes({ dir })).toBe(3);
   put('pytorch_model-00001-of-00002.bin', 40);
   put('pytorch_model-00002-of-00002.bin', 2);
   put('training_args.bin', 9);
-  expect(weightBytes(dir)).toBe(42);
+  expect(weightBytes({ dir })).toBe(42);
   put('pytorch_model.bin', 50);
-  expect(weightBytes(dir)).toBe(50);
+  expect(weightBytes({ dir })).toBe(50);
   put('a.safetensors', 5);
   put('b.safetensors', 7);
-  expect(weightBytes(dir)).toBe(12);
+  expect(weightBytes({ dir })).toBe(12);
 });
 
 it('a checkpoint of nanoGPT is a model without config.json', () => {

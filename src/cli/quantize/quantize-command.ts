@@ -9,6 +9,7 @@ import { TEXT } from '../../files/file-kinds.js';
 import { int8Tensors } from '../../library/int8-tensors.js';
 import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
 import { throwFirst } from '../../settings.js';
+import { tokenizerCompanions } from '../../text/gguf-companions.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel, weightBytes } from '../../weights/find.js';
 import { type Companions, readCompanions, writeInt8Folder } from '../../weights/int8-folder.js';
@@ -54,7 +55,8 @@ export async function quantizeCommand(invocation: Invocation): Promise<number> {
     throw new KvgenError(`${source.dir}: its weights are int8 already; name the folder that it was made from`);
   }
   const measured = args.perplexity === undefined ? undefined : await readMeasured(args.perplexity, source, invocation);
-  const companions = await readCompanions(source.folder); // before the work: one of them may not be readable
+  // Before the work: one of them may not be readable.
+  const companions = new Map([...(await readCompanions(source.folder)), ...(await tokenizerCompanions(source.folder))]);
   const run = { source, companions, output, threads: args.threads, measured, terminal, signal };
   const { sizes, losses, counts } = await writeFolder(output, (dir) => quantize(run, dir));
   terminal.progressDone();
@@ -87,7 +89,7 @@ async function quantize(run: QuantizeRun, dir: string): Promise<Quantized> {
     const tensors = await int8Tensors(model, source, signal);
     const onProgress = (done: number, total: number) => terminal.progress(`writing ${done}/${total}`);
     await writeInt8Folder(dir, tensors, companions, { signal, onProgress });
-    const sizes = { before: weightBytes(source.dir), after: weightBytes(dir) };
+    const sizes = { before: source.bytes, after: weightBytes({ dir }) };
     const losses = measured && before !== undefined && after !== undefined ? { ...measured, before, after } : undefined;
     const card = modelCard({ name: source.name, folder: basename(resolve(output)), sizes, losses });
     await writeFile(join(dir, 'README.md'), card);

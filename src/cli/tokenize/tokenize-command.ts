@@ -24,13 +24,13 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   throwFirst([[file !== undefined && argument !== undefined, '--file cannot go with a text']]);
   await terminal.configure({ ...args, quiet: false, verbose: false });
   checkHasInput(invocation, file === undefined ? {} : { file }, decode ? 'no token ids' : 'no text');
-  const { dir } = findModel(model);
+  const found = findModel(model);
   const given = await readPrompt({ argument, literal, file }, invocation);
   const asked = decode ? await readIds(given, argument !== undefined, signal) : undefined;
-  const tokenizer = await loadTokenizer(await openModelFolder(dir, signal));
+  const tokenizer = await loadTokenizer(await openModelFolder(found, signal));
   try {
     const ids = asked ?? (await tokenizer.encode(given, { signal, onNote: (line) => terminal.note(line) }));
-    await print({ ids, tokenizer, dir, view, decode, terminal, signal });
+    await print({ ids, tokenizer, dir: found.dir, view, decode, terminal, signal });
   } finally {
     tokenizer.dispose();
   }
