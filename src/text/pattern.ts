@@ -3,6 +3,7 @@
 // that do not.
 
 import { errorMessage } from '../errors.js';
+import { GGUF_PATTERNS } from './gguf-pre.js';
 import type { JsonPart } from './json-part.js';
 
 /** A longer one would take long to translate. Those of known models have some hundred characters. */
@@ -18,6 +19,7 @@ export const QWEN2_PATTERN = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{
 
 /** They never look at a character more than a few times. */
 const KNOWN: ReadonlySet<string> = new Set([
+  ...GGUF_PATTERNS,
   // GPT-2
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   // GPT-4 (cl100k) and Llama 3; Qwen 2 and 3

@@ -6,6 +6,9 @@ import { KvgenError } from '../errors.js';
 import { CONFIG, type FileKind, TOKENIZER } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import { readAll } from '../files/open-file.js';
+import { ggufHeader } from '../gguf/folder-header.js';
+import type { GgufHeader } from '../gguf/header.js';
+import { convertGgufTokenizer, hasGgufTokenizer } from './gguf-tokenizer.js';
 
 /** A file and its text. */
 export interface TextFile {
@@ -58,12 +61,18 @@ const NANO_GPT_HELP =
 const EXPECTED = 'expected tokenizer.json, vocab.json and merges.txt, vocab.txt, spiece.model or tokenizer.model';
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
-export function hasTokenizer(folder: ModelFolder): boolean {
+export async function hasTokenizer(folder: ModelFolder): Promise<boolean> {
+  if (folder.single !== undefined) {
+    return hasGgufTokenizer((await ggufHeader(folder)).metadata);
+  }
   return VOCABULARIES.some((names) => names.every((name) => folder.has(name)));
 }
 
 /** @throws KvgenError if there are none, or if one cannot be read */
 export async function readTokenizerFiles(folder: ModelFolder): Promise<TokenizerFiles> {
+  if (folder.single !== undefined) {
+    return fromGguf(await ggufHeader(folder));
+  }
   const about = {
     config: await readText(folder, 'tokenizer_config.json'),
     specialTokens: await readText(folder, 'special_tokens_map.json'),
@@ -74,11 +83,16 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
   if (tokenizer !== undefined) {
     return { tokenizer, ...about };
   }
-  if (!hasTokenizer(folder)) {
+  if (!(await hasTokenizer(folder))) {
     const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : `${EXPECTED}; download the folder again with them`;
     throw new KvgenError(`${folder.dir}: no tokenizer: ${help}`);
   }
   return { ...(await readVocabularies(folder)), ...about };
+}
+
+function fromGguf({ path, metadata }: GgufHeader): TokenizerFiles {
+  const { tokenizer, config } = convertGgufTokenizer(metadata);
+  return { tokenizer: { path, text: tokenizer }, config: { path, text: config } };
 }
 
 async function readVocabularies(folder: ModelFolder): Promise<TokenizerFiles> {

@@ -82,12 +82,12 @@ describe('files', () => {
 
   it('finds either form', async () => {
     expect([
-      hasTokenizer(new ModelFolder(STORIES)),
-      hasTokenizer(new ModelFolder(GPT2)),
-      hasTokenizer(new ModelFolder(dir)),
+      await hasTokenizer(new ModelFolder(STORIES)),
+      await hasTokenizer(new ModelFolder(GPT2)),
+      await hasTokenizer(new ModelFolder(dir)),
     ]).toEqual([true, true, false]);
     await put('vocab.json', '{}');
-    expect(hasTokenizer(new ModelFolder(dir))).toBe(false);
+    expect(await hasTokenizer(new ModelFolder(dir))).toBe(false);
   });
 
   it('vocab.json and merges.txt give the ids of tokenizer.json', async () => {

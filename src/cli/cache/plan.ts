@@ -32,7 +32,7 @@ export async function planCommand(invocation: Invocation, path: string): Promise
     const found = findModel(args.model);
     const source = await folderSource(found, signal);
     const { folder, dir, shape } = source;
-    const tokenizer = hasTokenizer(folder) ? await loadTokenizer(folder) : null;
+    const tokenizer = (await hasTokenizer(folder)) ? await loadTokenizer(folder) : null;
     const known = await knownOnDisk(defaults, found, source, invocation);
     const plan = new BatchPlan({ model: { dir, config: shape.config, tokenizer }, defaults, known, signal });
     await plan.read(linesOf(input, signal));

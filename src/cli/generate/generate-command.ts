@@ -173,7 +173,7 @@ async function* eventsOfOne(
 
 /** null: the folder has none, and --prompt-ids needs none. */
 async function openTokenizer(folder: ModelFolder, args: GenerateArgs): Promise<Tokenizer | null> {
-  if (args.promptIds === undefined || hasTokenizer(folder)) {
+  if (args.promptIds === undefined || (await hasTokenizer(folder))) {
     return loadTokenizer(folder);
   }
   checkStops(args, null, folder.dir);
