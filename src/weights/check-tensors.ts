@@ -98,6 +98,9 @@ function takenTensor(
   return tensor;
 }
 
+/** Tensors of GPTQ, AWQ, bitsandbytes, compressed-tensors and fp8, beside or in place of a matrix. */
+const QUANTIZED = /\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|weight_packed|weight_scale_inv|weight_format)\b/;
+
 function checkShape({ file, entry }: StoredTensor, { shape }: ExpectedTensor): void {
   if (entry.shape.join() !== shape.join()) {
     const found = entry.shape.join(', ');
@@ -120,6 +123,11 @@ function missing(
   if (isOther) {
     const found = shown(names.slice(0, 3).map((known) => stored.get(known)?.entry.name));
     return new KvgenError(`${dir}: ${name}: not found: these are no weights of a ${architecture.title}: ${found}`);
+  }
+  const quantized = names.find((known) => QUANTIZED.test(known));
+  if (quantized !== undefined) {
+    const what = `${stored.get(quantized)?.entry.name}: the weights are quantized in a way that is not computed`;
+    return new KvgenError(`${dir}: ${what}; name the model that they were made from`);
   }
   const others = zeroWithout === undefined ? '' : ', while others like it are there';
   return new KvgenError(`${dir}: ${name}: not found${others}; expected a tensor of [${shape.join(', ')}]`);

@@ -24,9 +24,16 @@ export function storedAs(read: ConfigReader): ModelShape['stored'] {
   }
   if (keys.length > 1 || value.quant_method !== INT8_CONFIG.quant_method) {
     const known = `nothing or ${JSON.stringify(INT8_CONFIG)}`;
-    throw read.wrong(key, `${known} (no other is computed; use the plain weights)`, read.value(key));
+    throw read.wrong(key, `${known} (no other is computed; use the plain weights)`, inShort(value));
   }
   return 'int8';
+}
+
+/** Of a quantization: its name and the few other words that say which it is, before what else there is. */
+function inShort(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const first = ['quant_method', 'bits', 'load_in_4bit', 'load_in_8bit', 'format'].filter((key) => value[key]);
+  const keys = [...new Set([...first, ...Object.keys(value)])].slice(0, 3);
+  return Object.fromEntries(keys.map((key) => [key, value[key]]));
 }
 
 /** @throws KvgenError where the matrix or its scales are not stored as they must be */

@@ -72,6 +72,11 @@ const KINDS: readonly Kind[] = [
     help: 'fetch the folder again, with it',
   },
   {
+    name: /^quant(ize)?_config\.json$/,
+    what: 'quantized weights (GPTQ or AWQ), which are not computed',
+    help: 'name the model that they were made from',
+  },
+  {
     name: /\.safetensors$/,
     what: 'weights under another name',
     help: 'if these are all weights of the model, rename it to model.safetensors',
@@ -88,7 +93,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: /^(tokenizer\.json|tokenizer\.model|spiece\.model|vocab\.(json|txt)|merges\.txt)$/,
-    what: 'a tokenizer alone',
+    what: 'a tokenizer, and no weights',
     help: PULL,
   },
 ];
@@ -107,7 +112,12 @@ const LLM_C = 20240326;
 /** The error of a folder that has not what a model needs. @param missing such as `no config.json` */
 export async function notAModel(folder: ModelFolder, missing: string): Promise<KvgenError> {
   const { dir } = folder;
-  const names = namesIn(dir, () => {});
+  const problems: string[] = [];
+  const names = namesIn(dir, (line) => problems.push(line));
+  const [problem] = problems;
+  if (problem !== undefined) {
+    return new KvgenError(`${dir}: ${missing}, and the folder cannot be listed: ${problem}`);
+  }
   const found =
     (await fromBytes(folder, names)) ?? repository(dir, names) ?? known(names) ?? below(dir, names) ?? rest(names);
   return new KvgenError(`${dir}: ${missing}: found ${found}`);

@@ -142,6 +142,14 @@ describe('refused by name', () => {
       'quantization_config: expected nothing or {"quant_method":"kvgen-int8"} (no other is computed; use the plain weights), found {"bits":4}',
     ],
     [{ quantization_config: { quant_method: 'gptq' } }, 'found {"quant_method":"gptq"}'],
+    [
+      { quantization_config: { desc_act: false, group_size: 128, a: 1, b: 2, bits: 4, quant_method: 'awq' } },
+      'found {"quant_method":"awq","bits":4,"desc_act":false}',
+    ],
+    [
+      { quantization_config: { _load_in_4bit: true, load_in_8bit: false, load_in_4bit: true } },
+      'found {"load_in_4bit":true,"_load_in_4bit":true,"load_in_8bit":false}',
+    ],
     [{ quantization_config: { quant_method: 'kvgen-int8', bits: 4 } }, 'found {"quant_method":"kvgen-int8","bits":4}'],
     [{ pruned_heads: { 0: [1] } }, 'pruned_heads: expected nothing'],
     [{ per_layer_config: { 0: {} } }, 'per_layer_config: expected nothing'],

@@ -389,6 +389,14 @@ describe('tensors', () => {
       ['wte.weight: not found: these are no weights of a GPT-2: ["tokens_embed.weight"]'],
     ],
     [
+      'of GPTQ',
+      (tensors) => {
+        tensors.delete('h.0.attn.c_attn.weight');
+        tensors.set('h.0.attn.c_attn.qweight', { dtype: 'I32', shape: [1, 24], bytes: new Uint8Array(96) });
+      },
+      ['h.0.attn.c_attn.qweight: the weights are quantized in a way that is not computed; name the model'],
+    ],
+    [
       'without one of the biases',
       (tensors) => tensors.delete('h.1.attn.c_attn.bias'),
       ['h.1.attn.c_attn.bias: not found, while others like it are there; expected a tensor of [24]'],

@@ -56,7 +56,8 @@ describe('a folder says what it holds', () => {
     [['adapter_model.safetensors'], 'without their adapter_config.json', 'fetch the folder again'],
     [['model.safetensors', 'vocab.json'], '"model.safetensors": weights without the config.json', 'copy that'],
     [['pytorch_model.bin'], '"pytorch_model.bin": weights without the config.json', 'copy that'],
-    [['vocab.json', 'merges.txt'], 'a tokenizer alone', 'kvgen pull'],
+    [['vocab.json', 'merges.txt', 'config.json'], 'a tokenizer, and no weights', 'kvgen pull'],
+    [['gptq_model-4bit-128g.safetensors', 'quantize_config.json'], 'quantized weights (GPTQ or AWQ)', 'made from'],
     [
       ['config.json', 'README.md', 'a', 'b', 'c'],
       '"README.md", "a", "b", "c", …',
