@@ -52,7 +52,7 @@ const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
   { name: /^(ora|chalk)$/, allowed: /^cli\/shell\/terminal\.ts$/ },
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
   { name: /^@huggingface\/hub$/, allowed: /^hub\// },
-  { name: /^buffer-crc32$/, allowed: /^store\/crc32\.ts$/ },
+  { name: /^buffer-crc32$/, allowed: /^files\/crc32\.ts$/ },
 ];
 
 interface Import {

@@ -2,7 +2,7 @@
 // question too, which is compared, and a CRC-32 of both. Knows nothing of what a question is made of.
 
 import { errorCode, errorMessage } from '../errors.js';
-import { crcDigits } from './crc32.js';
+import { crcDigits } from '../files/crc32.js';
 import { makeRoom } from './eviction.js';
 import type { StoreOptions } from './location.js';
 import { answerName } from './names.js';

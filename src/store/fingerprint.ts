@@ -3,10 +3,10 @@
 // these files keep their device, inode, size and times. Knows nothing of what is in the files.
 
 import { createHash } from 'node:crypto';
+import { crcDigits } from '../files/crc32.js';
 import { WEIGHTS } from '../files/file-kinds.js';
 import type { ModelFolder } from '../files/model-folder.js';
 import type { FileState } from '../files/open-file.js';
-import { crcDigits } from './crc32.js';
 import { FORMAT } from './part.js';
 import type { StoreFolder } from './store-folder.js';
 

@@ -5,7 +5,7 @@
 // Reference: the format section of huggingface/safetensors' README.
 
 import { type KvRows, type PackedRows, packFloat16, type RowsDtype } from '../engine/kv-rows.js';
-import { crc32, crcDigits } from './crc32.js';
+import { crc32, crcDigits } from '../files/crc32.js';
 import { idCount, type PartName, type PartPlace, partHash, partKind } from './names.js';
 
 /** Raise it whenever the files, or the numbers that the forward pass computes, change: older files are then not read. */

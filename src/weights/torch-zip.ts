@@ -4,6 +4,7 @@
 
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
 import { errorMessage, KvgenError, megabytes, shown } from '../errors.js';
+import { crc32 } from '../files/crc32.js';
 import { type OpenFile, readExactly } from '../files/open-file.js';
 import { MAX_PICKLE_BYTES, type TorchArchive } from './torch-archive.js';
 import { TorchNames, type TorchStorage } from './torch-objects.js';
@@ -23,7 +24,9 @@ export async function openTorchZip(file: OpenFile): Promise<TorchArchive> {
   if (byteOrder !== undefined && byteOrder !== 'little') {
     throw new KvgenError(`${file.path}: expected byteorder "little", found ${shown(byteOrder)}; ${SAVE_AGAIN}`);
   }
-  const root = parsePickle(file.path, await records.read('data.pkl', MAX_PICKLE_BYTES));
+  const pickle = await records.read('data.pkl', MAX_PICKLE_BYTES);
+  const root = parsePickle(file.path, pickle);
+  records.checkSum('data.pkl', pickle); // behind: what a file asks for is named, whatever else is wrong with it
   const place = ({ key, byteLength }: TorchStorage) => records.place(`data/${key}`, byteLength);
   return { root, place };
 }
@@ -87,6 +90,15 @@ class Records {
     const bytes = new Uint8Array(uncompressedSize);
     await readExactly(this.#file, bytes, await this.place(name, uncompressedSize), `${this.#file.path}: ${name}`);
     return bytes;
+  }
+
+  /** PyTorch may be told to write none, which is 0. @throws KvgenError where it is another */
+  checkSum(name: string, bytes: Uint8Array): void {
+    const expected = this.#entry(name).crc32;
+    const found = crc32(bytes);
+    if (expected !== 0 && expected !== found) {
+      throw this.#wrong(name, `its CRC-32 should be ${expected}, found ${found}; download it again`);
+    }
   }
 
   /** Where the bytes of a record begin in the file. */

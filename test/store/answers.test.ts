@@ -3,9 +3,9 @@
 import { existsSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { crcDigits } from '../../src/files/crc32.js';
 import { readLimits } from '../../src/settings.js';
 import { AnswerStore, type StoredAnswer } from '../../src/store/answers.js';
-import { crcDigits } from '../../src/store/crc32.js';
 import { listAnswers } from '../../src/store/list.js';
 import { StoreFolder } from '../../src/store/store-folder.js';
 import { tempDirs } from '../support/temp-dir.js';

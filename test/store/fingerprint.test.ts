@@ -13,9 +13,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { crc32, packaged } from '../../src/files/crc32.js';
 import { CONFIG } from '../../src/files/file-kinds.js';
 import { ModelFolder } from '../../src/files/model-folder.js';
-import { crc32, packaged } from '../../src/store/crc32.js';
 import { fingerprint, fingerprintOf } from '../../src/store/fingerprint.js';
 import { StoreFolder } from '../../src/store/store-folder.js';
 import { expectFailure } from '../support/errors.js';

@@ -19,7 +19,7 @@ import { fileURLToPath } from 'node:url';
 import * as fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { KvRows } from '../../src/engine/kv-rows.js';
-import { crc32 } from '../../src/store/crc32.js';
+import { crc32 } from '../../src/files/crc32.js';
 import { bytesIn, evict } from '../../src/store/eviction.js';
 import { listPrompts } from '../../src/store/list.js';
 import { BLOCK_IDS, type PartName, parseName, partNames } from '../../src/store/names.js';

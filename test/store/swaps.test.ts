@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { crc32 } from '../../src/store/crc32.js';
+import { crc32 } from '../../src/files/crc32.js';
 import { clear, evict } from '../../src/store/eviction.js';
 import { listPrompts } from '../../src/store/list.js';
 import { type PartName, type PromptsOf, parseName, partNames } from '../../src/store/names.js';

@@ -1,6 +1,6 @@
 // Writes files of torch.save piece by piece, sound ones and broken ones: pickles, zip archives, the format before 1.6.
 
-import { crc32 } from 'node:zlib';
+import { crc32 } from '../../src/files/crc32.js';
 
 type Bytes = Uint8Array;
 
@@ -63,6 +63,8 @@ interface ZipEntry {
   /** As the archive has it: 0 stored, 8 deflated; flags, such as 1 for encrypted. */
   readonly method?: number;
   readonly flags?: number;
+  /** Default: the right one. */
+  readonly crc?: number;
 }
 
 /** An archive of entries that are stored as they are, in this order. */
@@ -71,8 +73,8 @@ export function zip(entries: readonly (readonly [name: string, entry: Bytes | Zi
   const directory: Buffer[] = [];
   let at = 0;
   for (const [name, entry] of entries) {
-    const { bytes, method = 0, flags = 0 } = entry instanceof Uint8Array ? { bytes: entry } : entry;
-    const sizes = Buffer.concat([uint32(crcOf(bytes)), uint32(bytes.length), uint32(bytes.length)]);
+    const { bytes, method = 0, flags = 0, crc }: ZipEntry = entry instanceof Uint8Array ? { bytes: entry } : entry;
+    const sizes = Buffer.concat([uint32(crc ?? crc32(bytes)), uint32(bytes.length), uint32(bytes.length)]);
     const facts = Buffer.concat([uint16(20), uint16(flags), uint16(method), uint32(0), sizes, uint16(name.length)]);
     const local = Buffer.concat([ascii('PK\x03\x04'), facts, uint16(0), ascii(name), bytes]);
     directory.push(Buffer.concat([ascii('PK\x01\x02'), uint16(20), facts, Buffer.alloc(12), uint32(at), ascii(name)]));
@@ -82,11 +84,6 @@ export function zip(entries: readonly (readonly [name: string, entry: Bytes | Zi
   const central = Buffer.concat(directory);
   const counts = [uint16(entries.length), uint16(entries.length), uint32(central.length), uint32(at), uint16(0)];
   return Buffer.concat([...files, central, ascii('PK\x05\x06'), uint32(0), ...counts]);
-}
-
-/** Node 20 has no crc32, and nothing here looks at it. */
-function crcOf(bytes: Bytes): number {
-  return typeof crc32 === 'function' ? crc32(bytes) : 0;
 }
 
 /** As torch.save writes it since 1.6: data.pkl and storages by their keys, in one folder. */

@@ -248,6 +248,16 @@ describe('a file that is not what it says is refused in one line', () => {
     await expectFailure(() => openBytes(bytes), 'pytorch_model.bin: ', ...words);
   });
 
+  it('a pickle whose checksum is another, unless there is none', async () => {
+    const withSum = (crc: number) =>
+      zip([
+        ['a/data.pkl', { bytes: SOUND, crc }],
+        ['a/data/0', FLOATS],
+      ]);
+    await expectFailure(() => openBytes(withSum(7)), '"data.pkl": its CRC-32 should be 7, found ', 'download it again');
+    expect(await valuesOf(withSum(0))).toEqual([1, 2, 3, 4]);
+  });
+
   it('a zip archive that is cut anywhere', async () => {
     const sound = torchZip(SOUND, { 0: FLOATS });
     for (let length = 4; length < sound.length; length += 7) {
