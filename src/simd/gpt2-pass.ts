@@ -11,7 +11,7 @@ import { type BlockShape, offsets } from './blocks.js';
 import type { Block, Gpt2Plan, Norm } from './gpt2-plan.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { multiply, prepare, type Scratch } from './matrix.js';
-import type { SimdModel, Tokens } from './simd-model.js';
+import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
 
 /** All that one thread needs for one pass. */
@@ -92,16 +92,19 @@ function attention(run: Run, { ln_1, attn }: Block, layer: number): void {
 }
 
 /** Stores the new keys and values of some heads, and mixes the values that each token may see: the past and up to itself. */
-function attend({ config, plan, blocks, kernels, tokens, own }: Run, layer: number, from: number, to: number): void {
+function attend({ config, plan, blocks, kernels, tokens, thread }: Run, layer: number, from: number, to: number): void {
   const { T, tables, positions } = tokens;
   const { heads, headDim, mixed } = plan.widths;
-  const { keys, values } = offsets(blocks, layer, from);
-  const scale = scoreScale(config, layer);
+  const { keys, values } = offsets(blocks, layer, 0);
   const P = blocks.positions;
-  const qkv = plan.buffers.qkv + 4 * from * headDim;
-  const result = plan.buffers.mixed + 4 * from * headDim;
+  const { qkv } = plan.buffers;
+  const toOwn = 4 * from * headDim;
+  for (const [part, offset] of [keys, values].entries()) {
+    const source = qkv + 4 * (part + 1) * heads + toOwn;
+    kernels.storeHeads(source, 3 * heads, headDim, T, tables, positions, offset + P * toOwn, P, headDim, to - from);
+  }
   // biome-ignore format: the tokens, the blocks, the heads, the result
-  kernels.attend(qkv, heads, T, tables, positions, keys, values, P, headDim, to - from, scale, own.scores, result, mixed);
+  kernels.attendHeads(qkv, 3 * heads, headDim, T, tables, positions, keys, values, P, headDim, from, to, 1, scoreScale(config, layer), 0, ownScores(thread, tokens), plan.buffers.mixed, mixed);
 }
 
 function mlp(run: Run, { ln_2, mlp: { c_fc, c_proj } }: Block): void {

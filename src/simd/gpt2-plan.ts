@@ -7,7 +7,7 @@ import { filledHead } from './blocks.js';
 import { MAX_TOKENS } from './control.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
-import { filledUp, type Matrix, planMatrix, type Scratch, type WeightKind } from './matrix.js';
+import { filledUp, type Matrix, planMatrix, planScratch, type Scratch, type WeightKind } from './matrix.js';
 import type { ModelPlan, Place, Spread } from './simd-model.js';
 
 export interface Norm {
@@ -89,7 +89,7 @@ export function planGpt2(plan: MemoryPlan, config: Gpt2Config, kind: WeightKind,
     logits: vector(MAX_TOKENS * V),
     logitsStride: V,
     buffers: planBuffers(plan, widths),
-    scratch: Array.from({ length: threads }, () => planScratch(plan, widths, config.nPositions)),
+    scratch: Array.from({ length: threads }, () => planScratch(plan, widths.C, Math.max(C, widths.mixed, inner))),
   };
 }
 
@@ -100,16 +100,6 @@ function planBuffers(plan: MemoryPlan, { C, heads, mixed, inner }: Gpt2Widths): 
     qkv: vectors(3 * heads),
     mixed: vectors(mixed),
     inner: vectors(inner),
-  };
-}
-
-function planScratch(plan: MemoryPlan, { C, mixed, inner }: Gpt2Widths, nPositions: number): Scratch {
-  const widest = Math.max(C, mixed, inner);
-  return {
-    normed: plan.reserve(4 * MAX_TOKENS * C),
-    integers: plan.reserve(2 * MAX_TOKENS * widest),
-    scales: plan.reserve(4 * MAX_TOKENS),
-    scores: plan.reserve(4 * (2 * nPositions + 16)),
   };
 }
 

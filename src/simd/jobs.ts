@@ -5,7 +5,7 @@ import { IDS, POSITIONS, TABLES } from './control.js';
 import type { Pointer } from './kernels.js';
 import { type Matrix, matrixBytes } from './matrix.js';
 import { PASSES } from './passes.js';
-import type { SimdArchitecture, SimdModel } from './simd-model.js';
+import type { SimdArchitecture, SimdModel, Tokens } from './simd-model.js';
 import { meet, share, type Thread } from './thread.js';
 
 const STOP = 0;
@@ -17,9 +17,13 @@ export type Job = readonly number[];
 /** The end of a thread. */
 export const stopJob: Job = [STOP];
 
+/** Where the scores of all threads are kept; see `Tokens`. */
+export type ScoresRoom = Pick<Tokens, 'scores' | 'scoresBytes'>;
+
 /** A pass over T tokens, N of them wanted. */
-export function forwardJob(T: number, N: number, { at, scales, rows, columns }: Matrix): Job {
-  return [FORWARD, T, N, at, scales, rows, columns];
+export function forwardJob(T: number, N: number, lm_head: Matrix, { scores, scoresBytes }: ScoresRoom): Job {
+  const { at, scales, rows, columns } = lm_head;
+  return [FORWARD, T, N, at, scales, rows, columns, scores, scoresBytes];
 }
 
 /** Brings lines of float32 into the order of a matrix, from row `firstRow` on. */
@@ -51,7 +55,7 @@ export function doJob(model: SimdModel, thread: Thread, words: Uint32Array, want
 }
 
 function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: Uint32Array): void {
-  const [, T = 0, N = 0, at = 0, scales = 0, rows = 0, columns = 0] = words;
+  const [, T = 0, N = 0, at = 0, scales = 0, rows = 0, columns = 0, scores = 0, scoresBytes = 0] = words;
   const { forward } = PASSES[model.config.modelType] as SimdArchitecture;
   forward(model, thread, {
     T,
@@ -60,6 +64,8 @@ function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: U
     tables: TABLES,
     wanted: Array.from(wanted.subarray(0, N)),
     lm_head: { at, scales, rows, columns },
+    scores,
+    scoresBytes,
   });
 }
 

@@ -18,7 +18,19 @@ export interface Kernels {
   quantizeActivations(x: Pointer, K: number, T: number, maxInteger: number, integers: Pointer, scales: Pointer): void;
   activate(kind: number, x: Pointer, stride: number, from: number, to: number, T: number): void;
   // biome-ignore format: a line each
-  attend(qkv: Pointer, width: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, heads: number, scale: number, scores: Pointer, mixed: Pointer, mixedStride: number): void;
+  activateGate(kind: number, gate: Pointer, up: Pointer, stride: number, from: number, to: number, T: number): void;
+  // biome-ignore format: a line each
+  rmsNorm(x: Pointer, C: number, stride: number, T: number, weight: Pointer, epsilon: number, y: Pointer): void;
+  // biome-ignore format: a line each
+  rmsNormHeads(x: Pointer, stride: number, T: number, C: number, headDim: number, heads: number, weight: Pointer, epsilon: number): void;
+  // biome-ignore format: a line each
+  rotaryAngles(positions: Pointer, T: number, inverse: Pointer, half: number, cosines: Pointer, sines: Pointer): void;
+  // biome-ignore format: a line each
+  rotateHeads(x: Pointer, stride: number, step: number, T: number, heads: number, half: number, cosines: Pointer, sines: Pointer): void;
+  // biome-ignore format: a line each
+  storeHeads(source: Pointer, stride: number, step: number, T: number, tables: Pointer, positions: Pointer, offset: number, P: number, headDim: number, heads: number): void;
+  // biome-ignore format: a line each
+  attendHeads(queries: Pointer, stride: number, step: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, from: number, to: number, group: number, scale: number, window: number, scores: Pointer, mixed: Pointer, mixedStride: number): void;
   // biome-ignore format: a line each
   embedInt8(ids: Pointer, positions: Pointer, T: number, wte: Pointer, scales: Pointer, wpe: Pointer, C: number, x: Pointer): void;
   // biome-ignore format: a line each

@@ -1,6 +1,7 @@
 // A matrix in linear memory, and products with it. The numbers lie as kernels/products.ts describes, rows and columns filled
 // up with zeros to multiples of 16, so that no kernel meets an odd size.
 
+import { MAX_TOKENS } from './control.js';
 import type { Kernels, Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
 import type { Range } from './thread.js';
@@ -47,8 +48,15 @@ export interface Scratch {
   readonly integers: Pointer;
   /** float32 [T] */
   readonly scales: Pointer;
-  /** float32, two for each position of the longest sequence: see kernels/attention.ts */
-  readonly scores: Pointer;
+}
+
+/** Room for MAX_TOKENS vectors. @param C numbers of the widest normed one @param widest those of the widest that is multiplied */
+export function planScratch(plan: Pick<MemoryPlan, 'reserve'>, C: number, widest: number): Scratch {
+  return {
+    normed: plan.reserve(4 * MAX_TOKENS * C),
+    integers: plan.reserve(2 * MAX_TOKENS * widest),
+    scales: plan.reserve(4 * MAX_TOKENS),
+  };
 }
 
 /**

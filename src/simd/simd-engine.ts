@@ -12,6 +12,7 @@ import { forwardJob } from './jobs.js';
 import type { Pointer } from './kernels.js';
 import type { LinearMemory } from './linear-memory.js';
 import type { Matrix } from './matrix.js';
+import { PassRoom } from './pass-room.js';
 import type { SimdModel } from './simd-model.js';
 import type { Team } from './team.js';
 
@@ -25,8 +26,7 @@ export class SimdEngine implements Engine {
   readonly #head: Matrix;
   readonly #team: Team;
   readonly #pool: BlockPool;
-  /** Room for the tables of a piece: one for each of its sequences. */
-  readonly #tables: Pointer;
+  readonly #room: PassRoom;
   // The words of a piece, as `Tokens` describes them.
   readonly #ids: Uint32Array;
   readonly #positions: Uint32Array;
@@ -45,7 +45,7 @@ export class SimdEngine implements Engine {
     this.#head = head;
     this.#team = team;
     this.#pool = pool;
-    this.#tables = pool.memory.reserve(4 * MAX_TOKENS * this.#tableLength);
+    this.#room = new PassRoom(pool.memory, team.threads, pool.shape.positions);
     const words = (at: Pointer) => pool.memory.words(at, MAX_TOKENS);
     [this.#ids, this.#positions, this.#tablesOf, this.#wanted] = [
       words(IDS),
@@ -78,6 +78,7 @@ export class SimdEngine implements Engine {
       const counts = pass.ids.map(({ length }) => length);
       this.#checkRoom(counts, own.lengths);
       own.makeRoom(counts);
+      this.#room.grow(longestOf(counts, own.lengths));
       onPart?.('feed');
       const logits = this.#run(pass, own, sum(counts));
       onPart?.('graph');
@@ -102,14 +103,9 @@ export class SimdEngine implements Engine {
     }
   }
 
-  /** Words of the largest table of blocks. */
-  get #tableLength(): number {
-    return Math.ceil(this.config.nPositions / this.#pool.shape.positions);
-  }
-
   /** @throws RangeError when a sequence would be longer than the model's positions */
   #checkRoom(counts: readonly number[], lengths: readonly number[]): void {
-    const longest = Math.max(...counts.map((count, b) => (lengths[b] ?? 0) + count));
+    const longest = longestOf(counts, lengths);
     if (longest > this.config.nPositions) {
       throw new RangeError(`forward: expected at most ${this.config.nPositions} positions, found ${longest}`);
     }
@@ -136,7 +132,7 @@ export class SimdEngine implements Engine {
       for (let n = 0; n < here.length; n++) {
         this.#wanted[n] = (wanted[here[n] as number] as number) - first;
       }
-      this.#team.run(forwardJob(count, here.length, this.#head));
+      this.#team.run(forwardJob(count, here.length, this.#head, this.#room));
       for (let n = 0; n < here.length; n++) {
         const view = this.#logits(n);
         logits[here[n] as number] = here.length === wanted.length ? view : view.slice(); // the next piece writes over it
@@ -156,7 +152,7 @@ export class SimdEngine implements Engine {
 
   /** @returns where the table of a sequence's blocks is */
   #writeTable(place: number, { blocks }: BlockSequence): Pointer {
-    const at = this.#tables + 4 * place * this.#tableLength;
+    const at = this.#room.tables + place * this.#room.tableBytes;
     const words = this.#pool.memory.words(at, blocks.length);
     for (let i = 0; i < blocks.length; i++) {
       words[i] = (blocks[i] as KvBlock).at;
@@ -168,6 +164,11 @@ export class SimdEngine implements Engine {
     const { logits, logitsStride } = this.#model.plan;
     return this.#pool.memory.floats(logits + 4 * n * logitsStride, this.config.vocabSize);
   }
+}
+
+/** Positions of the longest sequence when all have so many more. */
+function longestOf(counts: readonly number[], lengths: readonly number[]): number {
+  return Math.max(...counts.map((count, b) => (lengths[b] ?? 0) + count));
 }
 
 function sum(counts: readonly number[]): number {

@@ -1,4 +1,4 @@
-// What the WebAssembly engine asks of an architecture: where its weights lie, and its forward pass. Types only.
+// What the WebAssembly engine asks of an architecture: where its weights lie, and its forward pass.
 
 import type { ModelConfig } from '../model/config.js';
 import type { BlockShape } from './blocks.js';
@@ -31,6 +31,19 @@ export interface Tokens {
   readonly tables: Pointer; // [T] addresses, each of a table of blocks
   readonly wanted: readonly number[]; // [N] the tokens whose logits are wanted
   readonly lm_head: Matrix; // [V, C]
+  /** Room for scores: so many bytes for each thread, which suffice for the longest sequence (see kernels/attention.ts). */
+  readonly scores: Pointer;
+  readonly scoresBytes: number;
+}
+
+/** A thread's own room for scores. */
+export function ownScores({ index }: Thread, { scores, scoresBytes }: Tokens): Pointer {
+  return scores + index * scoresBytes;
+}
+
+/** Bytes for the scores of a token at one of so many positions, and of the one behind it. */
+export function bytesOfScores(positions: number): number {
+  return 4 * (2 * positions + 16);
 }
 
 /** How numbers are filled up: every `group` of them begin at a multiple of `padded`. */
@@ -55,8 +68,10 @@ export type Place =
 export interface SimdArchitecture {
   /** @param threads how many will run the pass */
   readonly plan: (plan: MemoryPlan, config: ModelConfig, kind: WeightKind, threads: number) => ModelPlan;
-  /** The place of each tensor, by its name; `lm_head.weight` has none until a folder has it. */
+  /** The place of each tensor, by its name; the matrix of the logits has none until a folder has it. */
   readonly places: (plan: ModelPlan, config: ModelConfig) => ReadonlyMap<string, Place>;
+  /** Numbers that are computed from the config, and their places. */
+  readonly constants?: (plan: ModelPlan, config: ModelConfig) => readonly (readonly [Pointer, Float32Array])[];
   /** Called by every thread at once. The logits are there when all have returned. */
   readonly forward: (model: SimdModel, thread: Thread, tokens: Tokens) => void;
 }

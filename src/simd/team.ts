@@ -53,10 +53,15 @@ export class Team {
     this.#ready.catch(() => {}); // whoever waits for it is told
   }
 
+  /** How many work in the end. */
+  get threads(): number {
+    return this.#workers.length + 1;
+  }
+
   /** Resolves when all threads work. @throws KvgenError when one does not start */
   async ready(): Promise<void> {
     await this.#ready;
-    this.#thread = { ...this.#thread, count: this.#workers.length + 1 };
+    this.#thread = { ...this.#thread, count: this.threads };
   }
 
   /**

@@ -666,9 +666,12 @@ class Sequences {
   readonly keys: Float32Array[];
   readonly values: Float32Array[];
   readonly #order: readonly number[];
+  /** Positions that a token sees; 0: all. */
+  readonly window: number;
 
   /** @param scattered blocks of all sequences in a mixed order, else one behind the other */
-  constructor(P: number, headDim: number, runs: readonly Run[], scattered: boolean) {
+  constructor(P: number, headDim: number, runs: readonly Run[], scattered: boolean, window = 0) {
+    this.window = window;
     this.P = P;
     this.headDim = headDim;
     this.runs = runs;
@@ -741,12 +744,20 @@ class Sequences {
       positions: tokens.map(({ position }) => position),
       P,
       headDim,
-      keys: 4 * first * P * headDim,
-      values: 4 * (first + Sequences.#heads) * P * headDim,
+      keys: 0,
+      values: 4 * Sequences.#heads * P * headDim,
     };
     const stride = width + 4;
     const held = new Float32Array(tokens.length * stride).fill(7);
-    const { mixed, blocks } = kernels.attend(qkv, width, this.#attending, over, scale, held, stride);
+    const { mixed, blocks } = kernels.attend(
+      qkv,
+      width,
+      this.#attending,
+      over,
+      { scale, window: this.window },
+      held,
+      stride,
+    );
     const isResult = (_: number, i: number) => i % stride >= first * headDim && i % stride < width;
     expect([...mixed].filter((value, i) => !isResult(value, i) && value !== 7)).toEqual([]);
     return { mixed: mixed.filter(isResult), blocks };
@@ -767,18 +778,25 @@ class Sequences {
     const number = (values: Float32Array[], j: number, d: number) =>
       at(at(values, sequence), j * this.width + head * this.headDim + d);
     const dims = range(this.headDim);
-    const scores = range(position + 1).map(
+    const first = this.window === 0 ? 0 : Math.max(0, position + 1 - this.window);
+    const seen = range(position + 1).slice(first);
+    const scores = seen.map(
       (j) => scale * dims.reduce((sum, d) => sum + number(this.queries, position, d) * number(this.keys, j, d), 0),
     );
     const largest = Math.max(...scores);
     const weights = scores.map((score) => Math.exp(score - largest));
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    return dims.map((d) => weights.reduce((sum, weight, j) => sum + weight * number(this.values, j, d), 0) / total);
+    return dims.map(
+      (d) => weights.reduce((sum, weight, i) => sum + weight * number(this.values, at(seen, i), d), 0) / total,
+    );
   }
 }
 
 describe('attention', () => {
-  const SHAPES = [4, 8, 16, 20, 32, 36, 48, 64].flatMap((headDim) => [4, 32].map((P) => ({ headDim, P })));
+  const SHAPES = [4, 8, 16, 20, 32, 36, 48, 64].flatMap((headDim) => [4, 32].map((P) => ({ headDim, P, window: 0 })));
+  const WINDOWS = [1, 2, 7, 32, 33, 64, 1000].flatMap((window) =>
+    [4, 16].map((headDim) => ({ headDim, P: 32, window })),
+  );
   /** From the beginning, over the borders of blocks, up to them and from them on; odd and even counts. */
   const RUNS: readonly Run[] = [
     { from: 0, count: 6 },
@@ -790,8 +808,9 @@ describe('attention', () => {
     { from: 69, count: 1 },
   ];
 
-  describe.each(SHAPES)('headDim $headDim, blocks of $P', ({ headDim, P }) => {
-    const sequences = new Sequences(P, headDim, RUNS, true);
+  const CASES = [...SHAPES, ...WINDOWS];
+  describe.each(CASES)('headDim $headDim, blocks of $P, window $window', ({ headDim, P, window }) => {
+    const sequences = new Sequences(P, headDim, RUNS, true, window);
     const scale = 1 / Math.sqrt(headDim);
 
     it('is softmax(q · kᵀ · scale) · v over the past of each token, and itself', () => {
@@ -834,7 +853,7 @@ describe('attention', () => {
     });
 
     it('has the same bits wherever the blocks lie', () => {
-      const contiguous = new Sequences(P, headDim, RUNS, false);
+      const contiguous = new Sequences(P, headDim, RUNS, false, window);
       expectBits(sequences.attend(scale).mixed, contiguous.attend(scale).mixed);
     });
 
@@ -845,6 +864,41 @@ describe('attention', () => {
         expectBits(at(blocks, i), block);
       }
     });
+  });
+
+  it('of heads that share keys and values has the bits of heads with their own copies', () => {
+    const [P, headDim, nHead, group, T] = [4, 8, 6, 3, 7];
+    const queries = randoms(T * nHead * headDim, 1, 2);
+    const shared = [2, 3].map((seed) => randoms((T * nHead * headDim) / group, seed, 2)); // keys, values
+    const rows = (repeats: number) => (t: number) => {
+      const heads = range(nHead / repeats);
+      const width = (nHead / group) * headDim;
+      const copy = (values: Float32Array, head: number) => {
+        const from = t * width + Math.floor((head * repeats) / group) * headDim;
+        return [...values.subarray(from, from + headDim)];
+      };
+      const own = [...queries.subarray(t * nHead * headDim, (t + 1) * nHead * headDim)];
+      return [...own, ...shared.flatMap((values) => heads.flatMap((head) => copy(values, head)))];
+    };
+    const attend = (repeats: number) => {
+      const kvHeads = nHead / repeats;
+      const over: Blocks = {
+        blocks: range(2).map(() => new Float32Array(2 * P * kvHeads * headDim)),
+        tables: [[1, 0]],
+        sequences: range(T).map(() => 0),
+        positions: range(T),
+        P,
+        headDim,
+        keys: 0,
+        values: 4 * kvHeads * P * headDim,
+      };
+      const qkv = Float32Array.from(range(T).flatMap(rows(repeats)));
+      const width = nHead * headDim;
+      const held = new Float32Array(T * width);
+      return kernels.attend(qkv, width, { first: 0, count: nHead }, over, { scale: 0.3, group: repeats }, held, width);
+    };
+    expectBits(attend(group).mixed, attend(1).mixed);
+    expect(new Set(attend(group).mixed).size).toBeGreaterThan(300);
   });
 
   /** One new token behind 39 others, or two. */

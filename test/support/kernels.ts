@@ -51,6 +51,14 @@ export interface Heads {
   readonly count: number;
 }
 
+export interface Attending {
+  readonly scale: number;
+  /** So many query heads share keys and values. */
+  readonly group?: number;
+  /** Positions that a token sees; 0: all. */
+  readonly window?: number;
+}
+
 /** Blocks in memory, and for each token the blocks of its sequence. */
 export interface Blocks {
   /** What each block holds: see kernels/attention.ts. */
@@ -64,7 +72,7 @@ export interface Blocks {
   /** Positions in a block. */
   readonly P: number;
   readonly headDim: number;
-  /** Where the keys and the values of the first head begin in a block, in bytes. */
+  /** Where the keys and the values of all heads begin in a block, in bytes. */
   readonly keys: number;
   readonly values: number;
 }
@@ -156,7 +164,8 @@ export class KernelBench {
 
   /**
    * Stores the keys and values of some heads side by side, and attends.
-   * @param qkv [T][3 · width]: queries, keys and values of all heads
+   * @param qkv [T][width + 2 · width / group]: queries, keys and values of all heads
+   * @param heads of queries; those of keys and values that they share are stored
    * @param mixed [T][mixedStride]: what it holds before
    */
   attend(
@@ -164,7 +173,7 @@ export class KernelBench {
     width: number,
     { first, count }: Heads,
     over: Blocks,
-    scale: number,
+    { scale, group = 1, window = 0 }: Attending,
     mixed: Float32Array,
     mixedStride: number,
   ): { mixed: Float32Array; blocks: Float32Array[] } {
@@ -174,21 +183,33 @@ export class KernelBench {
       const longest = Math.max(...over.positions) + 1;
       const scores = this.#room(4 * (2 * longest + 16));
       const target = this.#put(mixed);
-      const toHead = 4 * first * headDim;
-      this.#kernels.attend(
-        this.#put(qkv) + toHead,
-        width,
-        over.positions.length,
+      const at = this.#put(qkv);
+      const T = over.positions.length;
+      const stride = width + (2 * width) / group;
+      const [kvFirst, kvCount] = [first / group, count / group];
+      for (const [part, offset] of [keys, values].entries()) {
+        const source = at + 4 * (width + (part * width) / group + kvFirst * headDim);
+        const place = offset + 4 * kvFirst * P * headDim;
+        this.#kernels.storeHeads(source, stride, headDim, T, tables, positions, place, P, headDim, kvCount);
+      }
+      this.#kernels.attendHeads(
+        at,
+        stride,
+        headDim,
+        T,
         tables,
         positions,
         keys,
         values,
         P,
         headDim,
-        count,
+        first,
+        first + count,
+        group,
         scale,
+        window,
         scores,
-        target + toHead,
+        target,
         mixedStride,
       );
       return {

@@ -29,6 +29,15 @@ export function activate(kind: i32, x: usize, stride: i32, from: i32, to: i32, T
   }
 }
 
+/** gate = a(gate) · up, as in SwiGLU; both [T][stride]. Source: Shazeer 2020. @param from @param to as above */
+export function activateGate(kind: i32, gate: usize, up: usize, stride: i32, from: i32, to: i32, T: i32): void {
+  for (let t = 0; t < T; t++, gate += bytes4(stride), up += bytes4(stride)) {
+    for (let i = bytes4(from); i < bytes4(to); i += 16) {
+      v128.store(gate + i, f32x4.mul(activated(kind, v128.load(gate + i)), v128.load(up + i)));
+    }
+  }
+}
+
 function activated(kind: i32, x: v128): v128 {
   switch (kind) {
     case GELU_NEW:

@@ -1,8 +1,9 @@
 // Causal attention of one head over the blocks of each token's own sequence: softmax(q·kᵀ · scale) · v.
 // Source: Vaswani et al. 2017; keys and values in blocks: Kwon et al. 2023 (PagedAttention).
 //
-// A block holds P positions of one sequence, for all layers: for each layer [nHead][P][headDim] of keys, then of values, each
-// float32. A sequence has a table of the addresses of its blocks.
+// A block holds P positions of one sequence, for all layers: for each layer [nKvHead][P][headDim] of keys, then of values, each
+// float32. Several query heads may share keys and values (Ainslie et al. 2023), and a token may see the newest positions alone.
+// A sequence has a table of the addresses of its blocks.
 //
 // Bit for bit: a score depends on its query and its key alone; the exponentials are added in four lanes by position
 // modulo 4, and the values in the order of the positions. So it is all the same where a chunk begins.
@@ -10,21 +11,59 @@
 import { bytes4, exp4, maxOf, sumOf, sumsOf4 } from './lanes';
 
 /**
- * Stores the new keys and values of some heads that lie side by side, and mixes the values that each token may see.
- * @param qkv [T][3 · width] float32: the queries of all heads, then the keys, then the values; where the first head's begins
- * @param width numbers of all heads
+ * Writes new keys, or values, of some heads that lie side by side into the blocks.
+ * @param source [T][stride] float32: where the first head's begin
+ * @param step numbers from one head to the next in `source`
  * @param tables [T] addresses of tables
  * @param positions [T] int32
- * @param keys bytes from the beginning of a block to the first head's keys
+ * @param offset bytes from the beginning of a block to the first head's
+ * @param P positions in a block, a multiple of 4
+ * @param headDim a multiple of 4
+ */
+export function storeHeads(
+  source: usize,
+  stride: i32,
+  step: i32,
+  T: i32,
+  tables: usize,
+  positions: usize,
+  offset: usize,
+  P: i32,
+  headDim: i32,
+  heads: i32,
+): void {
+  for (let head = 0; head < heads; head++, source += bytes4(step), offset += bytes4(P * headDim)) {
+    for (let t = 0; t < T; t++) {
+      const numbers = source + bytes4(t * stride);
+      const position = load<i32>(positions + bytes4(t));
+      const block = load<usize>(load<usize>(tables + bytes4(t)) + bytes4(position / P));
+      const place = block + offset + bytes4((position % P) * headDim);
+      for (let i: usize = 0; i < bytes4(headDim); i += 16) {
+        v128.store(place + i, v128.load(numbers + i));
+      }
+    }
+  }
+}
+
+/**
+ * Mixes the values that each token may see, for the heads `from` … `to`; their keys and values must be stored.
+ * @param queries [T][stride] float32: where the first head of all begins
+ * @param step numbers from one head's query to the next
+ * @param tables [T] addresses of tables
+ * @param positions [T] int32
+ * @param keys bytes from the beginning of a block to the keys of the first head of all
  * @param values bytes to its values
  * @param P positions in a block, a multiple of 4
  * @param headDim a multiple of 4
+ * @param group so many query heads in a row share keys and values
+ * @param window positions that a token sees, itself included; 0: all
  * @param scores room for twice as many float32 as the longest sequence has positions, and sixteen more
  * @param mixed [T][mixedStride] float32, where the first head's result begins
  */
-export function attend(
-  qkv: usize,
-  width: i32,
+export function attendHeads(
+  queries: usize,
+  stride: i32,
+  step: i32,
   T: i32,
   tables: usize,
   positions: usize,
@@ -32,44 +71,20 @@ export function attend(
   values: usize,
   P: i32,
   headDim: i32,
-  heads: i32,
+  from: i32,
+  to: i32,
+  group: i32,
   scale: f32,
+  window: i32,
   scores: usize,
   mixed: usize,
   mixedStride: i32,
 ): void {
-  const size = bytes4(headDim);
-  for (let head = 0; head < heads; head++) {
-    storeHead(qkv, width, T, tables, positions, keys, values, P, headDim);
-    attendHead(qkv, 3 * width, T, tables, positions, keys, values, P, headDim, scale, scores, mixed, mixedStride);
-    qkv += size;
-    mixed += size;
-    keys += <usize>P * size;
-    values += <usize>P * size;
-  }
-}
-
-/** Writes the new keys and values of one head into the blocks. */
-function storeHead(
-  qkv: usize,
-  width: i32,
-  T: i32,
-  tables: usize,
-  positions: usize,
-  keys: usize,
-  values: usize,
-  P: i32,
-  headDim: i32,
-): void {
-  for (let t = 0; t < T; t++) {
-    const key = qkv + bytes4(3 * t * width + width);
-    const value = key + bytes4(width);
-    const position = load<i32>(positions + bytes4(t));
-    const block = load<usize>(load<usize>(tables + bytes4(t)) + bytes4(position / P)) + bytes4((position % P) * headDim);
-    for (let i: usize = 0; i < bytes4(headDim); i += 16) {
-      v128.store(block + keys + i, v128.load(key + i));
-      v128.store(block + values + i, v128.load(value + i));
-    }
+  for (let head = from; head < to; head++) {
+    const query = queries + bytes4(head * step);
+    const toHead = bytes4((head / group) * P * headDim);
+    const result = mixed + bytes4(head * headDim);
+    attendHead(query, stride, T, tables, positions, keys + toHead, values + toHead, P, headDim, scale, window, scores, result, mixedStride);
   }
 }
 
@@ -85,6 +100,7 @@ function attendHead(
   P: i32,
   headDim: i32,
   scale: f32,
+  window: i32,
   scores: usize,
   mixed: usize,
   mixedStride: i32,
@@ -93,13 +109,20 @@ function attendHead(
     const query = queries + bytes4(t * stride);
     const result = mixed + bytes4(t * mixedStride);
     const table = load<usize>(tables + bytes4(t));
-    const length = load<i32>(positions + bytes4(t)) + 1;
+    const position = load<i32>(positions + bytes4(t));
     const isPair = t + 1 < T && load<usize>(tables + bytes4(t + 1)) == table && (headDim & 15) == 0;
+    // Blocks of which nothing is seen are left out. What is hidden of the first block has the weight 0, which changes no sum.
+    const first = window == 0 ? 0 : max(0, position + 1 - window);
+    const skipped = first / P;
+    const seen = table + bytes4(skipped);
+    const hidden = first - skipped * P;
+    const length = position + 1 - skipped * P;
     if (isPair) {
-      attendPair(query, stride, table, keys, values, length, P, headDim, scale, scores, result, mixedStride);
+      const secondHidden = window == 0 ? 0 : max(0, position + 2 - window) - skipped * P;
+      attendPair(query, stride, seen, keys, values, length, P, headDim, scale, hidden, secondHidden, scores, result, mixedStride);
       t++;
     } else {
-      attendOne(query, table, keys, values, length, P, headDim, scale, scores, result);
+      attendOne(query, seen, keys, values, length, P, headDim, scale, hidden, scores, result);
     }
   }
 }
@@ -114,11 +137,12 @@ function attendOne(
   P: i32,
   headDim: i32,
   scale: f32,
+  hidden: i32,
   scores: usize,
   mixed: usize,
 ): void {
   scoreKeys(query, table, keys, length, P, headDim, scale, scores);
-  const total = exponentials(scores, length);
+  const total = exponentials(scores, hidden, length);
   let d = 0;
   for (; d + 32 <= headDim; d += 32) {
     mix32(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
@@ -128,7 +152,10 @@ function attendOne(
   }
 }
 
-/** @param length positions that the first of the two tokens sees; the second sees one more */
+/**
+ * @param length positions up to the first of the two tokens; the second sees one more
+ * @param hidden positions at the beginning that the first does not see
+ */
 @inline
 function attendPair(
   query: usize,
@@ -140,14 +167,16 @@ function attendPair(
   P: i32,
   headDim: i32,
   scale: f32,
+  hidden: i32,
+  secondHidden: i32,
   scores: usize,
   mixed: usize,
   mixedStride: i32,
 ): void {
   const secondScores = scores + bytes4((length + 7) & ~3);
   scorePair(query, query + bytes4(stride), table, keys, length + 1, P, headDim, scale, scores, secondScores);
-  const total = exponentials(scores, length);
-  const secondTotal = exponentials(secondScores, length + 1);
+  const total = exponentials(scores, hidden, length);
+  const secondTotal = exponentials(secondScores, secondHidden, length + 1);
   for (let d = 0; d < headDim; d += 16) {
     const result = mixed + bytes4(d);
     mixPair16(table, values + bytes4(d), length, P, headDim, scores, secondScores, total, secondTotal, result, result + bytes4(mixedStride));
@@ -244,9 +273,12 @@ function scorePair(
   }
 }
 
-/** Turns scores into exp(score − largest), zeros behind the last; returns their sum. */
+/** Turns scores into exp(score − largest), zeros where they are hidden and behind the last; returns their sum. */
 @inline
-function exponentials(scores: usize, length: i32): f32 {
+function exponentials(scores: usize, hidden: i32, length: i32): f32 {
+  for (let i = scores; i < scores + bytes4(hidden); i += 4) {
+    store<f32>(i, -Infinity);
+  }
   const end = scores + bytes4((length + 3) & ~3);
   for (let tail = scores + bytes4(length); tail < end; tail += 4) {
     store<f32>(tail, -Infinity);

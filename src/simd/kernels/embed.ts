@@ -1,4 +1,4 @@
-// Embeddings: x[t] = wte[ids[t]] + wpe[positions[t]]. The rows of wte lie four side by side, as products.ts describes.
+// Embeddings: x[t] = wte[ids[t]] + wpe[positions[t]], where the model has learned positions. The rows of wte lie four side by side, as products.ts describes.
 
 import { bytes4 } from './lanes';
 
@@ -8,7 +8,7 @@ import { bytes4 } from './lanes';
  * @param positions [T] int32
  * @param wte [V/4][C/8][4][8] int8
  * @param scales [V] float32
- * @param wpe [nPositions][C] float32
+ * @param wpe [nPositions][C] float32; 0: none
  * @param C a multiple of 16
  * @param x [T][C] float32
  */
@@ -31,8 +31,8 @@ export function embedInt8(
       const words = v128.load_ext<i8>(row);
       const low = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(words));
       const high = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(words));
-      v128.store(x, f32x4.add(f32x4.mul(low, scale), v128.load(position)));
-      v128.store(x, f32x4.add(f32x4.mul(high, scale), v128.load(position, 16)), 16);
+      v128.store(x, plus(f32x4.mul(low, scale), wpe, position));
+      v128.store(x, plus(f32x4.mul(high, scale), wpe, position + 16), 16);
     }
   }
 }
@@ -44,7 +44,12 @@ export function embedFloat32(ids: usize, positions: usize, T: i32, wte: usize, w
     let row = wte + bytes4((id & ~3) * C) + <usize>((id & 3) << 4);
     let position = wpe + bytes4(load<i32>(positions + bytes4(t)) * C);
     for (let k = 0; k < C; k += 4, row += 64, position += 16, x += 16) {
-      v128.store(x, f32x4.add(v128.load(row), v128.load(position)));
+      v128.store(x, plus(v128.load(row), wpe, position));
     }
   }
+}
+
+@inline
+function plus(embedding: v128, wpe: usize, position: usize): v128 {
+  return wpe ? f32x4.add(embedding, v128.load(position)) : embedding;
 }
