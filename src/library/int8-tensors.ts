@@ -16,7 +16,7 @@ export async function int8Tensors(model: Model, source: ModelSource, signal: Abo
   const { laidWeights } = await import('../simd/export-weights.js');
   const { matrices, hasOwnHead } = laidWeights(model.engine);
   const { architecture, config } = source.shape;
-  const stored = { has: (name: string) => hasOwnHead || name !== 'lm_head.weight' };
+  const stored = { has: (name: string) => hasOwnHead || name !== architecture.vocabulary.head };
   const expected = [...architecture.tensors(config, stored)];
   const plain = await readPlain(source, expected, signal);
   return expected.flatMap(({ name, shape, isMatrix }) =>

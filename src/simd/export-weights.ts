@@ -18,7 +18,7 @@ export interface LaidMatrix {
 }
 
 export interface LaidWeights {
-  /** By the names of the architecture; `lm_head.weight` is what gives the logits. */
+  /** By the names of the architecture; what gives the logits under its own name too. */
   readonly matrices: ReadonlyMap<string, LaidMatrix>;
   /** false: the embedding gives them. */
   readonly hasOwnHead: boolean;
@@ -30,14 +30,14 @@ export function laidWeights(engine: Engine): LaidWeights {
     throw new Error('expected the simd engine with int8 weights');
   }
   const { model, head, memory } = engine.laid;
-  const { places } = PASSES[model.config.modelType] as SimdArchitecture;
+  const { places, vocabulary } = PASSES[model.config.modelType] as SimdArchitecture;
   const matrices = new Map<string, LaidMatrix>();
   for (const [name, place] of places(model.plan, model.config)) {
     if (place.kind === 'matrix') {
       matrices.set(name, laid(memory, place.matrix));
     }
   }
-  matrices.set('lm_head.weight', laid(memory, head));
+  matrices.set(vocabulary.head, laid(memory, head));
   return { matrices, hasOwnHead: head !== model.plan.wte };
 }
 

@@ -7,16 +7,13 @@ import { filledHead } from './blocks.js';
 import { MAX_TOKENS } from './control.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
-import { filledUp, type Matrix, planMatrix, planScratch, type Scratch, type WeightKind } from './matrix.js';
+import { filledUp, type Linear, planLinear, planMatrix, planScratch, type Scratch, type WeightKind } from './matrix.js';
+import { vectorPlace, vocabularyPlace } from './places.js';
 import type { ModelPlan, Place, Spread } from './simd-model.js';
 
 export interface Norm {
   readonly weight: Pointer; // [C]
   readonly bias: Pointer; // [C]
-}
-
-export interface Linear extends Matrix {
-  readonly bias: Pointer; // [rows]
 }
 
 export interface Block {
@@ -71,10 +68,7 @@ export function planGpt2(plan: MemoryPlan, config: Gpt2Config, kind: WeightKind,
   const { C, heads, inner, V } = widths;
   const vector = (length: number) => plan.reserve(4 * length);
   const norm = () => ({ weight: vector(C), bias: vector(C) });
-  const linear = (rows: number, columns: number): Linear => {
-    const matrix = planMatrix(plan, kind, rows, columns);
-    return { ...matrix, bias: vector(matrix.rows) };
-  };
+  const linear = (rows: number, columns: number) => planLinear(plan, kind, rows, columns, true);
   return {
     widths,
     wte: planMatrix(plan, kind, V, C),
@@ -110,18 +104,17 @@ export function placesOfGpt2(plan: Gpt2Plan, config: Gpt2Config): Map<string, Pl
   const C = plain(config.nEmbd, widths.C);
   const heads = { group: config.headDim, padded: widths.headDim };
   const inner = plain(config.nInner, widths.inner);
-  const vector = (at: Pointer, spread: Spread): Place => ({ kind: 'vector', at, spread });
   const linear = (name: string, matrix: Linear, input: Spread, output: Spread): [string, Place][] => [
     [`${name}.weight`, { kind: 'matrix', matrix, lines: 'columns', spreadLines: input, spreadLine: output }],
-    [`${name}.bias`, vector(matrix.bias, output)],
+    [`${name}.bias`, vectorPlace(matrix.bias, output)],
   ];
   const norm = (name: string, { weight, bias }: Norm): [string, Place][] => [
-    [`${name}.weight`, vector(weight, C)],
-    [`${name}.bias`, vector(bias, C)],
+    [`${name}.weight`, vectorPlace(weight, C)],
+    [`${name}.bias`, vectorPlace(bias, C)],
   ];
   return new Map([
-    ['wte.weight', vocabularyPlace(wte, config, widths)],
-    ['wpe.weight', vector(wpe, C)],
+    ['wte.weight', vocabularyPlace(wte, config)],
+    ['wpe.weight', vectorPlace(wpe, C)],
     ...h.flatMap(({ ln_1, attn, ln_2, mlp }, i) => [
       ...norm(`h.${i}.ln_1`, ln_1),
       ...linear(`h.${i}.attn.c_attn`, attn.c_attn, C, heads),
@@ -132,10 +125,4 @@ export function placesOfGpt2(plan: Gpt2Plan, config: Gpt2Config): Map<string, Pl
     ]),
     ...norm('ln_f', ln_f),
   ]);
-}
-
-/** A matrix [V, C] stored row by row: the embedding, or one for the logits alone. */
-function vocabularyPlace(matrix: Matrix, { vocabSize, nEmbd }: Gpt2Config, { C, V }: Gpt2Widths): Place {
-  const spreadLines = { group: vocabSize, padded: V };
-  return { kind: 'matrix', matrix, lines: 'rows', spreadLines, spreadLine: { group: nEmbd, padded: C } };
 }

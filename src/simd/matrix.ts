@@ -30,6 +30,21 @@ export function planMatrix(plan: Pick<MemoryPlan, 'reserve'>, kind: WeightKind, 
   return { at, scales: kind === 'int8' ? plan.reserve(4 * N) : 0, rows: N, columns: K };
 }
 
+export interface Linear extends Matrix {
+  readonly bias: Pointer; // [rows]; 0: none
+}
+
+export function planLinear(
+  plan: Pick<MemoryPlan, 'reserve'>,
+  kind: WeightKind,
+  rows: number,
+  columns: number,
+  hasBias: boolean,
+): Linear {
+  const matrix = planMatrix(plan, kind, rows, columns);
+  return { ...matrix, bias: hasBias ? plan.reserve(4 * matrix.rows) : 0 };
+}
+
 /** Bytes of its numbers, without the scales. */
 export function matrixBytes({ rows, columns, scales }: Pick<Matrix, 'rows' | 'columns' | 'scales'>): number {
   return rows * columns * (scales === 0 ? 4 : 1);

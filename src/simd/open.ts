@@ -53,6 +53,9 @@ export async function openSimd(
   }
   const threads = simdThreads(config, options.threads);
   const { memory, model } = planModel(passes, config, options.weights, threads);
+  for (const [at, numbers] of passes.constants?.(model.plan, config) ?? []) {
+    memory.floats(at, numbers.length).set(numbers);
+  }
   const team = new Team(await compileKernels(), memory, model, threads);
   try {
     const [{ head, parameters }] = await Promise.all([
@@ -110,7 +113,7 @@ async function loadWeights(
       await loader.load(tensor, place);
       parameters += valueCount(tensor.shape);
     } else {
-      head = await loadHead(loader, tensor, memory, places.get('wte.weight') as Place, plan);
+      head = await loadHead(loader, tensor, memory, places.get(passes.vocabulary.embedding) as Place, plan);
       parameters += head === plan.wte ? 0 : valueCount(tensor.shape);
     }
   }

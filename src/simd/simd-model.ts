@@ -1,6 +1,6 @@
 // What the WebAssembly engine asks of an architecture: where its weights lie, and its forward pass.
 
-import type { ModelConfig } from '../model/config.js';
+import type { Architecture, ModelConfig } from '../model/config.js';
 import type { BlockShape } from './blocks.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
@@ -66,6 +66,8 @@ export type Place =
     };
 
 export interface SimdArchitecture {
+  /** The names of its two vocabulary matrices. */
+  readonly vocabulary: Architecture['vocabulary'];
   /** @param threads how many will run the pass */
   readonly plan: (plan: MemoryPlan, config: ModelConfig, kind: WeightKind, threads: number) => ModelPlan;
   /** The place of each tensor, by its name; the matrix of the logits has none until a folder has it. */

@@ -1,0 +1,3 @@
+import { testFamilies } from '../support/families.js';
+
+testFamilies('simd', 'simd');
