@@ -9,14 +9,17 @@ import type { Engine } from '../../src/engine/engine.js';
 import type { KvCache } from '../../src/engine/kv-cache.js';
 import { sliceRows } from '../../src/engine/kv-rows.js';
 import { loadModel, type Model, openModel, randomSource } from '../../src/library/model.js';
+import { familyDir } from '../support/families.js';
 import { randomize, TINY, writeModel } from '../support/model-folder.js';
+import { open as openFolder } from '../support/open.js';
 import { tempDirs } from '../support/temp-dir.js';
 
 /** Longer than what runs together and than several blocks, and no multiple of either. */
 const LENGTH = 139;
 /** No width is a multiple of four. */
 const ODD = { ...TINY, n_embd: 30, n_head: 5, n_positions: 160, vocab_size: 101 };
-const MODELS = ['stories', 'odd', 'random:2x96'];
+const FAMILIES = ['llama-headdim', 'llama-v5-config', 'qwen3'];
+const MODELS = ['stories', 'odd', 'random:2x96', ...FAMILIES];
 const FORMS: readonly WeightsName[] = ['float32', 'int8'];
 
 const tempDir = tempDirs();
@@ -127,6 +130,9 @@ describe.each(MODELS.flatMap((name) => FORMS.map((weights) => ({ name, weights }
 function open(name: string, weights: WeightsName, threads: number): Promise<Model> {
   const random = randomSource(name, 5);
   const options = { backend: 'simd', weights, threads } as const;
+  if (FAMILIES.includes(name)) {
+    return openFolder(familyDir(name), { ...options, engine: 'auto', tokenizer: async () => null });
+  }
   const model = name === 'odd' ? writeModel(tempDir(), { config: ODD, tensors: randomize(ODD) }) : name;
   return random === undefined ? loadModel(model, options) : openModel(random, options);
 }

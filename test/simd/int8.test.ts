@@ -7,6 +7,7 @@ import type { WeightsName } from '../../src/backends.js';
 import { slidingWindows, windowLoss } from '../../src/generation/score.js';
 import { loadModel } from '../../src/library/model.js';
 import type { Tokenizer } from '../../src/text/tokenizer.js';
+import { familyDir, familyNames, goldenPrompts } from '../support/families.js';
 import { distance, goldenDir, goldenNames, readGolden } from '../support/golden.js';
 import { open } from '../support/open.js';
 
@@ -25,6 +26,17 @@ describe('int8 weights', () => {
     expect(
       distance(model.logits(golden.prompt_ids.slice(0, 1), { cache: true }), golden.logits_first),
     ).toBeLessThanOrEqual(GOLDEN_BOUND);
+    model.dispose();
+  });
+
+  it.each(familyNames())('%s: logits near those of Hugging Face, and not the same', async (name) => {
+    const tokenizer = async () => null;
+    const model = await open(familyDir(name), { backend: 'simd', engine: 'auto', weights: 'int8', tokenizer });
+    for (const { ids, logits_last } of goldenPrompts(name)) {
+      const far = distance(model.logits(ids, { cache: true }), logits_last);
+      expect(far).toBeLessThanOrEqual(GOLDEN_BOUND);
+      expect(far).toBeGreaterThan(1e-4);
+    }
     model.dispose();
   });
 

@@ -648,6 +648,81 @@ describe('activations', () => {
   });
 });
 
+describe('RMS norm', () => {
+  const normed = (x: ArrayLike<number>, weight: ArrayLike<number>, C: number) => {
+    const meanSquare = range(C).reduce((sum, i) => sum + at(x, i) ** 2, 0) / C;
+    return Array.from(x, (value, i) => (value / Math.sqrt(meanSquare + 1e-5)) * at(weight, i));
+  };
+
+  it.each([1, 3, 16, 30, 576])('of %i numbers: x / √(mean(x²) + ε) · weight', (C) => {
+    const stride = Math.ceil(C / 16) * 16;
+    const filled = (values: Float32Array) => values.map((value, i) => (i % stride < C ? value : 0));
+    const x = filled(randoms(3 * stride, 1, 5));
+    const weight = filled(randoms(stride, 2));
+    const expected = range(3).flatMap((t) => normed(x.subarray(t * stride, (t + 1) * stride), weight, C));
+    expectNear(kernels.rmsNorm(x, C, stride, weight, 1e-5), expected, (_, value) => 1e-6 * Math.abs(value));
+  });
+
+  it.each([4, 6, 24])('of heads of %i numbers, each by itself, and of no others', (C) => {
+    const headDim = Math.ceil(C / 4) * 4;
+    const stride = 5 * headDim;
+    const x = randoms(3 * stride, 1, 5).map((value, i) => (i % headDim < C ? value : 0));
+    const weight = randoms(headDim, 2);
+    const expected = range(15).flatMap((head) => {
+      const numbers = x.subarray(head * headDim, (head + 1) * headDim);
+      return [1, 2, 3].includes(head % 5) ? normed(numbers, weight, C) : [...numbers];
+    });
+    const found = kernels.rmsNormHeads(x, stride, C, headDim, { first: 1, count: 3 }, weight, 1e-5);
+    expectNear(found, expected, (_, value) => 1e-6 * Math.abs(value));
+  });
+});
+
+describe('rotary positions', () => {
+  it('cosines and sines are those of the float32 angles, up to the longest contexts', () => {
+    const positions = [0, 1, 2, 7, 100, 1023, 4095, 8191, 65537, 131071, 1048575];
+    const inverse = Float32Array.from({ length: 33 }, (_, i) => 10000 ** (-i / 32));
+    const { cosines, sines } = kernels.rotaryAngles(positions, inverse);
+    const angles = positions.flatMap((position) => Array.from(inverse, (rate) => Math.fround(position * rate)));
+    expectNear(cosines, angles.map(Math.cos), () => 6e-8);
+    expectNear(sines, angles.map(Math.sin), () => 6e-8);
+    expect(cosines.filter((value) => value < 0).length).toBeGreaterThan(20);
+  });
+
+  it.each([
+    [2, 4],
+    [3, 8],
+    [8, 16],
+    [12, 24],
+    [32, 64],
+    [4, 16], // a part of the head
+  ])('turn %i pairs of each head of %i, and nothing else', (half, headDim) => {
+    const stride = 4 * headDim;
+    const x = randoms(3 * stride, 1, 2);
+    const [cosines, sines] = [randoms(3 * half, 2), randoms(3 * half, 3)];
+    const expected = Array.from(x, (value, i) => {
+      const [t, head, d] = [Math.floor(i / stride), Math.floor(i / headDim) % 4, i % headDim];
+      if (head < 1 || head > 2 || d >= 2 * half) {
+        return value;
+      }
+      const [c, s] = [at(cosines, t * half + (d % half)), at(sines, t * half + (d % half))];
+      return d < half ? value * c - at(x, i + half) * s : value * c + at(x, i - half) * s;
+    });
+    const found = kernels.rotateHeads(x, stride, headDim, { first: 1, count: 2 }, cosines, sines);
+    expectNear(found, expected, () => 5e-7);
+  });
+});
+
+describe('gated activation', () => {
+  it('is a(gate) · up in the columns that are asked for', () => {
+    const [gate, up] = [randoms(3 * 24, 1, 4), randoms(3 * 24, 2, 2)];
+    const found = kernels.activateGate(ACTIVATIONS.indexOf('silu'), gate, up, 24, { from: 8, to: 20 });
+    const expected = Array.from(gate, (value, i) =>
+      i % 24 >= 8 && i % 24 < 20 ? (value / (1 + Math.exp(-value))) * at(up, i) : value,
+    );
+    expectNear(found, expected, (_, value) => 1e-6 * Math.abs(value));
+  });
+});
+
 /** New tokens of one sequence, positions from … from + count. */
 interface Run {
   readonly from: number;

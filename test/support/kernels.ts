@@ -141,6 +141,75 @@ export class KernelBench {
     });
   }
 
+  /** @param x [T][stride] @returns [T][stride] */
+  rmsNorm(x: Float32Array, C: number, stride: number, weight: Float32Array, epsilon: number): Float32Array {
+    return this.#scratch(() => {
+      const y = this.#room(4 * x.length);
+      this.#kernels.rmsNorm(this.#put(x), C, stride, x.length / stride, this.#put(weight), epsilon, y);
+      return this.#floats(y, x.length);
+    });
+  }
+
+  /** @param x [T][stride] @returns the same, with these heads normed */
+  rmsNormHeads(
+    x: Float32Array,
+    stride: number,
+    C: number,
+    headDim: number,
+    { first, count }: Heads,
+    weight: Float32Array,
+    epsilon: number,
+  ): Float32Array {
+    return this.#scratch(() => {
+      const at = this.#put(x);
+      const from = at + 4 * first * headDim;
+      const T = x.length / stride;
+      this.#kernels.rmsNormHeads(from, stride, T, C, headDim, count, this.#put(weight), epsilon);
+      return this.#floats(at, x.length);
+    });
+  }
+
+  /** @returns [T][half] each */
+  rotaryAngles(
+    positions: readonly number[],
+    inverse: Float32Array,
+  ): { readonly cosines: Float32Array; readonly sines: Float32Array } {
+    return this.#scratch(() => {
+      const [T, half] = [positions.length, inverse.length];
+      const [cosines, sines] = [this.#room(4 * T * half), this.#room(4 * T * half)];
+      this.#kernels.rotaryAngles(this.#words(positions), T, this.#put(inverse), half, cosines, sines);
+      return { cosines: this.#floats(cosines, T * half), sines: this.#floats(sines, T * half) };
+    });
+  }
+
+  /** @param x [T][stride] @returns the same, with these heads turned */
+  rotateHeads(
+    x: Float32Array,
+    stride: number,
+    headDim: number,
+    { first, count }: Heads,
+    cosines: Float32Array,
+    sines: Float32Array,
+  ): Float32Array {
+    return this.#scratch(() => {
+      const at = this.#put(x);
+      const T = x.length / stride;
+      const from = at + 4 * first * headDim;
+      const half = cosines.length / T;
+      this.#kernels.rotateHeads(from, stride, headDim, T, count, half, this.#put(cosines), this.#put(sines));
+      return this.#floats(at, x.length);
+    });
+  }
+
+  /** @param gate [T][stride] @param up [T][stride] @returns the gate */
+  activateGate(kind: number, gate: Float32Array, up: Float32Array, stride: number, { from, to }: Range): Float32Array {
+    return this.#scratch(() => {
+      const at = this.#put(gate);
+      this.#kernels.activateGate(kind, at, this.#put(up), stride, from, to, gate.length / stride);
+      return this.#floats(at, gate.length);
+    });
+  }
+
   /** @param x [T][K] */
   quantizeActivations(x: Float32Array, K: number, maxInteger: number): { integers: Int16Array; scales: Float32Array } {
     return this.#scratch(() => {
