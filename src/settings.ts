@@ -96,6 +96,13 @@ export const GENERATE = {
     for: PROMPT,
   },
   stop: { kind: texts, words: 'stop before this text; repeatable', fallback: [], for: TEXT },
+  bos: {
+    kind: flag,
+    words: 'put nothing before the prompt (default: what the tokenizer puts there, such as <s>)',
+    fallback: true,
+    for: TEXT,
+  },
+  special: { kind: flag, words: 'print special tokens, such as <|endoftext|>, as text', fallback: false, for: TEXT },
   ignoreEos: { kind: flag, words: 'treat the end-of-text token like any other', fallback: false, for: TEXT },
   cache: {
     kind: flag,

@@ -233,6 +233,8 @@ afterEach(() => {
 
 const SETTINGS: PromptSettings = {
   ...PLAIN,
+  bos: true,
+  special: false,
   maxTokens: 8,
   stop: [],
   ignoreEos: false,
@@ -249,7 +251,7 @@ async function requestFor(
 ): Promise<CompletionRequest> {
   const all = { ...SETTINGS, ...settings };
   const prompt = await preparePrompt(text, all, model, { logitBias: '', advice: '', onNote: () => {} });
-  return makeRequest(prompt, all, seed, model.config, [], wishes);
+  return makeRequest(prompt, all, seed, model, [], wishes);
 }
 
 /** Completes all, `concurrency` of them together, and gives what came of each. */

@@ -4,7 +4,7 @@
 import type { Engine } from '../engine/engine.js';
 import { generateMany, type RequestSource } from '../generation/generate-many.js';
 import type { SequenceStats } from '../generation/sequence.js';
-import type { Tokenizer } from '../text/tokenizer.js';
+import type { TokenTexts } from '../text/detokenizer.js';
 import { type Completion, type CompletionToken, GrowingText } from './complete.js';
 import type { CompletionRequest } from './request.js';
 
@@ -21,7 +21,7 @@ export type CompletionEvent<R> = { readonly request: R } & (
  */
 export async function* completeMany<R extends CompletionRequest>(
   engine: Engine,
-  tokenizer: Pick<Tokenizer, 'bytes'> | null,
+  tokenizer: TokenTexts | null,
   source: RequestSource<R>,
   concurrency: number,
 ): AsyncGenerator<CompletionEvent<R>, void> {

@@ -9,7 +9,6 @@ import { type TokenLogprob, tokenLogprob } from '../sampling/logprobs.js';
 import type { Sampler } from '../sampling/sampler.js';
 import type { TokenTexts } from '../text/detokenizer.js';
 import { TokenStream } from '../text/token-stream.js';
-import type { Tokenizer } from '../text/tokenizer.js';
 import type { CompletionRequest } from './request.js';
 
 /** A token with its text; it has log-probabilities only where they were asked for. */
@@ -32,7 +31,7 @@ export interface Completion extends Ending {
  */
 export async function* complete(
   engine: Engine,
-  tokenizer: Pick<Tokenizer, 'bytes'> | null,
+  tokenizer: TokenTexts | null,
   request: CompletionRequest,
 ): AsyncGenerator<CompletionToken, Completion> {
   const text = new GrowingText(request, tokenizer);
@@ -77,10 +76,10 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
   #logprob: TokenLogprob | undefined;
 
   constructor(request: R, tokenizer: TokenTexts | null) {
-    const { promptIds, sampler, stops, logprobs, options } = request;
+    const { promptIds, sampler, stops, special, logprobs, options } = request;
     this.request = request;
     this.promptIds = promptIds;
-    this.#stream = new TokenStream(tokenizer, stops, promptIds);
+    this.#stream = new TokenStream(tokenizer, stops, { special, before: promptIds });
     this.options = { ...options, isStopped: () => this.#stream.stopped };
     const noting: Sampler = (logits, ids) => {
       const id = sampler(logits, ids);

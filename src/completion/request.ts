@@ -12,15 +12,7 @@ import type { GenerateArgs, TextSettings } from '../settings.js';
 import { Detokenizer, decodeAll } from '../text/detokenizer.js';
 import { prepareStops } from '../text/stop.js';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.js';
-
-/** What this room needs to know of a model. */
-export interface TextModel {
-  /** Its folder, which messages name. */
-  readonly dir: string;
-  readonly config: ModelConfig;
-  /** null: the model has none; it takes ids and gives no text. */
-  readonly tokenizer: Tokenizer | null;
-}
+import { type EncodedText, encodePrompt, endIds, type TextModel } from './text-bounds.js';
 
 /** The settings that a prompt is prepared for. */
 export type PromptSettings = TextSettings & Pick<GenerateArgs, 'ctxSize' | 'truncatePrompt'>;
@@ -37,6 +29,8 @@ export interface Prompt {
 /** Where notes go, and what ends a long preparation. */
 export interface Preparing extends EncodeOptions {
   readonly onNote: (line: string) => void;
+  /** For what a person who looks closely should know. */
+  readonly onDetail?: ((line: string) => void) | undefined;
 }
 
 /** How the caller's messages name things. */
@@ -54,20 +48,23 @@ interface PromptWords extends Preparing {
 export async function preparePrompt(
   prompt: string | readonly number[],
   settings: PromptSettings,
-  { dir, config, tokenizer }: TextModel,
-  { logitBias, advice, onNote, signal }: PromptWords,
+  model: TextModel,
+  { logitBias, advice, onNote, onDetail, signal }: PromptWords,
 ): Promise<Prompt> {
+  const { config, tokenizer } = model;
   await prepareStops(settings.stop, signal);
   const isText = typeof prompt === 'string';
-  const ids = isText ? await encodePrompt(prompt, tokenizer, dir, { onNote, signal }) : prompt;
+  const encoded = isText
+    ? await encodePrompt(prompt, model, { bos: settings.bos, onNote, onDetail, signal })
+    : { before: [], ids: prompt };
   const nCtx = contextSize(settings.ctxSize, config);
-  const { kept, dropped } = fitPrompt(ids, nCtx, settings, advice);
+  const { kept, dropped } = fitPrompt(encoded, nCtx, settings, advice);
   if (dropped > 0) {
     onNote(`the prompt is too long: dropped ${dropped} tokens of its ${settings.truncatePrompt}, kept ${kept.length}`);
   }
   checkIds(kept, config);
   checkBias(logitBias, settings.logitBias, config);
-  return { ids: kept, text: isText ? prompt : await textOf(ids, tokenizer, signal), nCtx };
+  return { ids: kept, text: isText ? prompt : await textOf(prompt, tokenizer, signal), nCtx };
 }
 
 /** Ids of a portion: between two of them signals are seen. */
@@ -96,6 +93,8 @@ export interface CompletionRequest {
   readonly sampler: Sampler;
   /** The stop strings. */
   readonly stops: readonly string[];
+  /** Are special tokens a part of the text? */
+  readonly special: boolean;
   /** Each token comes with its log-probability and those of so many likeliest tokens; undefined: with none. */
   readonly logprobs: number | undefined;
   readonly options: SequenceOptions;
@@ -113,49 +112,28 @@ export function makeRequest(
   { ids, nCtx }: Prompt,
   settings: TextSettings,
   seed: number,
-  { eosTokenIds }: ModelConfig,
+  model: Pick<TextModel, 'config' | 'tokenizer'>,
   banned: readonly number[],
   { logprobs, drafter = () => new PromptLookup(), ...wishes }: Wishes,
 ): CompletionRequest {
-  const { ignoreEos, cache, onFull, stop, draft: most } = settings;
+  const { ignoreEos, cache, onFull, stop, special, draft: most } = settings;
   const maxTokens = tokensWanted(settings);
   return {
     promptIds: ids,
     sampler: makeSampler(settings, seed, banned),
     stops: stop,
+    special,
     logprobs,
     options: {
       maxTokens,
       nCtx,
-      stopIds: ignoreEos ? [] : eosTokenIds,
+      stopIds: ignoreEos ? [] : endIds(model),
       cache,
       onFull,
       draft: most > 0 ? { most, drafter } : undefined,
       ...wishes,
     },
   };
-}
-
-/** The ids of a text; an empty prompt becomes the end-of-text token. @throws KvgenError where there is no such token */
-export async function encodePrompt(
-  text: string,
-  tokenizer: Tokenizer | null,
-  dir: string,
-  options: EncodeOptions = {},
-): Promise<readonly number[]> {
-  if (tokenizer === null) {
-    throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
-  }
-  const ids = await tokenizer.encode(text, options);
-  if (ids.length > 0) {
-    return ids;
-  }
-  if (tokenizer.eosId === undefined) {
-    throw new KvgenError(
-      `${dir}: an empty prompt needs an end-of-text token and the tokenizer has none; give a prompt`,
-    );
-  }
-  return [tokenizer.eosId];
 }
 
 /** Ids that the context holds. @throws KvgenError when `ctxSize` is more than the model has */
@@ -166,19 +144,22 @@ export function contextSize(ctxSize: number | undefined, { nPositions }: ModelCo
   return ctxSize ?? nPositions;
 }
 
-/** Makes room for new tokens in the context. @throws KvgenError when the prompt does not fit and may not be cut */
-function fitPrompt(ids: readonly number[], nCtx: number, settings: PromptSettings, advice: string) {
-  if (ids.length < nCtx) {
-    return { kept: ids, dropped: 0 };
+/**
+ * Makes room for new tokens in the context. What the tokenizer puts before a text stays.
+ * @throws KvgenError when the prompt does not fit and may not be cut
+ */
+function fitPrompt({ before, ids }: EncodedText, nCtx: number, settings: PromptSettings, advice: string) {
+  const length = before.length + ids.length;
+  if (length < nCtx) {
+    return { kept: [...before, ...ids], dropped: 0 };
   }
   const { truncatePrompt: drop } = settings;
-  const keep = nCtx - Math.max(1, Math.min(tokensWanted(settings), Math.floor(nCtx / 2)));
+  const keep = nCtx - Math.max(1, Math.min(tokensWanted(settings), Math.floor(nCtx / 2))) - before.length;
   if (drop === undefined || keep < 1) {
-    throw new KvgenError(
-      `the prompt has ${ids.length} tokens and the context ${nCtx}: no room for one more; ${advice}`,
-    );
+    throw new KvgenError(`the prompt has ${length} tokens and the context ${nCtx}: no room for one more; ${advice}`);
   }
-  return { kept: drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep), dropped: ids.length - keep };
+  const part = drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep);
+  return { kept: [...before, ...part], dropped: ids.length - keep };
 }
 
 function tokensWanted({ maxTokens }: Pick<TextSettings, 'maxTokens'>): number {

@@ -5,7 +5,7 @@ import { KvgenError } from '../errors.js';
 import { DraftModel } from '../generation/draft-model.js';
 import type { Drafter } from '../generation/drafts.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { TextModel } from './request.js';
+import type { TextModel } from './text-bounds.js';
 
 /** What guesses for the sequences of `engine`. @param draft the engine of the second model; null: there is none */
 export function drafterOf(draft: Engine | null, engine: Engine): (() => Drafter) | undefined {

@@ -52,7 +52,7 @@ export async function* generate(
   }
   const drafter = drafterOf(draftModel?.engine ?? null, model.engine);
   const wishes = { logprobs: settings.logprobs, signal, drafter };
-  const request = makeRequest(fitting, settings, seed, model.config, banned, wishes);
+  const request = makeRequest(fitting, settings, seed, model, banned, wishes);
   const completion = yield* complete(model.engine, model.tokenizer, request);
   return { ...completion, promptIds: fitting.ids, seed };
 }

@@ -3,7 +3,8 @@
 // it. Knows nothing of prompts, saved files or streams.
 
 import { type BackendName, checkChoice, type WeightsName } from '../backends.js';
-import { checkIds, type TextModel } from '../completion/request.js';
+import { checkIds } from '../completion/request.js';
+import type { TextModel } from '../completion/text-bounds.js';
 import type { Engine } from '../engine/engine.js';
 import { KvgenError, UsageError } from '../errors.js';
 import type { ModelFolder } from '../files/model-folder.js';

@@ -18,6 +18,10 @@ export interface ModelConfig {
   readonly nEmbd: number;
   /** Ids that end a text. */
   readonly eosTokenIds: readonly number[];
+  /** The id that begins a text; undefined: no file of the model names one. */
+  readonly bosTokenId?: number | undefined;
+  /** The id that ends a text in models of this kind, where nothing says which does. */
+  readonly usualTextEnd?: number | undefined;
 }
 
 /** Bytes of the keys and values of one position in all layers, each number a float32. */

@@ -6,6 +6,9 @@ import { type Activation, readActivation } from './activations.js';
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig, TensorRole } from './config.js';
 import { kindOf } from './tensor-names.js';
 
+/** `<|endoftext|>` of GPT-2, which transformers takes where a config.json names no other. */
+const TEXT_END = 50256;
+
 export interface Gpt2Config extends ModelConfig {
   /** The width of the hidden layer of the MLP. */
   readonly nInner: number;
@@ -71,6 +74,7 @@ function parse(read: ConfigReader): Gpt2Config {
     scaleAttnByInverseLayerIdx: read.flag('scale_attn_by_inverse_layer_idx', false),
     tieWordEmbeddings: read.flag('tie_word_embeddings', true),
     eosTokenIds: read.ids('eos_token_id', []),
+    usualTextEnd: TEXT_END,
   };
 }
 

@@ -155,6 +155,13 @@ export const LLAMA_FAMILY: readonly Architecture[] = VARIATIONS.map((variation) 
   tensors: (config, stored) => tensors(config as LlamaConfig, stored), // `parse` made the config
 }));
 
+/** What transformers takes for `eos_token_id` where a config.json names none; Qwen has none. */
+const TEXT_ENDS = new Map([
+  ['llama', 2],
+  ['mistral', 2],
+  ['smollm3', 128001],
+]);
+
 /** More than any model has; so that what is kept by layer, or by number of a head, stays small. */
 const MOST = 10_000;
 
@@ -195,6 +202,7 @@ function parse(read: ConfigReader, { modelType, title, defaults, biases, hasQkNo
     windows,
     tieWordEmbeddings: read.flag('tie_word_embeddings', defaults.tie_word_embeddings),
     eosTokenIds: read.ids('eos_token_id', []),
+    usualTextEnd: TEXT_ENDS.get(modelType),
   };
 }
 

@@ -8,7 +8,7 @@ import { DecodingChain } from './decoding-chain.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** What tokens are written with. */
-export type TokenTexts = Pick<Tokenizer, 'bytes'> & Partial<Pick<Tokenizer, 'decoding' | 'token'>>;
+export type TokenTexts = Pick<Tokenizer, 'bytes'> & Partial<Pick<Tokenizer, 'decoding' | 'token' | 'isSpecial'>>;
 
 /** Text that arrives with ids. */
 interface TextOfIds {

@@ -1,30 +1,45 @@
 // Gives each token its text as it arrives: through the detokenizer, then through the stop strings. While text is held back
 // (an unfinished character, a possible stop string) the newest token waits, so that the texts of all tokens together are
-// exactly the whole text. Knows nothing of where the tokens come from.
+// exactly the whole text. Special tokens have no text, unless they are asked for. Knows nothing of where the tokens come from.
 
-import { Detokenizer, type TokenTexts } from './detokenizer.js';
+import { Detokenizer, type TokenTexts, tokenText } from './detokenizer.js';
 import { StopMatcher } from './stop.js';
+
+export interface TokenStreamOptions {
+  /** Are special tokens a part of the text? */
+  readonly special: boolean;
+  /** The ids that the text goes on from. */
+  readonly before?: readonly number[];
+}
 
 export class TokenStream<T extends { readonly id: number }> {
   /** Has a stop string ended the text? */
   stopped = false;
+  readonly #tokenizer: TokenTexts | null;
+  readonly #stops: readonly string[];
+  readonly #special: boolean;
   readonly #detokenizer: Detokenizer | null;
   readonly #matcher: StopMatcher | null;
   #waiting: (T & { readonly text: string }) | null = null;
 
-  /**
-   * @param tokenizer null: the model has none, and every text is empty
-   * @param before the ids that the text goes on from
-   */
-  constructor(tokenizer: TokenTexts | null, stops: readonly string[], before: readonly number[] = []) {
-    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer, before);
+  /** @param tokenizer null: the model has none, and every text is empty */
+  constructor(
+    tokenizer: TokenTexts | null,
+    stops: readonly string[],
+    { special, before = [] }: TokenStreamOptions = { special: true },
+  ) {
+    this.#tokenizer = tokenizer;
+    this.#stops = stops;
+    this.#special = special;
+    const seen = special ? before : before.filter((id) => tokenizer?.isSpecial?.(id) !== true);
+    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer, seen);
     this.#matcher = stops.length === 0 ? null : new StopMatcher(stops);
   }
 
   /** Returns the tokens that need not wait any longer, each with its text. */
   add(token: T): (T & { readonly text: string })[] {
     const released = this.#waiting === null ? [] : [this.#waiting];
-    const added = { ...token, text: this.#match(this.#detokenizer?.add(token.id) ?? '') };
+    const added = { ...token, text: this.#textOf(token.id) };
     const holding = !this.stopped && (this.#detokenizer?.holding || this.#matcher?.holding);
     this.#waiting = holding ? added : null;
     return holding ? released : [...released, added];
@@ -39,6 +54,20 @@ export class TokenStream<T extends { readonly id: number }> {
     }
     const text = last.text + this.#match(this.#detokenizer?.finish() ?? '');
     return [{ ...last, text: this.stopped ? text : text + (this.#matcher?.finish() ?? '') }];
+  }
+
+  #textOf(id: number): string {
+    if (this.#special || this.#tokenizer?.isSpecial?.(id) !== true) {
+      return this.#match(this.#detokenizer?.add(id) ?? '');
+    }
+    return this.#stops.includes(tokenText(this.#tokenizer, id)) ? this.#endHere() : '';
+  }
+
+  /** A special token is never seen in the text, and ends it all the same where it is a stop string. */
+  #endHere(): string {
+    const text = this.#match(this.#detokenizer?.finish() ?? '') + (this.stopped ? '' : (this.#matcher?.finish() ?? ''));
+    this.stopped = true;
+    return text;
   }
 
   #match(piece: string): string {

@@ -21,7 +21,7 @@ const CONFIG_NAME = 'config.json';
 const GENERATION_NAME = 'generation_config.json';
 
 /**
- * Reads config.json, and the ids that end a text from generation_config.json where there is one.
+ * Reads config.json, and the ids that begin and end a text from generation_config.json where there is one.
  * @param known the architectures to choose from, if not those of kvgen
  * @throws KvgenError when a file is missing or wrong
  */
@@ -37,7 +37,9 @@ export async function loadShape(folder: ModelFolder, known?: typeof ARCHITECTURE
   }
   const generation = await readJson(folder, GENERATION_NAME, CONFIG);
   const read = new ConfigReader(generation === undefined ? {} : generation, folder.path(GENERATION_NAME));
-  return { ...shape, config: { ...config, eosTokenIds: read.ids('eos_token_id', config.eosTokenIds) } };
+  const eosTokenIds = read.ids('eos_token_id', config.eosTokenIds);
+  const bosTokenId = read.ids('bos_token_id', [])[0] ?? config.bosTokenId;
+  return { ...shape, config: { ...config, eosTokenIds, bosTokenId } };
 }
 
 /**
@@ -62,7 +64,8 @@ export function parseConfig(json: unknown, where: string, known = ARCHITECTURES)
   const read = new ConfigReader(json, where);
   const architecture = architectureOf(read, known);
   const stored = storedAs(read);
-  return { architecture, config: architecture.parse(read), stored };
+  const bosTokenId = read.ids('bos_token_id', [])[0];
+  return { architecture, config: { ...architecture.parse(read), bosTokenId }, stored };
 }
 
 /** @throws KvgenError for one that is not known */

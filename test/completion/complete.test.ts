@@ -23,19 +23,28 @@ function request(
   sampler: Sampler,
   options: Partial<SequenceOptions>,
   stops: readonly string[] = [],
+  special = false,
 ): CompletionRequest {
-  return { promptIds: [1], sampler, stops, logprobs: undefined, options: optionsFor(engine, options) };
+  return { promptIds: [1], sampler, stops, special, logprobs: undefined, options: optionsFor(engine, options) };
+}
+
+interface Pieces {
+  readonly stops?: string[];
+  readonly pieces?: string[];
+  /** Those of the pieces that are special tokens. */
+  readonly hidden?: string[];
+  readonly special?: boolean;
 }
 
 /** Completes with these ids, one after the other; pieces as in byteTokenizer. */
 async function completeIds(
   ids: readonly number[],
-  { stops = [], pieces = [], ...options }: Partial<SequenceOptions> & { stops?: string[]; pieces?: string[] } = {},
+  { stops = [], pieces = [], hidden = [], special = false, ...options }: Partial<SequenceOptions> & Pieces = {},
 ): Promise<Completed> {
   const engine = new MockEngine(() => new Float32Array(300), { vocabSize: 300, nPositions: 1024 });
   const sampler = (_: unknown, all: readonly number[]) => ids[all.length - 1] ?? 0;
-  const given = request(engine, sampler, { maxTokens: ids.length, ...options }, stops);
-  const tokens = complete(engine, byteTokenizer(pieces), given);
+  const given = request(engine, sampler, { maxTokens: ids.length, ...options }, stops, special);
+  const tokens = complete(engine, byteTokenizer(pieces, hidden), given);
   const events: CompletionToken[] = [];
   for (let next = await tokens.next(); ; next = await tokens.next()) {
     if (next.done === true) {
@@ -174,6 +183,41 @@ describe('stop strings', () => {
       done: true,
       value: { finishReason: 'abort', text: 'x\n', tokens: [{ id: 256, text: 'x\n' }], stats: { generationTokens: 1 } },
     });
+  });
+});
+
+describe('special tokens', () => {
+  const pieces = ['<s>', 'ab', '<x>'];
+  const hidden = ['<s>', '<x>'];
+
+  it('have no text, unless they are asked for', async () => {
+    const { text, events } = await completeIds([256, 257, 258, 33], { pieces, hidden });
+    expect(text).toBe('ab!');
+    expect(events).toEqual([
+      { id: 256, text: '' },
+      { id: 257, text: 'ab' },
+      { id: 258, text: '' },
+      { id: 33, text: '!' },
+    ]);
+    expect((await completeIds([256, 257, 258, 33], { pieces, hidden, special: true })).text).toBe('<s>ab<x>!');
+  });
+
+  it('are between the bytes of a character as if they were not there', async () => {
+    const { text, events } = await completeIds([0xc3, 256, 0xa9, 33], { pieces, hidden });
+    expect(text).toBe('é!');
+    expect(events.map((event) => event.text)).toEqual(['', '', 'é', '!']);
+  });
+
+  it('end a text whose stop string they are, also where they are not seen', async () => {
+    for (const special of [false, true]) {
+      const { text, reason, generationTokens } = await completeIds([257, 258, 33], {
+        pieces,
+        hidden,
+        special,
+        stops: ['<x>', 'b!'],
+      });
+      expect([text, reason, generationTokens]).toEqual(['ab', 'stop', 2]);
+    }
   });
 });
 

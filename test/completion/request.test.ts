@@ -2,14 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import {
-  encodePrompt,
   idsWithoutToken,
   makeRequest,
   type Prompt,
   type PromptSettings,
   preparePrompt,
-  type TextModel,
 } from '../../src/completion/request.js';
+import type { TextModel } from '../../src/completion/text-bounds.js';
 import type { Tokenizer } from '../../src/text/tokenizer.js';
 import { parseConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
@@ -33,6 +32,8 @@ const SIZES = { model_type: 'gpt2', vocab_size: 260, n_positions: 100, eos_token
 const MODEL: TextModel = { dir: 'm', config: parseConfig(SIZES, 'c.json').config, tokenizer: tokenizer(7) };
 const SETTINGS: PromptSettings = {
   ...PLAIN,
+  bos: true,
+  special: false,
   maxTokens: 4,
   stop: ['.'],
   ignoreEos: false,
@@ -48,22 +49,6 @@ async function prepared(prompt: string | readonly number[], settings: Partial<Pr
   const words = { logitBias: '--bias', advice, onNote: (line: string) => notes.push(line) };
   return { prompt: await preparePrompt(prompt, { ...SETTINGS, ...settings }, MODEL, words), notes };
 }
-
-describe('encodePrompt', () => {
-  it('gives the ids of the text', async () => {
-    expect(await encodePrompt('ab', tokenizer(7), 'm')).toEqual([97, 98]);
-  });
-
-  it('starts from the end-of-text token where there is no text', async () => {
-    expect(await encodePrompt('', tokenizer(7), 'm')).toEqual([7]);
-    expect(await encodePrompt('', tokenizer(0), 'm')).toEqual([0]);
-    await expectFailure(() => encodePrompt('', tokenizer(), 'm'), 'm: an empty prompt needs an end-of-text token');
-  });
-
-  it('needs a tokenizer', async () => {
-    await expectFailure(() => encodePrompt('ab', null, 'm'), 'm: no tokenizer: expected the prompt as token ids');
-  });
-});
 
 describe('a prompt and its context', () => {
   it('a text keeps its own words, ids are decoded', async () => {
@@ -108,6 +93,21 @@ describe('a prompt and its context', () => {
     expect(prompt).toEqual({ ids: [...Buffer.from('fghij')], text: 'abcdefghij', nCtx: 6 });
   });
 
+  it('has what the tokenizer puts before a text, also where the head of the text is dropped', async () => {
+    const around = { before: [7], behind: [9] };
+    const model = { ...MODEL, tokenizer: { ...tokenizer(7), around } };
+    const words = { logitBias: '--bias', advice: '', onNote: () => {} };
+    const idsOf = async (prompt: string | readonly number[], settings: Partial<PromptSettings>) =>
+      (await preparePrompt(prompt, { ...SETTINGS, ...settings }, model, words)).ids;
+    expect(await idsOf('ab', {})).toEqual([7, 97, 98]);
+    expect(await idsOf('ab', { bos: false })).toEqual([97, 98]);
+    expect(await idsOf([97, 98], {})).toEqual([97, 98]);
+    const cut = { ctxSize: 6, maxTokens: 1 };
+    expect(await idsOf('abcdefghij', { ...cut, truncatePrompt: 'head' })).toEqual([7, ...Buffer.from('ghij')]);
+    expect(await idsOf('abcdefghij', { ...cut, truncatePrompt: 'tail' })).toEqual([7, ...Buffer.from('abcd')]);
+    await expectFailure(() => idsOf('a', { ctxSize: 2, truncatePrompt: 'head' }), 'has 2 tokens and the context 2');
+  });
+
   it('refuses with both numbers where nothing may go, or nothing would be left', async () => {
     await expectFailure(() => prepared(ids(10), { ctxSize: 10 }), 'the prompt has 10 tokens and the context 10:');
     await expectFailure(() => prepared(ids(12), { ctxSize: 10 }, 'cut it'), '12 tokens', 'the context 10', 'cut it');
@@ -129,13 +129,14 @@ describe('a prompt and its context', () => {
 describe('a request', () => {
   const PROMPT: Prompt = { ids: [97], text: 'a', nCtx: 50 };
   const request = (settings: Partial<PromptSettings> = {}, banned: number[] = []) =>
-    makeRequest(PROMPT, { ...SETTINGS, temperature: 0, ...settings }, 1, MODEL.config, banned, { logprobs: 2 });
+    makeRequest(PROMPT, { ...SETTINGS, temperature: 0, ...settings }, 1, MODEL, banned, { logprobs: 2 });
 
   it('has the limits of the settings and of the prompt', () => {
     const { sampler: _, ...rest } = request();
     expect(rest).toEqual({
       promptIds: [97],
       stops: ['.'],
+      special: false,
       logprobs: 2,
       options: { maxTokens: 4, nCtx: 50, stopIds: [7, 9], cache: true, onFull: 'stop' },
     });

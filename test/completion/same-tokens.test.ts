@@ -1,8 +1,8 @@
 // Which models may guess for another.
 
 import { expect, it } from 'vitest';
-import type { TextModel } from '../../src/completion/request.js';
 import { checkSameTokens } from '../../src/completion/same-tokens.js';
+import type { TextModel } from '../../src/completion/text-bounds.js';
 import { KvgenError } from '../../src/errors.js';
 import type { Tokenizer } from '../../src/text/tokenizer.js';
 import { parseConfig } from '../../src/weights/folder.js';

@@ -26,6 +26,7 @@ const DEFAULTS: Gpt2Config = {
   scaleAttnByInverseLayerIdx: false,
   tieWordEmbeddings: true,
   eosTokenIds: [],
+  usualTextEnd: 50256,
 };
 
 /** As transformers before 2.2 and GPT2-Chinese write one. */

@@ -120,9 +120,9 @@ describe.each<[engine: 'eager' | 'graph', cache: boolean]>([
 
   it('keeps none after a stop string', async () => {
     const letters = Array.from({ length: TINY.vocab_size }, (_, i) => String.fromCharCode(97 + (i % 26)));
-    const tokenizer = { bytes: (id: number) => byteTokenizer(letters).bytes(256 + id) };
+    const tokenizer = { ...byteTokenizer(letters), bytes: (id: number) => byteTokenizer(letters).bytes(256 + id) };
     const options = optionsFor(model.engine, { cache, maxTokens: 12 });
-    const free = { promptIds: PROMPT, sampler: greedy(), stops: [], logprobs: undefined, options };
+    const free = { promptIds: PROMPT, sampler: greedy(), stops: [], special: false, logprobs: undefined, options };
     let text = '';
     for await (const token of complete(model.engine, tokenizer, free)) {
       text += token.text;

@@ -1,7 +1,8 @@
 // One line of `kvgen batch`: turns a JSON object into settings of generate, and its prompt into ids. Its keys are generate's
 // long options in snake_case, and errors name them so. Knows nothing of engines or streams.
 
-import type { Prompt, TextModel } from '../../completion/request.js';
+import type { Prompt } from '../../completion/request.js';
+import type { TextModel } from '../../completion/text-bounds.js';
 import { errorMessage, KvgenError, shown } from '../../errors.js';
 import { type Line, LONGEST } from '../../files/lines.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';

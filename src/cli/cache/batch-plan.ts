@@ -1,7 +1,7 @@
 // The prompts of a batch, and how many of their tokens need not be computed: in the order of the lines, and in the best one.
 // Knows nothing of engines or of how that is shown.
 
-import type { TextModel } from '../../completion/request.js';
+import type { TextModel } from '../../completion/text-bounds.js';
 import type { Line } from '../../files/lines.js';
 import { EventLoop } from '../../generation/event-loop.js';
 import { bestOrder, inThatOrder, type PlannedPrompt, ReusedTokens } from '../../generation/prompt-order.js';

@@ -1,8 +1,9 @@
 // What generate, batch, score and bench have in common before they run: what is saved for a model, how it is loaded, and
 // the prompt that it is given.
 
-import { type Preparing, type Prompt, preparePrompt, type TextModel } from '../../completion/request.js';
+import { type Preparing, type Prompt, preparePrompt } from '../../completion/request.js';
 import { checkSameTokens } from '../../completion/same-tokens.js';
+import type { TextModel } from '../../completion/text-bounds.js';
 import { KvgenError } from '../../errors.js';
 import type { MachineChoice } from '../../library/machine.js';
 import { folderSource, type Model, type OpenOptions, openModel } from '../../library/model.js';
@@ -82,12 +83,14 @@ export async function fittedPrompt(
   preparing: Preparing,
 ): Promise<Prompt> {
   const advice = 'shorten it, or --truncate-prompt head';
-  return preparePrompt(text ?? args.promptIds ?? '', args, model, { logitBias: '--logit-bias', advice, ...preparing });
+  const onDetail = args.verbose ? preparing.onNote : undefined;
+  const words = { logitBias: '--logit-bias', advice, onDetail, ...preparing };
+  return preparePrompt(text ?? args.promptIds ?? '', args, model, words);
 }
 
 /** @throws KvgenError for stop strings where there is no tokenizer to make text */
 export function checkStops({ stop }: GenerateArgs, tokenizer: Tokenizer | null, dir: string): void {
   if (tokenizer === null && stop.length > 0) {
-    throw new KvgenError(`${dir}: --stop needs a tokenizer: expected tokenizer.json, or vocab.json and merges.txt`);
+    throw new KvgenError(`${dir}: --stop needs a tokenizer, and the folder has none`);
   }
 }

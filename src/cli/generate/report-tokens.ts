@@ -26,7 +26,7 @@ export function tokensJson(run: FinishedRun): object {
 
 /** The first token has no log-probability, since nothing predicts it. */
 function promptTokens(run: FinishedRun): object[] {
-  const stream = new TokenStream<Partial<TokenLogprob> & { id: number }>(run.tokenizer, []);
+  const stream = new TokenStream<Partial<TokenLogprob> & { id: number }>(run.tokenizer, [], { special: true });
   const tokens = run.prompt.ids.flatMap((id, i) => stream.add({ id, ...run.promptLogprobs?.[i - 1] }));
   return [...tokens, ...stream.end()].map((token) => tokenJson(run, token));
 }

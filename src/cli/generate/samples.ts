@@ -13,7 +13,7 @@ import type { Model } from '../../library/model.js';
 import { type TokenLogprob, tokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import type { GenerateArgs } from '../../settings.js';
-import type { Tokenizer } from '../../text/tokenizer.js';
+import type { TokenTexts } from '../../text/detokenizer.js';
 
 /** A text before it is made. */
 export interface TextRun {
@@ -22,7 +22,7 @@ export interface TextRun {
   readonly machine: Machine;
   readonly args: GenerateArgs;
   readonly prompt: Prompt;
-  readonly tokenizer: Pick<Tokenizer, 'bytes'> | null;
+  readonly tokenizer: TokenTexts | null;
   readonly seed: number;
   /** Which of the samples it is, from 0; null: --samples was not given. */
   readonly sample: number | null;
@@ -95,7 +95,7 @@ export class Samples {
       const promptCache = this.#save(run);
       const onPromptLogits = run === this.runs[0] ? this.#notePrompt() : undefined;
       const own = { ...wishes, promptCache, onPromptLogits };
-      yield { run, ...makeRequest(prompt, args, run.seed, model.config, banned, own) };
+      yield { run, ...makeRequest(prompt, args, run.seed, model, banned, own) };
     }
   }
 

@@ -121,7 +121,7 @@ async function lossOf(
 ): Promise<number> {
   const nCtx = model.config.nPositions;
   const perDocument = hasDocuments(text) && tokenizer.eosId !== undefined;
-  const run = { model, tokenizer, file, nCtx, stride: usualStride(nCtx), perDocument, terminal, signal };
+  const run = { model, tokenizer, file, nCtx, stride: usualStride(nCtx), perDocument, bos: true, terminal, signal };
   return (await textLoss(run, text)).loss;
 }
 

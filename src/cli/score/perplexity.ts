@@ -11,7 +11,7 @@ export async function perplexity(run: ScoreRun, text: string, file: string): Pro
   if (nCtx < 2) {
     throw new KvgenError(`--ctx-size ${nCtx}: a loss needs two tokens or more in the context`);
   }
-  await print(run, await textLoss({ ...run, file, stride, perDocument: args.perDocument }, text));
+  await print(run, await textLoss({ ...run, file, stride, perDocument: args.perDocument, bos: args.bos }, text));
 }
 
 function strideFor(stride: number | undefined, nCtx: number): number {

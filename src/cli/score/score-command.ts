@@ -1,7 +1,8 @@
 // `kvgen score`: how likely given continuations of a prompt are, best first; or, in perplexity.ts, how well a model
 // predicts a text.
 
-import { checkIds, checkVocabulary, contextSize, encodePrompt } from '../../completion/request.js';
+import { checkIds, checkVocabulary, contextSize } from '../../completion/request.js';
+import { encodePrompt } from '../../completion/text-bounds.js';
 import { EXIT, KvgenError, shown } from '../../errors.js';
 import { CHOICES, TEXT } from '../../files/file-kinds.js';
 import { EventLoop } from '../../generation/event-loop.js';
@@ -96,8 +97,7 @@ async function readChoices(
 
 async function scoreChoices(run: ScoreRun, text: string | undefined, choices: readonly string[]): Promise<void> {
   const { args, model, terminal, signal } = run;
-  const onNote = (line: string) => terminal.note(line);
-  const promptIds = args.promptIds ?? (await encodePrompt(text ?? '', run.tokenizer, model.dir, { signal, onNote }));
+  const promptIds = args.promptIds ?? (await encodedPrompt(run, text ?? ''));
   const continuations: number[][] = [];
   const loop = new EventLoop();
   for (const choice of choices) {
@@ -124,6 +124,14 @@ async function scoreChoices(run: ScoreRun, text: string | undefined, choices: re
   } finally {
     prefilled.cache.dispose();
   }
+}
+
+/** With what the tokenizer puts before a text, which it does not put before a choice. */
+async function encodedPrompt({ args, model, terminal, signal }: ScoreRun, text: string): Promise<readonly number[]> {
+  const onNote = (line: string) => terminal.note(line);
+  const onDetail = args.verbose ? onNote : undefined;
+  const { before, ids } = await encodePrompt(text, model, { bos: args.bos, signal, onNote, onDetail });
+  return [...before, ...ids];
 }
 
 /** The ids of a choice, tokenized apart from the prompt. @throws KvgenError when it does not fit */

@@ -20,6 +20,8 @@ export interface LossRun extends Pick<Invocation, 'terminal' | 'signal'> {
   /** Ids by which the window moves on. */
   readonly stride: number;
   readonly perDocument: boolean;
+  /** Does what the tokenizer puts before a text come before this one? Documents come after an end-of-text token. */
+  readonly bos: boolean;
 }
 
 export interface TextLoss {
@@ -35,7 +37,7 @@ export interface TextLoss {
 export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
   const { model, nCtx, stride, terminal, signal } = run;
   const texts: number[][] = [];
-  for await (const ids of run.perDocument ? documents(run, text) : [encode(run, text)]) {
+  for await (const ids of run.perDocument ? documents(run, text) : [wholeText(run, text)]) {
     checkVocabulary(ids, model.config);
     texts.push(ids);
   }
@@ -60,6 +62,11 @@ function* windowsOf({ nCtx, stride }: LossRun, texts: readonly number[][]): Gene
   for (const ids of texts) {
     yield* slidingWindows(ids, nCtx, stride);
   }
+}
+
+async function wholeText(run: LossRun, text: string): Promise<number[]> {
+  const before = run.bos ? run.tokenizer.around.before : [];
+  return [...before, ...(await encode(run, text))];
 }
 
 function encode({ tokenizer, terminal, signal }: LossRun, text: string): Promise<number[]> {

@@ -7,12 +7,21 @@ import { checkRevision, parseHub } from '../../hub/model-name.js';
 import { flag, integer, oneOf, path, quote, someOf, text, texts, tokenIds } from '../../kinds.js';
 import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js';
 
-const { model, file, promptIds, ctxSize, seed, promptCache, cacheDir, writeCache, cacheDtype } = GENERATE;
+const { model, file, promptIds, bos, ctxSize, seed, promptCache, cacheDir, writeCache, cacheDtype } = GENERATE;
 const { backend, engine, threads, weights, json, verbose, quiet, color } = GENERATE;
 
 export const TOKENIZE = {
   model,
   file,
+  bos: {
+    ...bos,
+    words: 'print nothing that comes before a text (default: what the tokenizer puts there, such as <s>)',
+  },
+  allSpecial: {
+    kind: flag,
+    words: 'print what the tokenizer puts behind a text too, such as </s> (default: it is to be continued)',
+    fallback: false,
+  },
   decode: {
     kind: flag,
     words: 'the other way: from ids, as 1,2,3 or as this command prints them, to text',
@@ -76,6 +85,7 @@ export const SCORE = {
     kind: integer({ min: 1 }),
     words: 'tokens by which the window moves over a longer text (default: half the context)',
   },
+  bos: { ...bos, words: 'put nothing before a text (default: what the tokenizer puts there, such as <s>)' },
   perDocument: {
     kind: flag,
     words: 'score each document alone, without white space around it; a line <|endoftext|> ends one',
@@ -144,6 +154,7 @@ export const CACHE_PLAN = {
   ...CACHE,
   model: ofPlan(model),
   truncatePrompt: ofPlan(GENERATE.truncatePrompt),
+  bos: ofPlan(bos),
   maxTokens: ofPlan(GENERATE.maxTokens),
   ctxSize: ofPlan(ctxSize),
   cache: ofPlan(GENERATE.cache),

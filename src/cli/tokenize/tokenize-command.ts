@@ -5,6 +5,7 @@ import { setImmediate } from 'node:timers/promises';
 import { EXIT, KvgenError } from '../../errors.js';
 import { throwFirst } from '../../settings.js';
 import { Detokenizer } from '../../text/detokenizer.js';
+import type { Surroundings } from '../../text/post-processor.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { openModelFolder } from '../../weights/adapter-folder.js';
 import { findModel } from '../../weights/find.js';
@@ -21,7 +22,11 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   const args = settings(TOKENIZE);
   const { model, file, decode, view } = args;
   const [argument] = words;
-  throwFirst([[file !== undefined && argument !== undefined, '--file cannot go with a text']]);
+  throwFirst([
+    [file !== undefined && argument !== undefined, '--file cannot go with a text'],
+    [args.allSpecial && !args.bos, '--all-special cannot go with --no-bos'],
+    [decode && (args.allSpecial || !args.bos), `--decode cannot go with ${args.bos ? '--all-special' : '--no-bos'}`],
+  ]);
   await terminal.configure({ ...args, quiet: false, verbose: false });
   checkHasInput(invocation, file === undefined ? {} : { file }, decode ? 'no token ids' : 'no text');
   const found = findModel(model);
@@ -29,12 +34,23 @@ export async function tokenizeCommand(invocation: Invocation): Promise<number> {
   const asked = decode ? await readIds(given, argument !== undefined, signal) : undefined;
   const tokenizer = await loadTokenizer(await openModelFolder(found, signal));
   try {
-    const ids = asked ?? (await tokenizer.encode(given, { signal, onNote: (line) => terminal.note(line) }));
+    const { before, behind } = around(tokenizer, args);
+    const ids = asked ?? [
+      ...before,
+      ...(await tokenizer.encode(given, { signal, onNote: (line) => terminal.note(line) })),
+      ...behind,
+    ];
     await print({ ids, tokenizer, dir: found.dir, view, decode, terminal, signal });
   } finally {
     tokenizer.dispose();
   }
   return EXIT.ok;
+}
+
+/** What is printed of what the tokenizer puts around a text. */
+function around(tokenizer: Tokenizer, { bos, allSpecial }: TokenizeArgs): Surroundings {
+  const { before, behind } = tokenizer.around;
+  return { before: bos ? before : [], behind: allSpecial ? behind : [] };
 }
 
 interface Printing extends Pick<TokenizeArgs, 'view' | 'decode'>, Pick<Invocation, 'terminal' | 'signal'> {

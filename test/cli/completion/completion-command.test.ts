@@ -61,6 +61,7 @@ PATH=${bin}:$PATH; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!
     expect(complete('--temp').sort()).toEqual(['--temp', '--temperature']);
     expect(complete('-n', '5', '--ec')).toEqual(['--echo']);
     expect(complete('generate', '--no-').sort()).toEqual([
+      '--no-bos',
       '--no-cache',
       '--no-prompt-cache',
       '--no-stream',
