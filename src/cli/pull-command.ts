@@ -1,12 +1,13 @@
 // `kvgen pull <name>`: fetches a model from the hub, shows how far it is, and prints the folder where it lies.
 
-import { EXIT, megabytes, UsageError } from '../errors.js';
+import { EXIT, errorMessage, megabytes, UsageError } from '../errors.js';
 import { hubCache } from '../hub/hub-cache.js';
 import { checkRevision, parseModelName } from '../hub/model-name.js';
 import type { Pulled, PullOptions } from '../hub/pull.js';
 import { pull } from '../hub/pull.js';
 import type { Progress } from '../hub/transfer.js';
 import { throwFirst } from '../settings.js';
+import { parseConfig } from '../weights/folder.js';
 import type { Invocation } from './shell/command.js';
 import { PULL, type PullArgs } from './shell/command-settings.js';
 import type { Terminal } from './shell/terminal.js';
@@ -21,6 +22,7 @@ export async function pullCommand(invocation: Invocation, where: Pick<PullOption
   const started = performance.now();
   const meter = new Meter(terminal);
   const onNote = (line: string) => (args.verbose ? terminal.note(line) : meter.note(line));
+  terminal.progress(`asking ${args.hub}`);
   const pulled = await pull({
     ...where,
     ...wanted,
@@ -29,6 +31,7 @@ export async function pullCommand(invocation: Invocation, where: Pick<PullOption
     cache: hubCache(),
     signal,
     onNote,
+    onConfig: (text) => noteOf(text, wanted.model, terminal),
     ...meter.events,
   });
   terminal.progressDone();
@@ -60,6 +63,15 @@ function tokenOf({ HF_TOKEN }: NodeJS.ProcessEnv): string | undefined {
     throw new UsageError('HF_TOKEN has characters that no token has');
   }
   return token === '' ? undefined : token;
+}
+
+/** Who pulls a model that kvgen cannot run is told before the weights come; Python may want it. */
+function noteOf(config: string, model: string, terminal: Terminal): void {
+  try {
+    parseConfig(JSON.parse(config), 'config.json');
+  } catch (error) {
+    terminal.note(`kvgen does not run ${model}: ${errorMessage(error)}`);
+  }
 }
 
 function report(
@@ -131,7 +143,7 @@ class Meter {
 
   #line({ file, state, done, resumed }: Progress, now: number): string {
     const share = file.size === 0 ? 1 : done / file.size;
-    const full = Math.round(BAR * share);
+    const full = Math.floor(BAR * share);
     const bar = `${'█'.repeat(full)}${'░'.repeat(BAR - full)}`;
     const amount = `${megabytes(done)} of ${megabytes(file.size)}`;
     const line = `${file.path} ${bar} ${Math.floor(100 * share)} % · ${amount}`;
@@ -139,9 +151,13 @@ class Meter {
       return `${line} · ${state === 'checking' ? 'checking what is here' : 'another process is fetching it'}`;
     }
     const rate = (1000 * (done - this.#from)) / Math.max(now - this.#begun, 1);
-    const left = rate > 0 ? ` · ${Math.ceil((file.size - done) / rate)} s left` : '';
+    const left = rate > 0 ? ` · ${timeText((file.size - done) / rate)} left` : '';
     return `${line} · ${megabytes(rate)}/s${left}${resumed > 0 ? ` · resumed from ${megabytes(resumed)}` : ''}`;
   }
+}
+
+function timeText(seconds: number): string {
+  return seconds < 100 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 /** `0.9 kB`, `548.1 MB`: models have files of all sizes. */

@@ -26,6 +26,8 @@ export interface PullOptions {
   readonly signal: AbortSignal;
   readonly onNote: (line: string) => void;
   readonly onProgress: (progress: Progress) => void;
+  /** The text of config.json, before the weights are fetched. */
+  readonly onConfig: (text: string) => void;
   /** A file is here and checked. */
   readonly onFile: (file: HubFile, fetched: Fetched) => void;
   /** For tests. */
@@ -93,6 +95,9 @@ class Pull {
     await this.#checkRoom(wanted);
     for (const file of wanted) {
       await this.#fetch(file);
+      if (file.path === 'config.json') {
+        this.#options.onConfig(await this.#text(file));
+      }
     }
     await this.#link(wanted);
     await this.#cache.setRef(revision, commit);
@@ -117,10 +122,14 @@ class Pull {
     const { model } = this.#options;
     await this.#checkRoom([index]);
     await this.#fetch(index);
-    const { commit, files } = this.#listing;
-    const isLinked = await this.#cache.isLinked(commit, index);
-    const path = isLinked ? join(this.#cache.snapshot(commit), index.path) : this.#cache.blob(index);
-    return shardsOf(this.#cache.read(path), index, files, model);
+    return shardsOf(await this.#text(index), index, this.#listing.files, model);
+  }
+
+  /** Of a small file that is here. */
+  async #text(file: HubFile): Promise<string> {
+    const { commit } = this.#listing;
+    const isLinked = await this.#cache.isLinked(commit, file);
+    return this.#cache.read(isLinked ? join(this.#cache.snapshot(commit), file.path) : this.#cache.blob(file));
   }
 
   async #checkRoom(files: readonly HubFile[]): Promise<void> {

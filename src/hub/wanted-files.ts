@@ -54,6 +54,10 @@ export function wantedFiles<F extends WithPath>(
   const adapter = adapterConfig && first(ADAPTERS);
   const weights = first(WEIGHTS);
   if (weights === undefined && adapter === undefined) {
+    const gguf = files.filter(({ path }) => path.endsWith('.gguf'));
+    if (gguf.length === 1) {
+      return { files: gguf, index: undefined }; // it holds the whole model
+    }
     throw new KvgenError(`${where}: no weights that kvgen reads; ${whatIsThere(files, folders)}`);
   }
   if (adapter === undefined && weights?.path !== 'ckpt.pt' && !byPath.has('config.json')) {
@@ -177,10 +181,11 @@ const FORMATS: readonly (readonly [RegExp, string])[] = [
 /** In a few words: formats that are known, else names. */
 function whatIsThere(files: readonly WithPath[], folders: readonly string[]): string {
   const names = [...files.map(({ path }) => path), ...folders];
-  const gguf = files.find(({ path }) => path.endsWith('.gguf'));
+  const gguf = files.filter(({ path }) => path.endsWith('.gguf'));
   const formats = FORMATS.filter(([name]) => names.some((path) => name.test(path))).map(([, format]) => format);
-  if (gguf !== undefined) {
-    return `it has GGUF files; --file ${shown(gguf.path)} fetches one`;
+  const [choice] = [...gguf.filter(({ path }) => /q8_0/i.test(path)), ...gguf];
+  if (choice !== undefined) {
+    return `it has ${gguf.length} GGUF files; --file ${shown(choice.path)} fetches one of them`;
   }
   return `it has ${formats.length > 0 ? formats.join(', ') : namesOf(files)}; --file fetches files by name`;
 }

@@ -13,13 +13,14 @@ import { hasPython, kvgen, kvgenOnTerminal, type SpawnOptions, start } from './r
 
 const tempDir = tempDirs();
 const WEIGHTS = randomBytes(2_000_000);
+const CONFIG = readFileSync(join(BYTES, 'config.json'), 'utf8');
 let hub: FakeHub;
 let home: string;
 let cache: string;
 
 beforeEach(async () => {
   hub = await new FakeHub().listen();
-  hub.add('me/model', { 'config.json': '{}', 'model.safetensors': WEIGHTS });
+  hub.add('me/model', { 'config.json': CONFIG, 'model.safetensors': WEIGHTS });
   home = tempDir();
   cache = join(home, 'hub');
 });
@@ -40,12 +41,23 @@ describe('output', () => {
     const first = await pull(['me/model']);
     const dir = join(cache, 'models--me--model', 'snapshots', COMMIT);
     expect(first.stdout).toBe(`${dir}\n`);
-    expect(first.stderr).toBe('kvgen: config.json: 0.0 kB\nkvgen: model.safetensors: 2.0 MB\n');
+    expect(first.stderr).toBe(
+      `kvgen: config.json: ${(CONFIG.length / 1000).toFixed(1)} kB\nkvgen: model.safetensors: 2.0 MB\n`,
+    );
     expect(first.code).toBe(0);
     const second = await pull(['me/model']);
     expect(second.stdout).toBe(first.stdout);
     expect(second.stderr).toBe('kvgen: me/model is here already, all 2 files: nothing was fetched\n');
     expect(await pull(['-q', 'me/model'])).toMatchObject({ stdout: first.stdout, stderr: '', code: 0 });
+  });
+
+  it('of a model that kvgen does not run says so first', async () => {
+    hub.add('me/bert', { 'config.json': '{"model_type":"bert"}', 'model.safetensors': WEIGHTS });
+    const { stderr, code } = await pull(['me/bert']);
+    expect(stderr).toMatch(
+      /^kvgen: config.json: 0.0 kB\nkvgen: kvgen does not run me\/bert: config.json: .*"bert"\nkvgen: model/,
+    );
+    expect(code).toBe(0);
   });
 
   it('of --verbose has what was tried again, and how much came', async () => {
@@ -151,7 +163,7 @@ const hashOf = (path: string) => createHash('sha256').update(readFileSync(path))
 describe('a pull that is ended', () => {
   const LARGE = randomBytes(5_000_000);
   beforeEach(() => {
-    hub.add('me/model', { 'config.json': '{}', 'model.safetensors': LARGE });
+    hub.add('me/model', { 'config.json': CONFIG, 'model.safetensors': LARGE });
     hub.delay = 8; // slow enough that a busy machine keeps up with it
     hub.pieceBytes = 1 << 14;
   });

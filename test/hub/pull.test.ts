@@ -153,6 +153,7 @@ describe('which files', () => {
       { 'config.json': '{}', 'vocab.json': '{}', 'merges.txt': '#', 'pytorch_model.bin': some, 'tf_model.h5': some },
       ['config.json', 'merges.txt', 'pytorch_model.bin', 'vocab.json'],
     ],
+    ['the only GGUF file', { 'a.Q8_0.gguf': some, 'config.json': '{}', 'README.md': '#' }, ['a.Q8_0.gguf']],
     ['a checkpoint of nanoGPT', { 'ckpt.pt': some, 'meta.pkl': some }, ['ckpt.pt']],
     [
       'an adapter',
@@ -165,6 +166,14 @@ describe('which files', () => {
     expect(readdirSync(dir).sort()).toEqual(expected);
   });
 
+  it('with config.json go its words, before the weights are fetched', async () => {
+    hub.add('me/model', { 'config.json': '{"model_type":"bert"}', 'model.safetensors': some });
+    const told: unknown[] = [];
+    const onConfig = (text: string) => told.push(text, hub.requestsFor('model.safetensors').length);
+    await pullFrom(hub, cache, { onConfig });
+    expect(told).toEqual(['{"model_type":"bert"}', 0]);
+  });
+
   it('with an adapter go the name of what it is an adapter of', async () => {
     hub.add('me/model', { 'adapter_config.json': '{"base_model_name_or_path":"gpt2"}', 'adapter_model.bin': some });
     expect((await pullFrom(hub, cache)).base).toBe('gpt2');
@@ -174,7 +183,7 @@ describe('which files', () => {
 
   it.each<[string, Record<string, string | Uint8Array>, string[]]>([
     ['ONNX and Flax', { 'config.json': '{}', 'flax_model.msgpack': some, 'onnx/model.onnx': some }, ['ONNX, Flax']],
-    ['GGUF', { 'a.Q8_0.gguf': some, 'README.md': '#' }, ['GGUF', '--file "a.Q8_0.gguf"']],
+    ['GGUF', { 'a.Q4_K.gguf': some, 'a.Q8_0.gguf': some }, ['2 GGUF files', '--file "a.Q8_0.gguf"']],
     ['nothing but words', { 'README.md': '#' }, ['README.md']],
     ['weights alone', { 'model.safetensors': some }, ['without config.json', '--file']],
     ['nothing', {}, ['no files']],

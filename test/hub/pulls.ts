@@ -32,6 +32,7 @@ export async function pullFrom(
     signal: new AbortController().signal,
     onNote: (line) => said.notes.push(line),
     onProgress: () => {},
+    onConfig: () => {},
     onFile: ({ path }, { resumed }) => {
       said.files.push(path);
       said.resumed = Math.max(said.resumed, resumed);
