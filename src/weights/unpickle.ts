@@ -322,6 +322,25 @@ function quoted(machine: Machine): string {
   return text;
 }
 
+/** A text as protocol 0 writes it, but for one with escapes or bytes of Latin-1. */
+function plain(machine: Machine): string {
+  const line = machine.line();
+  if (!/^[\x20-\x5b\x5d-\x7e]*$/.test(line)) {
+    throw machine.wrong(`expected a plain text, found ${shown(line)}`);
+  }
+  return line;
+}
+
+/** A float as protocol 0 writes it. */
+function decimal(machine: Machine): number {
+  const line = machine.line();
+  const number = /^-?inf$/.test(line) ? Number(`${line}inity`.replace('inf', 'Inf')) : Number(line);
+  if (line.trim() === '' || (Number.isNaN(number) && line !== 'nan')) {
+    throw machine.wrong(`expected a number, found ${shown(line)}`);
+  }
+  return number;
+}
+
 function dictOf(machine: Machine, pairs: readonly unknown[]): void {
   machine.make(new Map());
   machine.setItems(pairs);
@@ -352,11 +371,11 @@ const OPCODES: readonly (readonly [letter: string, action: Action])[] = [
   ['N', (m) => m.push(null)],
   ['\x88', (m) => m.push(true)],
   ['\x89', (m) => m.push(false)],
-  ['V', (m) => m.make(m.line())],
+  ['V', (m) => m.make(plain(m))],
   ['\x8c', (m) => m.make(m.text(m.byte()))],
   ['X', (m) => m.make(m.text(m.uint32()))],
   ['\x8d', (m) => m.make(m.text(m.uint64()))],
-  ['F', (m) => m.push(Number(m.line()))],
+  ['F', (m) => m.push(decimal(m))],
   ['G', (m) => m.push(m.float())],
   [']', (m) => m.make([])],
   ['a', (m) => m.append(m.popMany(1))],
