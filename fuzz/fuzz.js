@@ -1,5 +1,5 @@
 // `npm run fuzz -- --minutes 5`: gives kvgen what nobody would give it on purpose, and looks whether it keeps what it promises. Each
-// case follows from the seed and its number, so `--seed 7 --case 1234` repeats one and tells what it did.
+// case follows from the seed and its number, so `--seed 7 --case 1234` repeats one and tells what it did. `--kind gguf` has no others.
 // Exits 1 when something was found.
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     cases: { type: 'string', default: 'Infinity' },
     seed: { type: 'string', default: String(Date.now() % 2 ** 31) },
     case: { type: 'string' },
+    kind: { type: 'string' },
   },
 });
 const [seed, minutes, cases] = [values.seed, values.minutes, values.cases].map(Number);
@@ -50,7 +51,7 @@ for (const [signal, code] of [
 const say = (line) => process.stdout.write(`${line}\n`);
 say(only === undefined ? `fuzz: seed ${seed}, ${minutes} minutes` : `fuzz: seed ${seed}, case ${only}`);
 const [from, to] = only === undefined ? [0, Math.min(cases, Number.MAX_SAFE_INTEGER)] : [only, only + 1];
-await runCases({ base, seed, from, to, kinds: KINDS }, { onResult, isOver });
+await runCases({ base, seed, from, to, kinds: KINDS, only: values.kind }, { onResult, isOver });
 process.exitCode = findings.size > 0 ? 1 : 0;
 
 function isOver() {
@@ -83,7 +84,9 @@ function found(what, n) {
   const known = findings.get(alike);
   findings.set(alike, { what, n, ...known, times: (known?.times ?? 0) + 1 });
   if (known === undefined && findings.size <= SHOWN) {
-    say(`finding: ${what.slice(0, 500)}\n  npm run fuzz -- --seed ${seed} --case ${n}`);
+    say(
+      `finding: ${what.slice(0, 500)}\n  npm run fuzz -- --seed ${seed} --case ${n}${values.kind === undefined ? '' : ` --kind ${values.kind}`}`,
+    );
   }
 }
 

@@ -27,6 +27,7 @@ const PAGE_BYTES = 4096;
  * @property {number} from the first case
  * @property {number} to the case behind the last
  * @property {string} kinds the module with the kinds of cases
+ * @property {string} [only] the one kind that is wanted
  *
  * @typedef {object} Result of one case
  * @property {number} n

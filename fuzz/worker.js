@@ -20,15 +20,19 @@ process.on('message', (/** @type {Order} */ order) => {
 });
 
 /** @param {Order} order */
-async function work({ base, seed, from, to, kinds: module }) {
+async function work({ base, seed, from, to, kinds: module, only }) {
   const own = mkdtempSync(join(base, 'worker-'));
   settle(own);
   const { KINDS, prepare } = await import(pathToFileURL(module).href);
+  const kinds = KINDS.filter(({ name }) => only === undefined || name === only);
+  if (kinds.length === 0) {
+    throw new Error(`no kind ${only}; there are ${KINDS.map(({ name }) => name).join(', ')}`);
+  }
   const place = { base: own, dir: '' };
   await prepare(place);
   for (let n = from; n < to; n++) {
     const random = new Random(seed, n);
-    const kind = choose(random, KINDS);
+    const kind = choose(random, kinds);
     process.send?.({ begin: { n, kind: kind.name, patience: kind.patience } });
     place.dir = join(own, `case-${n}`);
     mkdirSync(place.dir);

@@ -1,4 +1,4 @@
-// All kinds of cases, and what they begin with. Another kind, such as GGUF files, is a file here and an import below.
+// All kinds of cases, and what they begin with. Another kind is a file here and an import below.
 
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -7,6 +7,7 @@ import { kvgen } from '../inside.js';
 import { argumentsKind } from './arguments.js';
 import { batchKind } from './batch.js';
 import { cacheKind, fillCache } from './cache.js';
+import { ggufKind } from './gguf.js';
 import { modelKind } from './model.js';
 import { sameKind } from './same.js';
 import { spawnedKind } from './spawned.js';
@@ -29,7 +30,7 @@ import { tokenizerKind } from './tokenizer.js';
  */
 
 /** @type {readonly Kind[]} */
-export const KINDS = [modelKind, tokenizerKind, cacheKind, batchKind, argumentsKind, sameKind, spawnedKind];
+export const KINDS = [modelKind, ggufKind, tokenizerKind, cacheKind, batchKind, argumentsKind, sameKind, spawnedKind];
 
 /** @param {Place} place */
 export async function prepare({ base }) {

@@ -53,9 +53,14 @@ export const modelKind = {
     for (const file of random.some(files, 3)) {
       tell(`${name}/${file}: ${mutateModelFile(random, join('m', file), base)}`);
     }
-    return asksCaches ? compareCached(cached, tell) : runOne(random.pick(COMMANDS)('./m', random.pick(PROMPTS)), tell);
+    return asksCaches ? compareCached(cached, tell) : runSome(random, './m', tell);
   },
 };
+
+/** One of the commands that open a model. @param {string} m a folder or a file */
+export function runSome(random, m, tell) {
+  return runOne(random.pick(COMMANDS)(m, random.pick(PROMPTS)), tell);
+}
 
 async function runOne(argv, tell) {
   const ended = await kvgen(argv);
