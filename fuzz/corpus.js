@@ -37,7 +37,7 @@ function read(name) {
 }
 
 /** Which folders there are, and what each stands for. */
-export const FOLDERS = ['float32', 'half', 'shards', 'files', 'int8', 'torch', 'legacy', 'nanogpt'];
+export const FOLDERS = ['float32', 'half', 'shards', 'files', 'int8', 'torch', 'legacy', 'nanogpt', 'adapter'];
 
 /**
  * Writes all folders but `int8`, which `kvgen quantize` makes of the first.
@@ -61,6 +61,41 @@ export function writeFolders(parent) {
     write(dir, weights());
     (name === 'files' ? writeVocab : writeTokenizer)(dir);
   }
+  writeAdapter(join(parent, 'adapter'), join(parent, 'float32'));
+}
+
+/** A LoRA adapter of PEFT. @param {string} dir @param {string} base the folder of its model */
+function writeAdapter(dir, base) {
+  const { n_embd: C, vocab_size: V } = CONFIG;
+  const sizes = { 'h.0.attn.c_attn.lora_A.weight': [2, C], 'h.0.attn.c_attn.lora_B.weight': [3 * C, 2] };
+  const others = {
+    'wte.lora_embedding_A': [2, V],
+    'wte.lora_embedding_B': [C, 2],
+    'ln_f.weight': [C],
+    'ln_f.bias': [C],
+  };
+  let n = 0;
+  const tensors = Object.entries({ ...sizes, ...others }).map(([name, shape]) => {
+    const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, () => formula(n++));
+    return [`base_model.model.transformer.${name}`, { dtype: 'F32', shape, bytes: Buffer.from(values.buffer) }];
+  });
+  const config = {
+    peft_type: 'LORA',
+    base_model_name_or_path: base,
+    r: 2,
+    lora_alpha: 4,
+    use_rslora: false,
+    target_modules: ['c_attn', 'wte'],
+    modules_to_save: ['ln_f'],
+    alpha_pattern: { c_attn: 3 },
+    rank_pattern: {},
+    bias: 'none',
+    layers_to_transform: null,
+    use_dora: false,
+  };
+  mkdirSync(dir, { recursive: true });
+  writeFileSync(join(dir, 'adapter_config.json'), JSON.stringify(config));
+  writeFileSync(join(dir, 'adapter_model.safetensors'), safetensors(new Map(tensors)));
 }
 
 /** @returns {Map<string, { dtype: string, shape: number[], bytes: Buffer }>} */

@@ -106,8 +106,14 @@ function set(node, key, value) {
   Object.defineProperty(node, key, { value, enumerable: true, configurable: true, writable: true });
 }
 
+/** Not by splice, which asks for a `constructor` that may have been set. */
 function remove(node, key) {
-  Array.isArray(node) ? node.splice(Number(key), 1) : delete node[key];
+  if (Array.isArray(node)) {
+    node.copyWithin(Number(key), Number(key) + 1);
+    node.length--;
+  } else {
+    delete node[key];
+  }
 }
 
 /** Almost the value. */

@@ -84,7 +84,8 @@ export function parseAdapterConfig(json: unknown, where: string): AdapterConfig 
   if (typeof base !== 'string' || base === '') {
     throw read.wrong('base_model_name_or_path', 'the name or the folder of the model that the adapter is of', base);
   }
-  const alpha = alphaOf(read);
+  const alpha = byModule(read, 'lora_alpha', 'alpha_pattern', 8);
+  const rankOf = byModule(read, 'r', 'rank_pattern', 8);
   const isTarget = targets(read);
   const isRoot = read.flag('use_rslora', false);
   return {
@@ -97,6 +98,9 @@ export function parseAdapterConfig(json: unknown, where: string): AdapterConfig 
           `one that fits ${shown(module)}, of which there are weights`,
           targetOf(read),
         );
+      }
+      if (rank !== rankOf(module)) {
+        throw read.wrong('r', `${rank}, the width of the products of ${shown(module)}`, rankOf(module));
       }
       return alpha(module) / (isRoot ? Math.sqrt(rank) : rank);
     },
@@ -124,17 +128,17 @@ function isNothing(value: unknown): boolean {
   return value === null || value === false || (typeof value === 'object' && Object.keys(value as object).length === 0);
 }
 
-/** The alpha of a module: the first of the patterns that fits its name, else that of all. */
-function alphaOf(read: ConfigReader): (module: string) => number {
-  const all = numberOf(read, 'lora_alpha', read.value('lora_alpha') ?? 8);
-  const patterns = Object.entries(Object(read.value('alpha_pattern') ?? {})).map(([pattern, value]) => {
+/** A number for each module: of the first of the patterns that fits its name, else that of all. */
+function byModule(read: ConfigReader, key: string, patternsKey: string, fallback: number): (module: string) => number {
+  const all = numberOf(read, key, read.value(key) ?? fallback);
+  const patterns = Object.entries(Object(read.value(patternsKey) ?? {})).map(([pattern, value]) => {
     // A pattern is an expression of Python. People write names, and those alone are taken.
     if (!/^\^?[\w.]+$/.test(pattern)) {
-      throw read.wrong('alpha_pattern', 'names of modules (no expressions)', pattern);
+      throw read.wrong(patternsKey, 'names of modules (no expressions)', pattern);
     }
-    return { pattern, alpha: numberOf(read, 'alpha_pattern', value) };
+    return { pattern, number: numberOf(read, patternsKey, value) };
   });
-  return (module) => patterns.find(({ pattern }) => fits(module, pattern))?.alpha ?? all;
+  return (module) => patterns.find(({ pattern }) => fits(module, pattern))?.number ?? all;
 }
 
 function numberOf(read: ConfigReader, key: string, value: unknown): number {

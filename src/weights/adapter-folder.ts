@@ -48,9 +48,11 @@ export function weightsFolder(folder: ModelFolder): string {
   return dirname(folder.path('config.json'));
 }
 
-/** A path is one from the adapter's folder or, as for transformers, from here; else it is the name of a model. */
+/** A path is one from the adapter's folder or, as for transformers, from here, or the folder above; else a model's name. */
 function baseFolder(base: string, dir: string, path: string): string {
-  const found = [resolve(dir, base), resolve(base)].find((candidate) => isFolder(candidate, () => {})) ?? named(base);
+  const found =
+    [resolve(dir, base), resolve(base), resolve(dir, '..', base)].find((candidate) => isFolder(candidate, () => {})) ??
+    named(base);
   if (found === undefined) {
     const isName = /^[\w.-]+(\/[\w.-]+)?$/.test(base);
     const help = isName ? `\`kvgen pull ${base}\` fetches it` : 'put the folder there, or correct the path in the file';

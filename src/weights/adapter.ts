@@ -181,6 +181,12 @@ function untied(tensors: readonly NamedTensor[], { changes }: Adapter, shape: Mo
 }
 
 function replaced(tensor: NamedTensor, { file, entry }: StoredTensor): NamedTensor {
+  const [rows = 0, columns] = tensor.shape;
+  const [found = 0, width] = entry.shape;
+  if (columns !== undefined && columns === width && found !== rows) {
+    const what = `${file.path}: ${entry.name}: the vocabulary was resized from ${rows} to ${found}`;
+    throw new KvgenError(`${what}; merge it in PEFT: model.merge_and_unload().save_pretrained(OUT)`);
+  }
   checkShape(file, entry, tensor.shape);
   return { ...tensor, read: (into, first) => file.read(entry, into, first) };
 }

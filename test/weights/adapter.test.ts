@@ -95,6 +95,8 @@ describe('the model that it is of', () => {
     const { dir, base } = copies();
     await expectGolden(dir, golden('plain'));
     await expectGolden(changeConfig(dir, { base_model_name_or_path: base }), golden('plain'));
+    // as of training that ran in the folder above both
+    await expectGolden(changeConfig(dir, { base_model_name_or_path: 'base' }), golden('plain'));
     const data = tempDir();
     vi.stubEnv('XDG_DATA_HOME', data);
     mkdirSync(join(data, 'kvgen', 'models'), { recursive: true });
@@ -198,6 +200,12 @@ describe('refused by name', () => {
     [{ a_new_key: 3 }, 'a_new_key: expected nothing (it is not known'],
     [{ init_lora_weights: 'pissa_niter_4' }, 'init_lora_weights: expected one that leaves the base model as it is'],
     [{ init_lora_weights: 'olora' }, 'found "olora"'],
+    [{ r: 8 }, 'r: expected 4, the width of the products of "transformer.h.0.attn.c_attn", found 8'],
+    [
+      { rank_pattern: { c_attn: 3 } },
+      'r: expected 4, the width of the products of "transformer.h.0.attn.c_attn", found 3',
+    ],
+    [{ rank_pattern: { 'h.[01].*': 3 } }, 'rank_pattern: expected names of modules (no expressions)'],
     [{ lora_alpha: 'x' }, 'lora_alpha: expected a number, found "x"'],
     [
       { alpha_pattern: { '.*c_attn': 3 } },
@@ -267,6 +275,13 @@ describe('refused by name', () => {
     await expectFailure(() => open(changeTensors(dir, change)), 'adapter_model.safetensors', words);
   });
 
+  it('a vocabulary of another size', async () => {
+    const { dir } = copies('saved-embedding');
+    const more = float32([66, 16], new Float32Array(66 * 16));
+    changeTensors(dir, (tensors) => tensors.set('base_model.model.transformer.wte.weight', more));
+    await expectFailure(() => open(dir), 'wte.weight: the vocabulary was resized from 64 to 66; merge it in PEFT');
+  });
+
   it('an adapter without weights', async () => {
     const { dir } = copies();
     rmSync(join(dir, 'adapter_model.safetensors'));
@@ -283,11 +298,11 @@ describe('refused by name', () => {
 });
 
 it('scale: the first pattern that fits a name decides, then alpha is divided by the rank or its root', () => {
-  const json = { peft_type: 'LORA', base_model_name_or_path: 'x', lora_alpha: 8, target_modules: 'all-linear' };
+  const json = { peft_type: 'LORA', base_model_name_or_path: 'x', r: 2, lora_alpha: 8, target_modules: 'all-linear' };
   const alpha_pattern = { '^h.1.attn.c_attn': 3, c_attn: 4, 'h.0.attn.c_attn': 5 };
   const { scale } = parseAdapterConfig({ ...json, alpha_pattern }, 'a.json');
   expect(
     ['h.0.attn.c_attn', 'h.1.attn.c_attn', 'x.h.1.attn.c_attn', 'h.0.mlp.xc_attn'].map((name) => scale(name, 2)),
   ).toEqual([2, 1.5, 2, 4]);
-  expect(parseAdapterConfig({ ...json, use_rslora: true }, 'a.json').scale('c_fc', 4)).toBe(4);
+  expect(parseAdapterConfig({ ...json, r: 4, use_rslora: true }, 'a.json').scale('c_fc', 4)).toBe(4);
 });
