@@ -91,7 +91,7 @@ export const GENERATE = {
   },
   ctxSize: {
     kind: integer({ min: 1 }),
-    words: "context in tokens, at most the model's (default: the model's)",
+    words: "context in tokens, at most the model's (default: the model's, up to 8192)",
     short: 'c',
     for: PROMPT,
   },

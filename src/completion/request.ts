@@ -141,7 +141,18 @@ export function contextSize(ctxSize: number | undefined, { nPositions }: ModelCo
   if (ctxSize !== undefined && ctxSize > nPositions) {
     throw new KvgenError(`--ctx-size ${ctxSize}: the model has ${nPositions} positions; give ${nPositions} or less`);
   }
-  return ctxSize ?? nPositions;
+  return ctxSize ?? Math.min(nPositions, MOST_BY_DEFAULT);
+}
+
+/** A context that nobody asked for is no longer than this: keys and values of 128k positions may not fit the memory. */
+const MOST_BY_DEFAULT = 8192;
+
+/** What a person is told whose model has more positions than the context holds; undefined: it has not, or they chose. */
+export function contextNote(ctxSize: number | undefined, { nPositions }: ModelConfig): string | undefined {
+  const isCut = ctxSize === undefined && nPositions > MOST_BY_DEFAULT;
+  return isCut
+    ? `the context holds ${MOST_BY_DEFAULT} tokens; the model has ${nPositions} positions, --ctx-size takes up to as many`
+    : undefined;
 }
 
 /**

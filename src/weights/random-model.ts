@@ -1,5 +1,6 @@
-// Makes a GPT-2 of random weights in memory, to measure the speed of a size without a folder of it. `random:124M` has
-// the sizes of the smallest GPT-2; `random:6x256` has 6 layers and an nEmbd of 256. The logits mean nothing.
+// Makes a model of random weights in memory, to measure the speed of a size without a folder of it. `random:124M` has
+// the sizes of the smallest GPT-2; `random:6x256` is a GPT-2 of 6 layers and an nEmbd of 256; `random:llama-135M` has the sizes
+// of SmolLM2-135M. The logits mean nothing.
 
 import { totalmem } from 'node:os';
 import { KvgenError, UsageError } from '../errors.js';
@@ -15,6 +16,27 @@ const BLOCK = 65_537;
 /** Weights are between ± this number; GPT-2 is initialised with it as the standard deviation. */
 const SPREAD = 0.02;
 
+/** What the config.json of each named size would say. */
+const NAMED: ReadonlyMap<string, object> = new Map([
+  ['random:124M', { model_type: 'gpt2' }],
+  [
+    'random:llama-135M',
+    {
+      model_type: 'llama',
+      vocab_size: 49152,
+      hidden_size: 576,
+      intermediate_size: 1536,
+      num_hidden_layers: 30,
+      num_attention_heads: 9,
+      num_key_value_heads: 3,
+      max_position_embeddings: 8192,
+      rms_norm_eps: 1e-5,
+      rope_theta: 100000,
+      tie_word_embeddings: true,
+    },
+  ],
+]);
+
 /**
  * The sizes that a name like `random:6x256` stands for; undefined: it does not name a random model.
  * @throws UsageError when there is no model of these sizes
@@ -23,8 +45,9 @@ export function randomShape(name: string): ModelShape | undefined {
   if (!name.startsWith('random:')) {
     return undefined;
   }
-  if (name === 'random:124M') {
-    return parseConfig({ model_type: 'gpt2' }, name);
+  const named = NAMED.get(name);
+  if (named !== undefined) {
+    return parseConfig(named, name);
   }
   const [layers = 0, channels = 0] = name.slice('random:'.length).split('x').map(Number);
   const headDim = channels < 512 ? 32 : 64;
@@ -52,7 +75,7 @@ export function* randomTensors(name: string, shape: ModelShape, seed: number): G
   const block = Float32Array.from({ length: BLOCK }, (_, n) => 2 * SPREAD * (uniform(seed, n) - 0.5));
   let start = 0;
   for (const tensor of tensorsOf(shape)) {
-    const mean = /ln_\w+\.weight$/.test(tensor.name) ? 1 : 0;
+    const mean = /(ln_\w+|norm)\.weight$/.test(tensor.name) ? 1 : 0;
     const from = start;
     yield { ...tensor, read: async (into, first) => fill(into, block, from + first, mean) };
     start = (start + valueCount(tensor.shape)) % BLOCK;

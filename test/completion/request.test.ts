@@ -2,6 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import {
+  contextNote,
+  contextSize,
   idsWithoutToken,
   makeRequest,
   type Prompt,
@@ -49,6 +51,21 @@ async function prepared(prompt: string | readonly number[], settings: Partial<Pr
   const words = { logitBias: '--bias', advice, onNote: (line: string) => notes.push(line) };
   return { prompt: await preparePrompt(prompt, { ...SETTINGS, ...settings }, MODEL, words), notes };
 }
+
+describe('the context', () => {
+  const model = (n_positions: number) => parseConfig({ ...SIZES, n_positions }, 'c.json').config;
+  it('is the model’s, up to 8192 unless more is asked for, which is said', async () => {
+    expect(contextSize(undefined, model(8192))).toBe(8192);
+    expect(contextNote(undefined, model(8192))).toBe(undefined);
+    expect(contextSize(undefined, model(131072))).toBe(8192);
+    expect(contextNote(undefined, model(131072))).toBe(
+      'the context holds 8192 tokens; the model has 131072 positions, --ctx-size takes up to as many',
+    );
+    expect(contextSize(131072, model(131072))).toBe(131072);
+    expect(contextNote(131072, model(131072))).toBe(undefined);
+    await expectFailure(() => contextSize(131073, model(131072)), '--ctx-size 131073: the model has 131072 positions');
+  });
+});
 
 describe('a prompt and its context', () => {
   it('a text keeps its own words, ids are decoded', async () => {

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { ARCHITECTURES } from '../../src/model/architectures.js';
+import { ARCHITECTURES, type ModelShape } from '../../src/model/architectures.js';
 import type { LlamaConfig } from '../../src/model/llama-config.js';
 import { parseConfig } from '../../src/weights/folder.js';
+import { randomBytes, randomShape, randomTensors } from '../../src/weights/random-model.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -187,5 +188,17 @@ describe('refused by name', () => {
     [{ quantization_config: { quant_method: 'gptq' } }, 'quantization_config: '],
   ])('%j', (more, message) => {
     expect(() => parse(more)).toThrow(message);
+  });
+});
+
+describe('random:llama-135M', () => {
+  it('has the sizes of SmolLM2-135M', () => {
+    const shape = randomShape('random:llama-135M');
+    expect(shape?.config).toMatchObject({ nLayer: 30, nEmbd: 576, nHead: 9, nKvHead: 3, headDim: 64, nInner: 1536 });
+    expect(randomBytes(shape as ModelShape)).toBe(4 * 134_515_008);
+    const norms = [...randomTensors('random:llama-135M', shape as ModelShape, 1)].filter(({ name }) =>
+      name.endsWith('norm.weight'),
+    );
+    expect(norms.length).toBe(61);
   });
 });

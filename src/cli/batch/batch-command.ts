@@ -22,7 +22,7 @@ import {
   settingsOf,
 } from '../../settings.js';
 import { findModel } from '../../weights/find.js';
-import { onOpening, openDraftModel, savedFor } from '../generate/opening.js';
+import { noteContext, onOpening, openDraftModel, savedFor } from '../generate/opening.js';
 import { reportFields } from '../generate/report.js';
 import { type Sample, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
@@ -69,6 +69,7 @@ async function runBatch(
   const found = findModel(args.model);
   const saved = await savedFor(defaults, found, { terminal, signal });
   const source = await folderSource(found, signal);
+  noteContext(defaults, source.shape.config, terminal);
   const model = await openModel(source, onOpening(defaults, terminal, signal));
   let draft: Model | null = null;
   try {

@@ -25,7 +25,7 @@ import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import type { AskedAnswers } from './answer-cache.js';
-import { checkStops, fittedPrompt, onOpening, openDraftModel, savedFor } from './opening.js';
+import { checkStops, fittedPrompt, noteContext, onOpening, openDraftModel, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
@@ -48,6 +48,7 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   const text = await promptText(invocation, args);
   const saved = await savedFor(args, found, invocation);
   const source = await folderSource(found, signal);
+  noteContext(args, source.shape.config, terminal);
   const asked = { args, source, text, saved, terminal, signal };
   const known = args.answerCache ? await askAnswers(asked) : null;
   const answers = args.verifyCache ? null : (known?.answers?.find() ?? null);

@@ -1,12 +1,13 @@
 // What generate, batch, score and bench have in common before they run: what is saved for a model, how it is loaded, and
 // the prompt that it is given.
 
-import { type Preparing, type Prompt, preparePrompt } from '../../completion/request.js';
+import { contextNote, type Preparing, type Prompt, preparePrompt } from '../../completion/request.js';
 import { checkSameTokens } from '../../completion/same-tokens.js';
 import type { TextModel } from '../../completion/text-bounds.js';
 import { KvgenError } from '../../errors.js';
 import type { MachineChoice } from '../../library/machine.js';
 import { folderSource, type Model, type OpenOptions, openModel } from '../../library/model.js';
+import type { ModelConfig } from '../../model/config.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import { type FoundModel, findModel } from '../../weights/find.js';
@@ -25,6 +26,14 @@ export async function savedFor(
   }
   const { openSaved } = await import('./saved.js');
   return openSaved(args, found, invocation);
+}
+
+/** Says when the context holds less than the model could. */
+export function noteContext({ ctxSize }: Pick<GenerateArgs, 'ctxSize'>, config: ModelConfig, terminal: Terminal): void {
+  const note = contextNote(ctxSize, config);
+  if (note !== undefined) {
+    terminal.note(note);
+  }
 }
 
 /** How a model is opened for these settings, and where its progress and notes are shown. */

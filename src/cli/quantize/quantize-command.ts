@@ -4,6 +4,7 @@
 import { writeFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { WeightsName } from '../../backends.js';
+import { contextSize } from '../../completion/request.js';
 import { EXIT, KvgenError, megabytes, UsageError } from '../../errors.js';
 import { TEXT } from '../../files/file-kinds.js';
 import { int8Tensors } from '../../library/int8-tensors.js';
@@ -119,7 +120,7 @@ async function lossOf(
   model: Model,
   { file, text, tokenizer }: Measured,
 ): Promise<number> {
-  const nCtx = model.config.nPositions;
+  const nCtx = contextSize(undefined, model.config);
   const perDocument = hasDocuments(text) && tokenizer.eosId !== undefined;
   const run = { model, tokenizer, file, nCtx, stride: usualStride(nCtx), perDocument, bos: true, terminal, signal };
   return (await textLoss(run, text)).loss;

@@ -14,7 +14,7 @@ import { folderSource, openModel } from '../../library/model.js';
 import { checkCacheEnvironment, promptConflicts, throwFirst } from '../../settings.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
-import { onOpening, savedFor } from '../generate/opening.js';
+import { noteContext, onOpening, savedFor } from '../generate/opening.js';
 import { missLine } from '../generate/report-cache.js';
 import type { Invocation } from '../shell/command.js';
 import { SCORE, type ScoreArgs } from '../shell/command-settings.js';
@@ -49,6 +49,7 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   try {
     await saved?.identify(source.folder);
     const nCtx = contextSize(args.ctxSize, model.config);
+    noteContext(args, model.config, terminal);
     const run = { args, saved, model, tokenizer: await tokenizer, nCtx, terminal, signal };
     await (args.perplexity === undefined
       ? scoreChoices(run, text, choices)

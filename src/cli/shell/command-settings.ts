@@ -178,7 +178,8 @@ export const BENCH = {
   model: {
     ...model,
     kind: { ...model.kind, fromText: benchModel },
-    words: 'model folder or name, or random:124M, random:6x256 (layers x channels): one made in memory',
+    words:
+      'model folder or name, or random:124M, random:llama-135M, random:6x256 (layers x channels): one made in memory',
   },
   promptTokens: {
     kind: { ...tokenIds, fromText: counts },
@@ -238,8 +239,10 @@ function counts(list: string, name: string): number[] {
 }
 
 function benchModel(model: string, name: string): string {
-  if (model.startsWith('random:') && !/^random:(124M|[1-9]\d{0,2}x[1-9]\d{0,4})$/.test(model)) {
-    throw new UsageError(`${name} ${model}: expected random:124M or layers and channels, such as random:6x256`);
+  if (model.startsWith('random:') && !/^random:(124M|llama-135M|[1-9]\d{0,2}x[1-9]\d{0,4})$/.test(model)) {
+    throw new UsageError(
+      `${name} ${model}: expected random:124M, random:llama-135M or layers and channels, such as random:6x256`,
+    );
   }
   return text.fromText(model, name);
 }
