@@ -10,6 +10,8 @@ const LONGEST_REPLACEMENT = 1000;
 /** A grapheme with as many bytes is taken apart. */
 const BYTES_TAKEN_APART = 6;
 const MAX_KEPT = 20_000;
+/** UTF-16 units that are segmented at once. */
+const PORTION = 256;
 
 /** Characters that may belong to the grapheme before or behind them. */
 const JOINING =
@@ -56,12 +58,24 @@ export class Charsmap {
     let done = 0;
     for (const { 0: stretch, index } of text.matchAll(STRETCHES)) {
       yield* text.slice(done, index);
-      for (const { segment } of this.#segmenter.segment(stretch)) {
-        yield segment;
-      }
+      yield* this.#clusters(stretch);
       done = index + stretch.length;
     }
     yield* text.slice(done);
+  }
+
+  /** In portions, since to segment a long text takes quadratic time. Each begins where a grapheme does. */
+  *#clusters(stretch: string): Generator<string, void> {
+    let size = PORTION;
+    for (let at = 0; at < stretch.length; ) {
+      const isWhole = (stretch.codePointAt(at + size - 1) ?? 0) <= 0xffff;
+      const part = stretch.slice(at, at + size + (isWhole ? 0 : 1));
+      const segments = Array.from(this.#segmenter.segment(part), ({ segment }) => segment);
+      const last = at + part.length < stretch.length ? (segments.pop() as string) : ''; // it may go on
+      at += part.length - last.length;
+      size = segments.length === 0 ? 2 * size : PORTION;
+      yield* segments;
+    }
   }
 
   #replacement(chunk: string): string | undefined {

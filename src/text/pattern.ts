@@ -20,6 +20,8 @@ export const QWEN2_PATTERN = `${CONTRACTIONS}|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{
 /** They never look at a character more than a few times. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...GGUF_PATTERNS,
+  // what a model of SentencePiece is normalized with
+  ' {2,}',
   // GPT-2
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   // GPT-4 (cl100k) and Llama 3; Qwen 2 and 3

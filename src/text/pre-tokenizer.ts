@@ -9,7 +9,7 @@ import { flatten } from './normalizer.js';
 import { literal, readPattern } from './pattern.js';
 import { PUNCTUATION_MARK, WORDS_AND_MARKS } from './unicode-classes.js';
 
-/** What of a piece is there: the parts of its text, in their order. An empty one says that something was left out there. */
+/** One step: the pieces of a piece; empty ones do not count. */
 type Split = (piece: string, isFirst: boolean) => Iterable<string>;
 
 export interface PreTokenizer {
@@ -44,7 +44,12 @@ export async function readPreTokenizer(json: JsonPart): Promise<PreTokenizer> {
   const parts = flatten(json, 'pretokenizers');
   const steps: Step[] = [];
   for (const part of parts) {
-    steps.push(await readStep(part));
+    const step = await readStep(part);
+    if (step.minds && steps.length > 0) {
+      // where the text begins would be a matter of single characters
+      throw part.unsupported('prepend_scheme "first" behind another pre-tokenizer is not supported');
+    }
+    steps.push(step);
   }
   return {
     words: (text, isFirst) =>
@@ -56,14 +61,12 @@ export async function readPreTokenizer(json: JsonPart): Promise<PreTokenizer> {
 }
 
 function* inTurn(pieces: Iterable<string>, split: Split, isFirst: boolean): Generator<string, void> {
-  let first = isFirst;
   for (const piece of pieces) {
-    if (piece === '') {
-      yield piece;
-    } else {
-      yield* split(piece, first);
+    for (const part of split(piece, isFirst)) {
+      if (part !== '') {
+        yield part;
+      }
     }
-    first = false;
   }
 }
 
