@@ -3,7 +3,7 @@
 // next. A finished one is renamed to its blob. Knows nothing of where the bytes come from.
 
 import { createHash } from 'node:crypto';
-import { constants, readlinkSync } from 'node:fs';
+import { constants, lstatSync, readlinkSync } from 'node:fs';
 import { type FileHandle, lstat, open, readdir, rename, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -20,8 +20,6 @@ const SILENT = 60_000;
 const LOOK_AGAIN = 300;
 /** Two that begin at the same moment see each other after this time. */
 const SETTLE = 30;
-/** How long Python's huggingface_hub may take from one write to the next. */
-const PYTHON_PAUSE = 10_000;
 
 /** Which process has it: machine, process, and when that one started, since numbers of processes come again. */
 interface Owner {
@@ -293,12 +291,19 @@ function isLeft(found: Found): boolean {
   return isGone(owner) || (owner.machine !== SELF.machine && Date.now() - changedMs >= SILENT);
 }
 
-/** huggingface_hub makes a lock for what it fetches, which only the system could tell us more about. */
+/**
+ * huggingface_hub locks (with flock) another file for as long as it fetches one. Linux tells which files are locked; elsewhere
+ * it counts whether something was written of late.
+ */
 function isPythons(partial: string, changedMs: number): boolean {
-  const blobs = dirname(partial);
-  const folder = dirname(blobs);
+  const folder = dirname(dirname(partial));
   const lock = join(dirname(folder), '.locks', basename(folder), `${basename(partial, ENDING)}.lock`);
-  return Date.now() - changedMs < PYTHON_PAUSE && readText(lock) !== undefined;
+  const inode = lstatSync(lock, { throwIfNoEntry: false })?.ino;
+  const locks = readText('/proc/locks');
+  if (inode === undefined || locks === undefined) {
+    return inode !== undefined && Date.now() - changedMs < SILENT;
+  }
+  return new RegExp(`:${inode} `).test(locks);
 }
 
 /** Is it known to have ended? */

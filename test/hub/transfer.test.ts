@@ -1,11 +1,13 @@
 // Transfers that do not go well: connections that are cut, servers that say strange things, files that are not what the hub
 // lists, disks that are full, pulls that are stopped. What is here in the end is right, or nothing; and no byte more than needed.
 
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, statSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
 import { type PassingError, refusal } from '../../src/hub/hub-errors.js';
 import { expectFailure } from '../support/errors.js';
@@ -14,6 +16,7 @@ import { FakeHub, hashOf, refuse, type Seen } from './fake-hub.js';
 import { blobs, IMPATIENT, pullFrom, randomBytes, read } from './pulls.js';
 
 const tempDir = tempDirs();
+const hasFlock = process.platform === 'linux' && spawnSync('flock', ['--version']).status === 0;
 const WEIGHTS = randomBytes(1_000_000);
 const HASH = hashOf({ bytes: WEIGHTS, lfs: true });
 let hub: FakeHub;
@@ -183,11 +186,21 @@ describe('what an earlier run left', () => {
     expect(ranges().at(-1)).toBe('bytes=700000-');
   });
 
-  it('and huggingface_hub is still writing is left alone', async () => {
-    const partial = putPartial(WEIGHTS.subarray(0, 600_000));
+  /** The file that huggingface_hub locks while it fetches one; it leaves it behind. */
+  function putLock(): string {
     const locks = join(cache, '.locks', 'models--me--model');
     mkdirSync(locks, { recursive: true });
     writeFileSync(join(locks, `${HASH}.lock`), '');
+    return join(locks, `${HASH}.lock`);
+  }
+
+  it.runIf(hasFlock)('and huggingface_hub is still writing is left alone', async () => {
+    const partial = putPartial(WEIGHTS.subarray(0, 600_000));
+    utimesSync(partial, new Date(0), new Date(0)); // it writes 10 MB at a time
+    const holder = spawn('flock', [putLock(), 'cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    onTestFinished(() => void holder.stdin.end());
+    holder.stdin.write('locked');
+    await once(holder.stdout, 'data');
     const { dir } = await pullFrom(hub, cache);
     expect(ranges()).toEqual([undefined]);
     expect(read(dir, 'model.safetensors').equals(WEIGHTS)).toBe(true);
@@ -196,6 +209,7 @@ describe('what an earlier run left', () => {
 
   it('and huggingface_hub wrote some time ago is gone on with', async () => {
     const partial = putPartial(WEIGHTS.subarray(0, 600_000));
+    putLock();
     utimesSync(partial, new Date(0), new Date(0));
     await expectRight(pullFrom(hub, cache));
     expect(ranges()).toEqual(['bytes=600000-']);
