@@ -52,10 +52,11 @@ function partOf(root: unknown, key: 'model' | 'model_args', path: string): Map<u
   const parts: ReadonlyMap<unknown, unknown> = root instanceof Map ? root : new Map();
   const part = parts.get(key);
   if (!(part instanceof Map)) {
-    const found = shown([...parts.keys()].map(String));
+    const isStateDict = [...parts.values()].some((value) => value instanceof TorchTensor);
+    const found = isStateDict ? 'a dict of tensors' : shown([...parts.keys()].map(String));
+    const help = `${isStateDict ? 'rename it to' : 'save model.state_dict() as'} pytorch_model.bin, beside a config.json`;
     throw new KvgenError(
-      `${path}: expected a checkpoint of nanoGPT with model and model_args, found ${found}; ` +
-        'save model.state_dict() as pytorch_model.bin beside a config.json',
+      `${path}: expected a checkpoint of nanoGPT with model and model_args, found ${found}; ${help}`,
     );
   }
   return part;

@@ -87,7 +87,7 @@ class Machine {
   }
 
   wrong(what: string): KvgenError {
-    return new KvgenError(`${this.#where}: not a pickle that can be read (${what})`);
+    return new KvgenError(`${this.#where}: not a pickle that can be read (${what}); download it again`);
   }
 
   // What the program reads from behind an opcode.

@@ -89,7 +89,7 @@ const KINDS: readonly Kind[] = [
   {
     name: /\.(ckpt|pt|pth|bin)$/,
     what: 'weights of PyTorch under another name',
-    help: 'if it is a state dict, rename it to pytorch_model.bin',
+    help: 'rename it to pytorch_model.bin if it is a state dict, beside its config.json, or to ckpt.pt if nanoGPT wrote it',
   },
   {
     name: /^(tokenizer\.json|tokenizer\.model|spiece\.model|vocab\.(json|txt)|merges\.txt)$/,

@@ -170,6 +170,10 @@ describe('a file that is not what it says is refused in one line', () => {
       Buffer.concat([Buffer.alloc(257), Buffer.from('ustar')]),
       ['before 0.1.10', 'torch.save it again'],
     ],
+    ['safetensors', Buffer.from('\x40\0\0\0\0\0\0\0{"a":1}'), ['rename it to model.safetensors']],
+    ['GGUF', Buffer.from('GGUF\x03\0\0\0'), ['GGUF under another name', '.gguf']],
+    ['a page of the web', Buffer.from('\n<!DOCTYPE html>'), ['a page of the web', 'download']],
+    ['compressed as a whole', Buffer.from([0x1f, 0x8b, 8, 0]), ['gzip', 'gunzip']],
     ['only a pickle', op.pickle(op.dict({})), ['none of torch.save']],
     ['another version', torchLegacy(SOUND, [], { version: 1002 }), ['expected version 1001', 'found 1002']],
     ['of a big-endian machine', torchLegacy(SOUND, [], { littleEndian: false }), ['big-endian', 'save it again']],
@@ -340,6 +344,11 @@ it('a checkpoint of nanoGPT that says too little is refused', async () => {
   const write = (pickle: Buffer) => writeFileSync(join(dir, 'ckpt.pt'), torchZip(pickle, { 0: FLOATS }));
   write(op.pickle(op.dict({ model: op.dict({ x: tensor() }), iter_num: op.integer(3) })));
   await expectFailure(() => open(dir, SIMD), 'ckpt.pt: expected a checkpoint of nanoGPT', '"iter_num"');
+  write(SOUND);
+  await expectFailure(
+    () => open(dir, SIMD),
+    'found a dict of tensors; rename it to pytorch_model.bin, beside a config.json',
+  );
   write(op.pickle(op.dict({ model: op.dict({ x: tensor() }), model_args: op.dict({ n_layer: op.text('2') }) })));
   await expectFailure(() => open(dir, SIMD), 'model_args: n_layer: expected a number, found "2"');
 });
