@@ -25,18 +25,18 @@ export interface AdapterConfig {
 }
 
 /** Keys without which the products are another, or more than products. Nothing, false, [] and {} are well. */
-const NOT_DONE: Readonly<Record<string, string>> = {
-  use_dora: 'DoRA is not computed',
-  use_qalora: 'QA-LoRA is not computed',
-  lora_bias: 'biases of products are not computed',
-  layer_replication: 'repeated layers are not computed',
-  megatron_config: 'Megatron layers are not read',
-  trainable_token_indices: 'trained rows of the embedding are not read',
-  target_parameters: 'products of parameters are not computed',
-  ensure_weight_tying: 'copies with two uses are not computed',
-  alora_invocation_tokens: 'aLoRA is not computed',
-  arrow_config: 'Arrow is not computed',
-};
+const NOT_DONE = new Map([
+  ['use_dora', 'DoRA is not computed'],
+  ['use_qalora', 'QA-LoRA is not computed'],
+  ['lora_bias', 'biases of products are not computed'],
+  ['layer_replication', 'repeated layers are not computed'],
+  ['megatron_config', 'Megatron layers are not read'],
+  ['trainable_token_indices', 'trained rows of the embedding are not read'],
+  ['target_parameters', 'products of parameters are not computed'],
+  ['ensure_weight_tying', 'copies with two uses are not computed'],
+  ['alora_invocation_tokens', 'aLoRA is not computed'],
+  ['arrow_config', 'Arrow is not computed'],
+]);
 
 /** What cannot change the result, or is read below. */
 const KNOWN = new Set([
@@ -115,7 +115,7 @@ function refuseUnsupported(read: ConfigReader, keys: readonly string[]): void {
   for (const key of keys) {
     const value = read.value(key);
     if (!KNOWN.has(key) && !isNothing(value)) {
-      throw read.wrong(key, `nothing (${NOT_DONE[key] ?? 'it is not known'}; ${MERGE})`, value);
+      throw read.wrong(key, `nothing (${NOT_DONE.get(key) ?? 'it is not known'}; ${MERGE})`, value);
     }
   }
   const begin = read.value('init_lora_weights');

@@ -78,7 +78,8 @@ function copies(name = 'plain'): { dir: string; base: string } {
 const configPath = (dir: string) => join(dir, 'adapter_config.json');
 function changeConfig(dir: string, change: Record<string, unknown>): string {
   const json = JSON.parse(readFileSync(configPath(dir), 'utf8'));
-  writeFileSync(configPath(dir), JSON.stringify({ ...json, ...change }));
+  const [before, after] = [json, change].map((part) => JSON.stringify(part).slice(1, -1));
+  writeFileSync(configPath(dir), `{${before}, ${after}}`); // the later of two keys counts
   return dir;
 }
 
@@ -181,7 +182,7 @@ describe('refused by name', () => {
     [{ peft_type: 'IA3' }, 'peft_type: expected "LORA" (no other adapter is computed'],
     [{ peft_type: 'PREFIX_TUNING' }, 'found "PREFIX_TUNING"'],
     [{ peft_type: 'ADALORA' }, 'found "ADALORA"'],
-    [{ peft_type: undefined }, 'found nothing'],
+    [{ peft_type: null }, 'found null'],
     [{ use_dora: true }, 'use_dora: expected nothing (DoRA is not computed; merge it in PEFT'],
     [{ use_qalora: true }, 'QA-LoRA'],
     [{ lora_bias: true }, 'lora_bias: expected nothing'],
@@ -197,6 +198,7 @@ describe('refused by name', () => {
     [{ trainable_token_indices: [1] }, 'trained rows'],
     [{ target_parameters: ['x'] }, 'target_parameters'],
     [{ ensure_weight_tying: true }, 'ensure_weight_tying'],
+    [JSON.parse('{"__proto__": {"length": 3}}'), '__proto__: expected nothing (it is not known'],
     [{ a_new_key: 3 }, 'a_new_key: expected nothing (it is not known'],
     [{ init_lora_weights: 'pissa_niter_4' }, 'init_lora_weights: expected one that leaves the base model as it is'],
     [{ init_lora_weights: 'olora' }, 'found "olora"'],
