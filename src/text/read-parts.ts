@@ -14,12 +14,19 @@ import type { TokenizerParts, TokenizerSettings } from './tokenizer-parts.js';
 export function readParts(files: TokenizerFiles): { parts: TokenizerParts; settings: TokenizerSettings } {
   const json = files.tokenizer === undefined ? undefined : fromTokenizerJson(files.tokenizer);
   const settings = readSettings(files, json);
-  const parts = json ?? convertFiles(files, settings);
+  const parts = json !== undefined && !isConverted(files, settings) ? json : convertFiles(files, settings);
   const postProcessor = surrounding(settings) ?? parts.postProcessor;
   const preTokenizer = withPrefix(parts.preTokenizer, settings);
   const isBert = BERT_CLASSES.has(settings.className ?? '');
   const normalizer = isBert ? bertNormalizer(parts.normalizer, settings) : parts.normalizer;
   return { parts: { ...parts, normalizer, preTokenizer, postProcessor }, settings };
+}
+
+/** Classes whose tokenizer.json counts no more where the configuration says how words begin. */
+const CONVERTED = new Set(['LlamaTokenizer', 'T5Tokenizer']);
+
+function isConverted({ sentencePiece }: TokenizerFiles, { className, config }: TokenizerSettings): boolean {
+  return sentencePiece !== undefined && CONVERTED.has(className ?? '') && !config.at('add_prefix_space').missing;
 }
 
 function fromTokenizerJson(file: TextFile): TokenizerParts {

@@ -22,7 +22,7 @@ export interface ByteFile {
   readonly bytes: Uint8Array;
 }
 
-/** What there is of them. A folder with tokenizer.json needs no other vocabulary, so none is read. */
+/** What there is of them. A folder with tokenizer.json hardly ever needs another vocabulary. */
 export interface TokenizerFiles {
   /** tokenizer.json */
   readonly tokenizer?: TextFile | undefined;
@@ -81,7 +81,8 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
   };
   const tokenizer = await readText(folder, 'tokenizer.json');
   if (tokenizer !== undefined) {
-    return { tokenizer, ...about };
+    const mayConvert = about.config?.text.includes('"add_prefix_space"'); // see read-parts.ts
+    return { tokenizer, ...(mayConvert && { sentencePiece: await readSentencePiece(folder) }), ...about };
   }
   if (!(await hasTokenizer(folder))) {
     const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : `${EXPECTED}; download the folder again with them`;
@@ -96,13 +97,17 @@ function fromGguf({ path, metadata }: GgufHeader): TokenizerFiles {
 }
 
 async function readVocabularies(folder: ModelFolder): Promise<TokenizerFiles> {
-  const [name] = SENTENCE_PIECE.filter((known) => folder.has(known));
   return {
     vocab: await readText(folder, 'vocab.json'),
     merges: await readText(folder, 'merges.txt'),
     pieces: await readText(folder, 'vocab.txt'),
-    sentencePiece: name === undefined ? undefined : await readBytes(folder, name),
+    sentencePiece: await readSentencePiece(folder),
   };
+}
+
+async function readSentencePiece(folder: ModelFolder): Promise<ByteFile | undefined> {
+  const [name] = SENTENCE_PIECE.filter((known) => folder.has(known));
+  return name === undefined ? undefined : readBytes(folder, name);
 }
 
 /** Characters and bytes of all of them. */
