@@ -22,6 +22,8 @@ export interface TokenizerFacts {
   readonly decoding: Decoding | undefined;
   /** The ids of special tokens. */
   readonly special: readonly number[];
+  /** The special tokens that have a name, such as `bos_token`, as they are written in a text. */
+  readonly named: Readonly<Partial<Record<TokenName, string>>>;
   /** The id of `bos_token`, which begins a text; undefined: none is named. */
   readonly bosId: number | undefined;
   /** The id of `eos_token`, which ends a text; undefined: none is named. */
@@ -76,7 +78,9 @@ function namedIds(vocabulary: AddedVocabulary, { named }: SpecialTokens) {
     return token === undefined ? undefined : vocabulary.idOf(contentOf(token));
   };
   const namedEosId = idOfName('eos_token');
-  return { bosId: idOfName('bos_token'), namedEosId, eosId: namedEosId ?? vocabulary.idOf('<|endoftext|>') };
+  const contents = Object.fromEntries(Array.from(named, ([name, token]) => [name, contentOf(token)]));
+  const eosId = namedEosId ?? vocabulary.idOf('<|endoftext|>');
+  return { named: contents, bosId: idOfName('bos_token'), namedEosId, eosId };
 }
 
 /** @throws KvgenError where there is no such token */

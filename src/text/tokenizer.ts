@@ -15,6 +15,8 @@ export { hasTokenizer } from './tokenizer-files.js';
 export interface Tokenizer {
   /** The highest id, plus 1. */
   readonly size: number;
+  /** The special tokens that have a name, such as `bos_token`, as they are written in a text. */
+  readonly named: TokenizerFacts['named'];
   /** The id of `bos_token`, which begins a text; undefined: none is named. */
   readonly bosId: number | undefined;
   /** The id of `eos_token`, which ends a text; undefined: none is named. */
@@ -77,6 +79,7 @@ async function startThread(files: TokenizerFiles): Promise<TokenizerThread> {
 
 class OpenTokenizer implements Tokenizer {
   readonly size: number;
+  readonly named: TokenizerFacts['named'];
   readonly bosId: number | undefined;
   readonly namedEosId: number | undefined;
   readonly eosId: number | undefined;
@@ -93,7 +96,7 @@ class OpenTokenizer implements Tokenizer {
 
   constructor(
     files: TokenizerFiles,
-    { tokens, decoding, special, bosId, namedEosId, eosId, around, risky }: TokenizerFacts,
+    { tokens, decoding, special, named, bosId, namedEosId, eosId, around, risky }: TokenizerFacts,
     here: BuiltTokenizer | undefined,
     thread: TokenizerThread | undefined,
   ) {
@@ -101,6 +104,7 @@ class OpenTokenizer implements Tokenizer {
     this.#vocabulary = new Vocabulary(tokens, decoding);
     this.decoding = decoding;
     this.size = this.#vocabulary.size;
+    this.named = named;
     this.bosId = bosId;
     this.namedEosId = namedEosId;
     this.eosId = eosId;

@@ -18,6 +18,7 @@ import { PLAIN } from '../support/run.js';
 
 const tokenizer = (eosId?: number): Tokenizer => ({
   size: 256,
+  named: {},
   bosId: undefined,
   namedEosId: eosId,
   eosId,
