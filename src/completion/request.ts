@@ -105,6 +105,8 @@ export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' |
   readonly logprobs?: number | undefined;
   /** Makes what guesses for --draft (default: the prompt lookup). */
   readonly drafter?: (() => Drafter) | undefined;
+  /** Ids that end an answer of a chat, besides those that end a text. */
+  readonly turnEnds?: readonly number[] | undefined;
 }
 
 /** @param banned ids that must not be generated; see `idsWithoutToken` */
@@ -114,7 +116,7 @@ export function makeRequest(
   seed: number,
   model: Pick<TextModel, 'config' | 'tokenizer'>,
   banned: readonly number[],
-  { logprobs, drafter = () => new PromptLookup(), ...wishes }: Wishes,
+  { logprobs, drafter = () => new PromptLookup(), turnEnds = [], ...wishes }: Wishes,
 ): CompletionRequest {
   const { ignoreEos, cache, onFull, stop, special, draft: most } = settings;
   const maxTokens = tokensWanted(settings);
@@ -127,7 +129,7 @@ export function makeRequest(
     options: {
       maxTokens,
       nCtx,
-      stopIds: ignoreEos ? [] : endIds(model),
+      stopIds: ignoreEos ? [] : [...endIds(model), ...turnEnds],
       cache,
       onFull,
       draft: most > 0 ? { most, drafter } : undefined,

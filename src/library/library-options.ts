@@ -1,10 +1,10 @@
 // The options of the library's `generate`: the settings that decide a text, in camelCase. Knows nothing of what they do.
 
 import { inspect } from 'node:util';
+import type { ChatModel } from '../chat/conversation.js';
 import { UsageError } from '../errors.js';
 import { checked, type Kind } from '../kinds.js';
 import { settingsOf, type TextSettings, takenBy } from '../settings.js';
-import { Model } from './model.js';
 
 const TABLE = takenBy('library');
 
@@ -13,14 +13,14 @@ export interface GenerateOptions extends Mutable<Partial<TextSettings>> {
   /** Ends the generation at the next token; this is no error. */
   signal?: AbortSignal;
   /** A second, smaller model with the same tokens, which guesses for `draft`. Default: what was said before is looked up. */
-  draftModel?: Model;
+  draftModel?: ChatModel;
 }
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 const isSignal = (value: unknown) => value instanceof AbortSignal;
 
-const isModel = (value: unknown) => value instanceof Model;
+const isModel = (value: unknown) => typeof value === 'object' && value !== null && 'engine' in value;
 
 /** The check of each option. `signal` and `draftModel` are no settings here. */
 const CHECKS = new Map<string, Kind<unknown>['fromValue']>([

@@ -3,6 +3,8 @@
 // it. Knows nothing of prompts, saved files or streams.
 
 import { type BackendName, checkChoice, type WeightsName } from '../backends.js';
+import { chatTemplateOf } from '../chat/open-template.js';
+import type { ChatTemplate } from '../chat/prompt-template.js';
 import { checkIds } from '../completion/request.js';
 import type { TextModel } from '../completion/text-bounds.js';
 import type { Engine } from '../engine/engine.js';
@@ -18,6 +20,7 @@ import { type FoundModel, findModel, weightBytes } from '../weights/find.js';
 import { checkWeights, loadShape, type ReadOptions, readTensors } from '../weights/folder.js';
 import { randomBytes, randomShape, randomTensors } from '../weights/random-model.js';
 import type { NamedTensor } from '../weights/weight-file.js';
+import { Chat, type ChatOptions } from './chat-session.js';
 import { type Machine, type MachineChoice, type ModelFacts, machineFor, wantsGraph } from './machine.js';
 
 export class Model implements TextModel {
@@ -33,11 +36,13 @@ export class Model implements TextModel {
   /** @internal */
   readonly tokenizer: Tokenizer | null;
   readonly #engine: Engine;
+  readonly #folder: ModelFolder | null;
   #disposed = false;
 
   /** @internal */
-  constructor(parts: Pick<Model, 'engine' | 'name' | 'dir' | 'tokenizer' | keyof Machine>) {
+  constructor(parts: ModelParts) {
     this.#engine = parts.engine;
+    this.#folder = parts.folder ?? null;
     this.name = parts.name;
     this.dir = parts.dir;
     this.tokenizer = parts.tokenizer;
@@ -86,6 +91,23 @@ export class Model implements TextModel {
     }
   }
 
+  /**
+   * A conversation. A model with a chat template answers, one without continues the text; what was said is not run again.
+   * @returns the caller's to dispose
+   * @throws Error with one line that names the option or the file, what was expected and what was found
+   * @example
+   * const chat = await model.chat({ system: 'You are brief.' });
+   * for await (const piece of chat.say('Hello!')) process.stdout.write(piece);
+   */
+  async chat(options: ChatOptions = {}): Promise<Chat> {
+    return Chat.open(this, options, () => this.chatTemplate());
+  }
+
+  /** @internal The caller's to dispose; null: it has none. */
+  async chatTemplate(): Promise<ChatTemplate | null> {
+    return this.#folder === null || this.tokenizer === null ? null : chatTemplateOf(this.#folder, this.tokenizer);
+  }
+
   /** Frees the weights. Safe to call twice. */
   dispose(): void {
     this.#disposed = true;
@@ -93,6 +115,11 @@ export class Model implements TextModel {
     this.#engine.dispose();
   }
 }
+
+type ModelParts = Pick<Model, 'engine' | 'name' | 'dir' | 'tokenizer' | keyof Machine> & {
+  /** null: it was made in memory. */
+  readonly folder?: ModelFolder | null;
+};
 
 const LOAD_OPTIONS = ['backend', 'weights', 'threads'] as const;
 
@@ -204,7 +231,7 @@ export async function openModel(source: ModelSource, options: OpenOptions = {}):
     opened.value.engine.dispose();
     throw tokenizer.reason;
   }
-  return new Model({ name, dir, ...machine, ...opened.value, tokenizer: tokenizer.value });
+  return new Model({ name, dir, folder, ...machine, ...opened.value, tokenizer: tokenizer.value });
 }
 
 /** An engine, with the threads that it has in the end. */

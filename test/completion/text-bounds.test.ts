@@ -8,6 +8,7 @@ import { expectFailure } from '../support/errors.js';
 
 const TOKENIZER: Tokenizer = {
   size: 256,
+  named: {},
   bosId: undefined,
   namedEosId: undefined,
   eosId: undefined,
