@@ -60,7 +60,8 @@ export class TokenStream<T extends { readonly id: number }> {
     if (this.#special || this.#tokenizer?.isSpecial?.(id) !== true) {
       return this.#match(this.#detokenizer?.add(id) ?? '');
     }
-    return this.#stops.includes(tokenText(this.#tokenizer, id)) ? this.#endHere() : '';
+    const text = this.#tokenizer?.token?.(id) ?? tokenText(this.#tokenizer, id); // without a space before it
+    return this.#stops.includes(text) ? this.#endHere() : '';
   }
 
   /** A special token is never seen in the text, and ends it all the same where it is a stop string. */
