@@ -187,7 +187,8 @@ function whatIsThere(files: readonly WithPath[], folders: readonly string[]): st
   if (choice !== undefined) {
     return `it has ${gguf.length} GGUF files; --file ${shown(choice.path)} fetches one of them`;
   }
-  return `it has ${formats.length > 0 ? formats.join(', ') : namesOf(files)}; --file fetches files by name`;
+  const parts = [...folders.map((path) => ({ path: `${path}/` })), ...files];
+  return `it has ${formats.length > 0 ? formats.join(', ') : namesOf(parts)}; --file fetches files by name`;
 }
 
 function namesOf(files: readonly WithPath[]): string {

@@ -42,6 +42,7 @@ describe('no control character leaves', () => {
     ['cache show', async () => ['cache', 'show', ...cache, await id()]],
     ['cache show --json', async () => ['cache', 'show', '--json', ...cache, await id()]],
     ['cache path', () => ['cache', 'path', '--cache-dir', `./${NASTY}`]],
+    ['pull', () => ['pull', NASTY]],
     ['an error', () => ['-m', `./${NASTY}`, 'x']],
     ['a wrong option', () => [`--${NASTY}`, 'x']],
   ])('by kvgen %s', async (name, args, input = '') => {

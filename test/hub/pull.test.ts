@@ -185,6 +185,7 @@ describe('which files', () => {
     ['ONNX and Flax', { 'config.json': '{}', 'flax_model.msgpack': some, 'onnx/model.onnx': some }, ['ONNX, Flax']],
     ['GGUF', { 'a.Q4_K.gguf': some, 'a.Q8_0.gguf': some }, ['2 GGUF files', '--file "a.Q8_0.gguf"']],
     ['nothing but words', { 'README.md': '#' }, ['README.md']],
+    ['models in folders', { 'README.md': '#', '117M/config.json': '{}' }, ['it has 117M/, README.md; --file']],
     ['weights alone', { 'model.safetensors': some }, ['without config.json', '--file']],
     ['nothing', {}, ['no files']],
     [
