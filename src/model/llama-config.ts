@@ -189,7 +189,7 @@ function parse(read: ConfigReader, { modelType, title, defaults, biases, hasQkNo
   return {
     modelType,
     vocabSize: read.count('vocab_size', defaults.vocab_size),
-    nPositions: Math.min(nPositions, ...windows.filter((window) => window > 0)), // so that no window hides anything
+    nPositions,
     nLayer,
     ...heads,
     nInner: read.count('intermediate_size', defaults.intermediate_size),

@@ -7,12 +7,12 @@
 
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { tf } from './tf.js';
-import type { KeyValue, Past } from './tf-model.js';
+import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
 
 /** What new tokens attend to besides themselves, in one layer, and what of it is hidden from them. */
 export interface Visible {
   readonly past: Past;
-  /** Added to the scores of the last segment, new tokens included; see `biasOfGroups`. */
+  /** Added to the scores of the last segment, new tokens included; see `hiddenOf`. */
   readonly bias: Tensor2D; // [group · T, S]
   /** Added to those of the segment before; null: all of it is seen. */
   readonly padding: Tensor | null; // broadcasts to [B, nKvHead, group · T, S]
@@ -43,8 +43,34 @@ export function attend(q: Tensor4D, newK: Tensor4D, newV: Tensor4D, visible: Vis
   return { mixed: mergeHeads(outOfGroups(mixValues(scores, values), q)), k, v };
 }
 
+/** What is hidden: in layers that see everything, and in those with a window. */
+export interface Hidden {
+  readonly everywhere: Omit<Visible, 'past'>;
+  /** null: there are none. */
+  readonly nearby: Omit<Visible, 'past'> | null;
+}
+
+/** @param group query heads that share keys and values */
+export function hiddenOf({ bias, padding, windows }: ForwardInputs, group: number): Hidden {
+  const everywhere = { bias: biasOfGroups(bias, group), padding };
+  if (windows === null) {
+    return { everywhere, nearby: null };
+  }
+  const before = biasOfGroups(windows.before, group); // [group · T, S]
+  const nearby = {
+    bias: biasOfGroups(windows.bias, group),
+    padding: padding === null ? before : tf.add(padding, before), // [B, 1, group · T, S]
+  };
+  return { everywhere, nearby };
+}
+
+/** @param window of a layer */
+export function hiddenIn({ everywhere, nearby }: Hidden, window: number | undefined): Omit<Visible, 'past'> {
+  return window === 0 ? everywhere : (nearby as Omit<Visible, 'past'>);
+}
+
 /** The bias [T, S] for each head of a group. */
-export function biasOfGroups(bias: Tensor2D, group: number): Tensor2D {
+function biasOfGroups(bias: Tensor2D, group: number): Tensor2D {
   return group === 1 ? bias : tf.tile(bias, [group, 1]); // [group · T, S]
 }
 

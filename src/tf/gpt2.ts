@@ -86,6 +86,7 @@ function attention(inputs: LayerInputs, x: Tensor2D): KeyValue & { a: Tensor2D }
 export function gpt2Model(config: Gpt2Config, tensors: ReadonlyMap<string, Tensor>): TfModel {
   const weights = assemble(config, tensors);
   return {
+    window: 0,
     parameters: [...tensors.values()].filter((tensor) => !tensor.isDisposed), // `outputMatrix` may have dropped one
     forward: (inputs, past) => forward(config, weights, inputs, past),
   };

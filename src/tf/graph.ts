@@ -10,7 +10,7 @@ import { argmax } from '../sampling/scan.js';
 import { type Captured, type CaptureOptions, capture } from './capture.js';
 import { forwardInputs } from './tensor-cache.js';
 import { tf } from './tf.js';
-import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
+import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel, WindowBias } from './tf-model.js';
 
 /** The largest difference to the eager pass that is accepted, as a share of the largest logit. */
 const TOLERANCE = 1e-4;
@@ -132,11 +132,12 @@ export class Recordings {
 
   /** The forward pass with all tensors in one list, as `capture` wants it; `flatten` makes that list. */
   #flatForward(form: Form, inputs: readonly Tensor[]): Tensor[] {
-    const [ids, positions, bias, wanted, ...rest] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D, ...Tensor4D[]];
-    const padding = form === 'step' ? (rest[0] as Tensor4D) : null;
-    const segments = pairs(padding === null ? rest : rest.slice(1));
+    const [ids, positions, bias, wanted, ...rest] = inputs as [Tensor2D, Tensor2D, Tensor2D, Tensor1D, ...Tensor[]];
+    const padding = form === 'step' ? (rest.shift() as Tensor4D) : null;
+    const windows = this.#model.window === 0 ? null : takenWindows(rest);
+    const segments = pairs(rest as Tensor4D[]);
     const past = Array.from({ length: this.#config.nLayer }, (_, i) => segments.slice(2 * i, 2 * i + 2));
-    const { logits, presents } = this.#model.forward({ ids, positions, bias, padding, wanted }, past);
+    const { logits, presents } = this.#model.forward({ ids, positions, bias, padding, windows, wanted }, past);
     return [logits, ...presents.flatMap(({ k, v }) => [k, v])];
   }
 
@@ -159,7 +160,11 @@ export class Recordings {
     // The smallest models have fewer positions or fewer ids than the example.
     const lengths = padding.map((missing) => Math.min(body + tail - missing, nPositions - T));
     const known = ids.map((sequence) => sequence.map((id) => id % vocabSize));
-    return flatten(form, forwardInputs({ ids: known, wanted }, { lengths, padding, layers }), layers);
+    return flatten(
+      form,
+      forwardInputs({ ids: known, wanted }, { lengths, padding, layers }, this.#model.window),
+      layers,
+    );
   }
 
   /** Made-up keys and values of S positions of one layer. */
@@ -174,11 +179,18 @@ export class Recordings {
 }
 
 function flatten(form: Form, inputs: ForwardInputs, past: readonly Past[]): Tensor[] {
-  const { ids, positions, bias, padding, wanted } = inputs;
+  const { ids, positions, bias, padding, windows, wanted } = inputs;
   // The recording of decode steps always adds a padding, zeros where there is none.
   const noPadding = () => tf.zeros([1, 1, 1, past[0]?.[0]?.k.shape[2] ?? 0]); // [1, 1, 1, S]
   const extra = form === 'step' ? [padding ?? noPadding()] : [];
-  return [ids, positions, bias, wanted, ...extra, ...past.flat().flatMap(({ k, v }) => [k, v])];
+  const near = windows === null ? [] : [windows.bias, windows.before];
+  return [ids, positions, bias, wanted, ...extra, ...near, ...past.flat().flatMap(({ k, v }) => [k, v])];
+}
+
+/** Takes the first two of them. */
+function takenWindows(tensors: Tensor[]): WindowBias {
+  const [bias, before] = tensors.splice(0, 2) as [Tensor2D, Tensor2D];
+  return { bias, before };
 }
 
 function pairs(tensors: readonly Tensor4D[]): KeyValue[] {

@@ -8,7 +8,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { LLAMA_VOCABULARY, type LlamaConfig } from '../model/llama-config.js';
-import { attend, biasOfGroups, splitHeads, type Visible } from './attention.js';
+import { attend, hiddenIn, hiddenOf, splitHeads, type Visible } from './attention.js';
 import { activate, type Linear, linear, rmsNorm } from './layers.js';
 import { OwnWeights } from './own-weights.js';
 import { tf } from './tf.js';
@@ -45,15 +45,16 @@ interface LlamaWeights {
 function forward(
   config: LlamaConfig,
   weights: LlamaWeights,
-  { ids, positions, bias, padding, wanted }: ForwardInputs,
+  inputs: ForwardInputs,
   past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
+    const { ids, positions, wanted } = inputs;
     const turns = turnsOf(config.rotary, positions);
-    const all = biasOfGroups(bias, config.nHead / config.nKvHead); // [group · T, S]
+    const hidden = hiddenOf(inputs, config.nHead / config.nKvHead);
     let x: Tensor2D = tf.reshape(tf.gather(weights.embed_tokens, ids), [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.layers.map((layer, i) => {
-      const visible = { past: past?.[i] ?? [], bias: all, padding };
+      const visible = { past: past?.[i] ?? [], ...hiddenIn(hidden, config.windows[i]) };
       const turning = config.rotates[i] === true ? turns : null;
       const step = decoderLayer({ config, layer, shape: ids.shape, turns: turning, ...visible }, x);
       x = step.x;
@@ -111,7 +112,8 @@ function mlp(config: LlamaConfig, { gate_up_proj, down_proj }: Mlp, x: Tensor2D)
 export function llamaModel(config: LlamaConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
   const own = new OwnWeights(tensors);
   const weights = assemble(config, own);
-  return { parameters: own.parameters, forward: (inputs, past) => forward(config, weights, inputs, past) };
+  const window = Math.max(...config.windows);
+  return { parameters: own.parameters, window, forward: (inputs, past) => forward(config, weights, inputs, past) };
 }
 
 function assemble(config: LlamaConfig, own: OwnWeights): LlamaWeights {

@@ -8,7 +8,7 @@ import type { Pass } from '../engine/engine.js';
 import { checkExport, checkTruncate, checkTruncateEach, type KvCache, type Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import { tf } from './tf.js';
-import type { ForwardInputs, KeyValue, Past } from './tf-model.js';
+import type { ForwardInputs, KeyValue, Past, WindowBias } from './tf-model.js';
 
 /** Positions of a full tail. The body is copied once in so many steps: less than 1 % of it for each step. */
 const TAIL_LENGTH = 128;
@@ -177,8 +177,11 @@ const HIDDEN = -1e9;
 /** The part of a cache that says where its tokens are. */
 type PastTokens = Pick<TensorCache, 'lengths' | 'padding' | 'layers'>;
 
-/** The inputs of a pass whose ids follow the tokens of `cache`. The caller disposes them. */
-export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): ForwardInputs {
+/**
+ * The inputs of a pass whose ids follow the tokens of `cache`. The caller disposes them.
+ * @param window of the model; 0: no layer has one
+ */
+export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null, window: number): ForwardInputs {
   const B = ids.length;
   const T = (ids[0] as readonly number[]).length;
   const starts = cache?.lengths ?? [];
@@ -189,6 +192,7 @@ export function forwardInputs({ ids, wanted }: Pass, cache: PastTokens | null): 
     positions: int32(ids.flatMap((sequence, b) => sequence.map((_, t) => (starts[b] ?? 0) + t))), // [B, T]
     bias: causalBias(T, newest + T), // [T, S]
     padding: cache === null || cache.padding.every((length) => length === 0) ? null : paddingBias(cache), // [B, 1, 1, S]
+    windows: window === 0 ? null : windowBias(T, newest + T, lengthBefore(cache), window),
     wanted: tf.tensor1d(Int32Array.from(wanted), 'int32'), // [N]
   };
 }
@@ -203,6 +207,23 @@ function causalBias(T: number, S: number): Tensor2D {
     const j = tf.reshape(tf.range(0, S, 1, 'int32'), [1, S]); // [1, S]
     return tf.mul<Tensor2D>(tf.cast(tf.greater(j, i), 'float32'), HIDDEN); // [T, S]
   });
+}
+
+/** Positions of the segment before the newest. */
+function lengthBefore(cache: PastTokens | null): number {
+  return cache?.layers?.[0]?.at(-2)?.k.shape[2] ?? 0;
+}
+
+/** For T new tokens at the end of a segment of S, behind one of `before`: HIDDEN also where a token is `window` or more away. */
+function windowBias(T: number, S: number, before: number, window: number): WindowBias {
+  const [last, older] = [new Float32Array(T * S), new Float32Array(T * before)];
+  for (let t = 0; t < T; t++) {
+    const place = S - T + t;
+    const gone = place - window + 1; // of the last segment; below 0 they end in the one before
+    last.fill(HIDDEN, t * S, t * S + Math.max(0, gone)).fill(HIDDEN, t * S + place + 1, (t + 1) * S);
+    older.fill(HIDDEN, t * before, t * before + Math.min(before, Math.max(0, before + gone)));
+  }
+  return { bias: tf.tensor2d(last, [T, S]), before: tf.tensor2d(older, [T, before]) };
 }
 
 /** Hides the padding before the first token of each sequence; S is the length of the body. */

@@ -58,7 +58,7 @@ export class TfEngine implements Engine {
     const own = cache === null ? null : TensorCache.from(cache);
     const recording = own === null ? undefined : this.#recordingFor(pass, own);
     const values = tidyNumbers(() => {
-      const inputs = forwardInputs(pass, own);
+      const inputs = forwardInputs(pass, own, this.#model.window);
       onPart?.('feed');
       const { logits, presents } = recording?.(inputs, own?.layers ?? null) ?? this.#model.forward(inputs, past(own));
       onPart?.('graph');

@@ -20,7 +20,14 @@ export interface ForwardInputs {
   readonly positions: Tensor2D; // [B, T] int32, each below nPositions
   readonly bias: Tensor2D; // [T, S], added to the scores of the last segment, new tokens included; see causalBias
   readonly padding: Tensor4D | null; // [B, 1, 1, S], added to the scores of the segment before; null: no padding
+  readonly windows: WindowBias | null; // null: no layer has a window
   readonly wanted: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are wanted
+}
+
+/** In place of `bias`, and besides `padding`, in layers where a token sees the newest positions alone. */
+export interface WindowBias {
+  readonly bias: Tensor2D; // [T, S], of the last segment
+  readonly before: Tensor2D; // [T, S], of the segment before
 }
 
 export interface ForwardResult {
@@ -32,6 +39,8 @@ export interface ForwardResult {
 export interface TfModel {
   /** Each weight once. */
   readonly parameters: readonly Tensor[];
+  /** Positions that a token sees in layers with a window, itself included; 0: no layer has one. */
+  readonly window: number;
   /**
    * Runs T new tokens of each sequence.
    * @param past one for each layer; null: there are no tokens before

@@ -34,7 +34,7 @@ describe('what a config.json of the Llama family says', () => {
     expect(llama).toMatchObject({ nInner: 11008, nPositions: 2048, rmsNormEpsilon: 1e-6, activation: 'silu' });
     expect(llama).toMatchObject({ hasQkNorm: false, tieWordEmbeddings: false, eosTokenIds: [] });
     expect(llama.biases).toEqual({ qkv: false, output: false, mlp: false });
-    expect(config('mistral')).toMatchObject({ nInner: 14336, nKvHead: 8, nPositions: 4096 });
+    expect(config('mistral')).toMatchObject({ nInner: 14336, nKvHead: 8, nPositions: 131072 });
     expect(config('qwen2')).toMatchObject({ vocabSize: 151936, nInner: 22016, nPositions: 32768, headDim: 128 });
     expect(config('qwen2').biases).toEqual({ qkv: true, output: false, mlp: false });
     expect(config('qwen3')).toMatchObject({ hasQkNorm: true, headDim: 128, nKvHead: 32 });
@@ -126,6 +126,19 @@ describe('rotary positions', () => {
 
 describe('windows', () => {
   const windows = (more: Json) => parse({ num_hidden_layers: 4, ...more }).windows;
+  it('are in all layers of a Mistral, in the last of a Qwen, and where layer_types says so', () => {
+    expect(windows({ model_type: 'mistral', sliding_window: 8 })).toEqual([8, 8, 8, 8]);
+    const qwen = { model_type: 'qwen2', sliding_window: 8, use_sliding_window: true };
+    expect(windows(qwen)).toEqual([0, 0, 0, 0]); // max_window_layers is 28
+    expect(windows({ ...qwen, max_window_layers: 1 })).toEqual([0, 8, 8, 8]);
+    expect(windows({ ...qwen, max_window_layers: 0 })).toEqual([8, 8, 8, 8]);
+    const [full, sliding] = ['full_attention', 'sliding_attention'];
+    expect(windows({ ...qwen, layer_types: [sliding, full, sliding, full] })).toEqual([8, 0, 8, 0]);
+    const smol = { model_type: 'smollm3', no_rope_layers: [1, 0, 1, 0], sliding_window: 8 };
+    expect(windows(smol)).toEqual([0, 0, 0, 0]);
+    expect(windows({ ...smol, use_sliding_window: true })).toEqual([0, 8, 0, 8]);
+  });
+
   it('that hide nothing are none', () => {
     expect(windows({ model_type: 'mistral', sliding_window: null })).toEqual([0, 0, 0, 0]);
     expect(windows({ model_type: 'mistral', sliding_window: 256 })).toEqual([0, 0, 0, 0]);

@@ -21,9 +21,10 @@ const added = vi.hoisted(() => ({ to: (_: Parameters<Forward>): number => 0 }));
 vi.mock('../../src/tf/gpt2.js', async (original) => {
   const real = await original<Gpt2>();
   const gpt2Model: Gpt2['gpt2Model'] = (...made) => {
-    const { parameters, forward } = real.gpt2Model(...made);
+    const { parameters, window, forward } = real.gpt2Model(...made);
     return {
       parameters,
+      window,
       forward: (...args) => {
         const { logits, presents } = forward(...args);
         const steps = tf.mul(tf.range(0, logits.shape[1]), added.to(args));
