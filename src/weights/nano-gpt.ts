@@ -2,9 +2,10 @@
 // the training, which is passed over. Knows nothing of the format of the file. Reference: train.py and model.py of
 // karpathy/nanoGPT: LayerNorm with 1e-5, the exact GELU, the embedding as head, Linear weights as [out, in].
 
-import { KvgenError, shown } from '../errors.js';
+import { KvgenError } from '../errors.js';
 import { stateDict, type TorchTensors } from './torch-file.js';
 import { TorchTensor } from './torch-objects.js';
+import { shownKeys, shownObject } from './unpickle.js';
 
 export const CHECKPOINT_NAME = 'ckpt.pt';
 
@@ -27,7 +28,7 @@ export function nanoGptConfig(root: unknown, path: string): Record<string, unkno
   const sizes = Object.entries(SIZES).map(([name, key]) => {
     const value = args.get(name);
     if (typeof value !== 'number') {
-      throw new KvgenError(`${path}: model_args: ${name}: expected a number, found ${shown(value)}`);
+      throw new KvgenError(`${path}: model_args: ${name}: expected a number, found ${shownObject(value)}`);
     }
     return [key, value] as const;
   });
@@ -53,7 +54,7 @@ function partOf(root: unknown, key: 'model' | 'model_args', path: string): Map<u
   const part = parts.get(key);
   if (!(part instanceof Map)) {
     const isStateDict = [...parts.values()].some((value) => value instanceof TorchTensor);
-    const found = isStateDict ? 'a dict of tensors' : shown([...parts.keys()].map(String));
+    const found = isStateDict ? 'a dict of tensors' : shownKeys(parts);
     const help = `${isStateDict ? 'rename it to' : 'save model.state_dict() as'} pytorch_model.bin, beside a config.json`;
     throw new KvgenError(
       `${path}: expected a checkpoint of nanoGPT with model and model_args, found ${found}; ${help}`,

@@ -9,6 +9,7 @@ import { gatherValues } from './strided.js';
 import { valueCount } from './tensor-values.js';
 import type { TorchArchive } from './torch-archive.js';
 import { TorchTensor, VALUE_BYTES } from './torch-objects.js';
+import { shownKeys } from './unpickle.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 export type TorchTensors = ReadonlyMap<string, TorchTensor>;
@@ -74,7 +75,7 @@ function whatElse(root: unknown): string {
   if (parts.size === 0) {
     return `expected a dict of tensors, found ${root instanceof TorchTensor ? 'a tensor' : 'none'}; save model.state_dict()`;
   }
-  const found = `a checkpoint with ${shown([...parts.keys()].map(String))}`;
+  const found = `a checkpoint with ${shownKeys(parts)}`;
   if (parts.has('model') && parts.has('model_args')) {
     return `${found}, as nanoGPT saves it; rename it to ckpt.pt`;
   }

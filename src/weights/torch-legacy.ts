@@ -6,7 +6,7 @@ import { KvgenError, shown } from '../errors.js';
 import { type OpenFile, readExactly } from '../files/open-file.js';
 import { MAX_PICKLE_BYTES, type TorchArchive } from './torch-archive.js';
 import { TorchNames, type TorchStorage, VALUE_BYTES } from './torch-objects.js';
-import { PickleEnds, unpickle } from './unpickle.js';
+import { PickleEnds, shownObject, unpickle } from './unpickle.js';
 
 const MAGIC = 0x1950a86a20f9469cfc6cn;
 const VERSION = 1001;
@@ -66,7 +66,9 @@ function parsePickles(path: string, bytes: Uint8Array): Pickles {
   }
   const version = next();
   if (version !== VERSION) {
-    throw new KvgenError(`${path}: expected version ${VERSION} of the format of torch.save, found ${shown(version)}`);
+    throw new KvgenError(
+      `${path}: expected version ${VERSION} of the format of torch.save, found ${shownObject(version)}`,
+    );
   }
   const machine = next();
   if (machine instanceof Map && machine.get('little_endian') === false) {
@@ -90,7 +92,9 @@ async function placesOf(
   for (const key of Array.isArray(keys) ? keys : []) {
     const storage = storages.get(key);
     if (storage === undefined || places.has(key)) {
-      throw new KvgenError(`${file.path}: storage ${shown(key)}: of no tensor, or stored twice; download it again`);
+      throw new KvgenError(
+        `${file.path}: storage ${shownObject(key)}: of no tensor, or stored twice; download it again`,
+      );
     }
     await checkCount(file, storage, at);
     places.set(key, at + 8);

@@ -24,6 +24,23 @@ export class Tuple {
   }
 }
 
+/** An object for messages: what may hold others by its kind alone, as it may hold itself, or a million of them. */
+export function shownObject(value: unknown): string {
+  if (value instanceof Map) {
+    return 'a dict';
+  }
+  if (Array.isArray(value) || value instanceof Tuple) {
+    return 'a list';
+  }
+  return typeof value === 'object' && value !== null ? 'an object' : shown(value);
+}
+
+/** The first keys of a dict, for messages. */
+export function shownKeys(dict: ReadonlyMap<unknown, unknown>): string {
+  const keys = [...dict.keys()].slice(0, 20);
+  return shown(keys.map((key) => (typeof key === 'string' ? key : shownObject(key))));
+}
+
 /** The program goes on behind the last byte. */
 export class PickleEnds extends Error {}
 

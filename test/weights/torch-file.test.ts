@@ -289,6 +289,17 @@ describe('a file that is not what it says is refused in one line', () => {
     await expectFailure(() => openBytes(torchZip(op.pickle(int64(0)))), 'no opcode has the number 0');
   });
 
+  it('what would fill a message', async () => {
+    const deep = op.raw(`${']'.repeat(100_000)}${'a'.repeat(99_999)}`);
+    await expectFailure(() => openBytes(torchZip(op.pickle(op.raw('}'), deep, op.raw('Ns')))), '["a list"]');
+    const bytes = Buffer.concat([op.raw('B\x80\x84\x1e\0'), Buffer.alloc(2_000_000)]);
+    const keys = torchLegacy(SOUND).subarray(0, -op.pickle(op.list()).length);
+    await expectFailure(
+      () => openBytes(Buffer.concat([keys, op.pickle(op.list(bytes))])),
+      'storage an object: of no tensor',
+    );
+  });
+
   it('but a list in itself does no harm', async () => {
     const cycle = op.pickle(op.dict({ x: tensor(), y: op.raw(']q\x05h\x05a') }));
     expect(await valuesOf(torchZip(cycle, { 0: FLOATS }))).toEqual([1, 2, 3, 4]);
