@@ -46,7 +46,22 @@ export function nanoGptConfig(root: unknown, path: string): Record<string, unkno
 /** The tensors of the model, by their names in the checkpoint, in the shapes of Hugging Face. */
 export function nanoGptTensors(root: unknown, path: string): TorchTensors {
   const tensors = stateDict(partOf(root, 'model', path), path);
+  if (partOf(root, 'model_args', path).get('bias') === true) {
+    checkBiases(tensors, path);
+  }
   return new Map([...tensors].map(([name, tensor]) => [name, LINEAR.test(name) ? transposed(tensor) : tensor]));
+}
+
+/** @throws KvgenError where a bias is missing that the model was trained with: without it the text would be another */
+function checkBiases(tensors: TorchTensors, path: string): void {
+  for (const name of tensors.keys()) {
+    const bias = name.replace(/(\.h\.\d+\..*|\.ln_f)\.weight$/, '$1.bias');
+    if (!tensors.has(bias)) {
+      throw new KvgenError(
+        `${path}: ${bias}: not found, while model_args says bias: True; save all of model.state_dict() again`,
+      );
+    }
+  }
 }
 
 function partOf(root: unknown, key: 'model' | 'model_args', path: string): Map<unknown, unknown> {

@@ -10,7 +10,9 @@ import { ModelFolder } from '../../src/files/model-folder.js';
 import { openFile } from '../../src/files/open-file.js';
 import { loadShape, readTensors } from '../../src/weights/folder.js';
 import { readCompanions } from '../../src/weights/int8-folder.js';
+import { nanoGptTensors } from '../../src/weights/nano-gpt.js';
 import { stateDict, TorchFile } from '../../src/weights/torch-file.js';
+import { TorchTensor } from '../../src/weights/torch-objects.js';
 import { expectFailure } from '../support/errors.js';
 import { expectParity } from '../support/golden.js';
 import { writeModel } from '../support/model-folder.js';
@@ -347,6 +349,28 @@ it('an int8 folder of a checkpoint of nanoGPT has the config that the checkpoint
     eos_token_id: [],
     quantization_config: { quant_method: 'kvgen-int8' },
   });
+});
+
+it('a checkpoint of nanoGPT without a bias that it was trained with is refused, and one without any is not', () => {
+  const plain = new TorchTensor({
+    storage: {} as TorchTensor['storage'],
+    dtype: 'F32',
+    offset: 0,
+    shape: [1],
+    strides: [1],
+  });
+  const checkpoint = (bias: boolean, ...names: string[]) =>
+    new Map<string, unknown>([
+      ['model', new Map(names.map((name) => [name, plain]))],
+      ['model_args', new Map([['bias', bias]])],
+    ]);
+  const some = ['_orig_mod.transformer.wte.weight', '_orig_mod.transformer.h.0.attn.c_attn.weight'];
+  const bias = '_orig_mod.transformer.h.0.attn.c_attn.bias';
+  expect(() => nanoGptTensors(checkpoint(true, ...some), 'ckpt.pt')).toThrow(
+    `ckpt.pt: ${bias}: not found, while model_args says bias: True; save all of model.state_dict() again`,
+  );
+  expect([...nanoGptTensors(checkpoint(true, ...some, bias), 'ckpt.pt').keys()]).toEqual([...some, bias]);
+  expect([...nanoGptTensors(checkpoint(false, ...some), 'ckpt.pt').keys()]).toEqual(some);
 });
 
 it('a checkpoint of nanoGPT that says too little is refused', async () => {
