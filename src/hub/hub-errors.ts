@@ -125,6 +125,9 @@ export function connectionError(error: unknown, url: URL): KvgenError {
     return new PassingError(`${url.origin} cannot be reached (${words})`, proxyAdvice(), { isUnreached: true });
   }
   if (/CERT|SELF_SIGNED|UNABLE_TO_|ERR_TLS|ERR_SSL|EPROTO/.test(code)) {
+    if (/WRONG_VERSION|EPROTO/.test(code)) {
+      return new KvgenError(`${url.origin} does not speak TLS; is its port right?`);
+    }
     const advice = 'NODE_EXTRA_CA_CERTS names the certificates of a proxy or mirror of your own';
     return new KvgenError(`${url.origin} cannot be trusted (${errorMessage(cause)}); ${advice}`);
   }

@@ -258,7 +258,9 @@ export function cannotWrite(path: string, error: unknown): KvgenError {
     const what = code === 'ENOSPC' ? 'the disk is full' : 'the quota is used up';
     return new KvgenError(`${path}: ${what}; make room and run it again to go on`, { cause: error });
   }
-  return new KvgenError(`${path}: cannot be written (${systemWords(path, error)})`, { cause: error });
+  const words =
+    code === 'EFBIG' ? 'no file may be that large here: a FAT disk, or ulimit -f' : systemWords(path, error);
+  return new KvgenError(`${path}: cannot be written (${words})`, { cause: error });
 }
 
 async function partialsOf(blob: string): Promise<Found[]> {

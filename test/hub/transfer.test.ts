@@ -397,6 +397,11 @@ describe('a refusal says what to do', () => {
     await expectFailure(() => pullFrom(hub, cache, { token: 'hf_x' }), 'is gated', 'the account of HF_TOKEN');
   });
 
+  it('of a host that does not speak TLS', async () => {
+    const tls = hub.url.replace('http:', 'https:');
+    await expectFailure(() => pullFrom(hub, cache, { hub: tls }), `${tls} does not speak TLS`);
+  });
+
   it('of anything else', async () => {
     answer(403, 'DisabledRepo', 'Repository is disabled');
     await expectFailure(() => pullFrom(hub, cache), '403', 'Repository is disabled');
