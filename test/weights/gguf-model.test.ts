@@ -1,15 +1,15 @@
 // Models in GGUF files: what transformers computes from their dequantized weights, on the engines; their configs; and which
 // file of a folder is the model.
 
-import { copyFileSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { ModelFolder } from '../../src/files/model-folder.js';
 import { type FolderSource, folderSource, openModel } from '../../src/library/model.js';
 import { ARCHITECTURES } from '../../src/model/architectures.js';
 import { PASSES } from '../../src/simd/passes.js';
-import { findModel, weightBytes } from '../../src/weights/find.js';
+import { findModel, listModels, weightBytes } from '../../src/weights/find.js';
 import { checkWeights, loadShape, readConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 import { type Entry, ggufBytes, type TensorParts, text, texts, u32 } from '../support/gguf.js';
@@ -271,6 +271,19 @@ describe('which file is the model', () => {
       `-m ${join(dir, 'a.gguf')}`,
     );
     expect(findModel(join(dir, 'b.gguf'))).toMatchObject({ single: 'b.gguf' });
+  });
+
+  it('a name: a snapshot of the Hugging Face cache with one, as `kvgen pull --file` leaves it', () => {
+    const hub = tempDir();
+    const snapshot = join(hub, 'models--me--tiny', 'snapshots', 'abc');
+    mkdirSync(snapshot, { recursive: true });
+    copyFileSync(join(FIXTURES, 'gpt2-q8_0.gguf'), join(snapshot, 'tiny-q8_0.gguf'));
+    vi.stubEnv('HF_HUB_CACHE', hub);
+    for (const name of ['me/tiny', 'tiny']) {
+      expect(findModel(name)).toEqual({ name, dir: snapshot, source: 'hugging face cache', single: 'tiny-q8_0.gguf' });
+    }
+    expect(listModels().models).toContainEqual(expect.objectContaining({ name: 'me/tiny', single: 'tiny-q8_0.gguf' }));
+    vi.unstubAllEnvs();
   });
 
   it('what is no GGUF file is said to be none', async () => {

@@ -12,7 +12,7 @@ export function bashScript(commands: Commands): string {
   );
   return `# bash completion for kvgen
 _kvgen_models() {
-  COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" completion models 2>/dev/null)" -- "$cur") $(compgen -d -- "$cur"))
+  COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" completion models 2>/dev/null)" -- "$cur") $(compgen -d -- "$cur") $(compgen -f -X '!*.gguf' -- "$cur"))
 }
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words

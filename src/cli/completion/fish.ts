@@ -28,6 +28,9 @@ function __kvgen_models
     set -l words (commandline -opc)
     $words[1] completion models 2>/dev/null
     __fish_complete_directories
+    for file in (commandline -ct)*.gguf
+        echo $file
+    end
 end
 complete -c kvgen -f
 complete -c kvgen -s h -l help -d 'print help'

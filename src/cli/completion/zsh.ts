@@ -13,7 +13,7 @@ export function zshScript(commands: Commands): string {
 _kvgen_models() {
   local -a names=(\${(f)"$($service completion models 2>/dev/null)"})
   compadd -a names
-  _files -/
+  _files -g '*.gguf'
 }
 _kvgen() {
   local -a commands=(

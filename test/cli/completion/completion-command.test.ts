@@ -29,6 +29,7 @@ describe.skipIf(!has('bash'))('bash', () => {
     cwd = tempDir();
     mkdirSync(join(cwd, 'models'));
     writeFileSync(join(cwd, 'prompt.txt'), '');
+    writeFileSync(join(cwd, 'small.gguf'), '');
     script = (await kvgen(['completion', 'bash'])).stdout;
   });
 
@@ -99,10 +100,11 @@ PATH=${bin}:$PATH; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!
     expect(complete('score', 'pro')).toEqual([]);
   });
 
-  it('offers the names of models, and folders', () => {
-    expect(complete('-m', '').sort()).toEqual(['models', 'stories']);
+  it('offers the names of models, folders and GGUF files', () => {
+    expect(complete('-m', '').sort()).toEqual(['models', 'small.gguf', 'stories']);
+    expect(complete('-m', 'sm')).toEqual(['small.gguf']);
     expect(complete('--draft-model', 'st')).toEqual(['stories']);
-    expect(complete('quantize', 's')).toEqual(['stories']);
+    expect(complete('quantize', 's').sort()).toEqual(['small.gguf', 'stories']);
     expect(complete('quantize', 'mod')).toEqual(['models']);
   });
 });
@@ -151,6 +153,7 @@ describe('fish', () => {
     script = (await kvgen(['completion', 'fish'])).stdout;
     cwd = tempDir();
     writeFileSync(join(cwd, 'prompt.txt'), '');
+    writeFileSync(join(cwd, 'small.gguf'), '');
   });
 
   it('names every command and every option of generate', () => {
@@ -173,6 +176,7 @@ describe('fish', () => {
     expect(complete('kvgen tok')).toEqual(['tokenize']);
     expect(complete('kvgen --backend ').sort()).toEqual(['auto', 'cpu', 'node', 'simd']);
     expect(complete('kvgen -m st')).toEqual(['stories']);
+    expect(complete('kvgen -m sm')).toEqual(['small.gguf']);
     expect(complete('kvgen quantize st')).toEqual(['stories']);
     expect(complete('kvgen cache p').sort()).toEqual(['path', 'plan', 'prune']);
     expect(complete('kvgen batch pro')).toEqual(['prompt.txt']);

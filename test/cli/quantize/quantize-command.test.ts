@@ -3,6 +3,7 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { findModel } from '../../../src/weights/find.js';
 import { writeModel } from '../../support/model-folder.js';
@@ -41,6 +42,20 @@ describe('the folder', () => {
     const [before, after] = [await run('--weights', 'int8'), await run('-m', stories)];
     expect(after.json).toMatchObject({ backend: 'simd', weights: 'int8', ids: before.json.ids });
     expect(after.json.ids).toHaveLength(30);
+  });
+
+  it.each(['llama-spm-f16', 'qwen2-q8_0'])('of a GGUF file has its tokenizer, and the same text: %s', async (name) => {
+    const file = fileURLToPath(new URL(`../../fixtures/gguf/${name}.gguf`, import.meta.url));
+    const dir = join(tempDir(), 'int8');
+    const { code, stderr } = await kvgen(['quantize', file, '-o', dir]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const files = ['README.md', 'config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(readdirSync(dir).sort()).toEqual(files);
+    expect(JSON.parse(readFileSync(join(dir, 'tokenizer_config.json'), 'utf8')).chat_template).toContain('{% for');
+    const run = (...args: string[]) => kvgenJson([...args, '--temp', '0', '-n', '8', "they're here"]);
+    const [before, after] = [await run('-m', file, '--weights', 'int8'), await run('-m', dir)];
+    expect(after.json).toMatchObject({ prompt_ids: before.json.prompt_ids, ids: before.json.ids });
+    expect(after.json.ids).toHaveLength(8);
   });
 
   it('keeps its own prompts, apart from those of its source', async () => {
