@@ -220,4 +220,7 @@ function writeTokenizer(dir) {
 function writeVocab(dir) {
   writeFileSync(join(dir, 'vocab.json'), JSON.stringify(vocabulary()));
   writeFileSync(join(dir, 'merges.txt'), `#version: 0.2\n${MERGES.join('\n')}\n`);
+  writeFileSync(join(dir, 'special_tokens_map.json'), JSON.stringify({ unk_token: EOS, pad_token: '<pad>' }));
+  const added = { '<pad>': Object.keys(vocabulary()).length, 'of ': Object.keys(vocabulary()).length + 1 };
+  writeFileSync(join(dir, 'added_tokens.json'), JSON.stringify(added));
 }

@@ -8,7 +8,7 @@ import { kvgen } from '../inside.js';
 import { TEXTS } from '../nasty.js';
 import { copyFolder, mutateModelFile } from './files.js';
 
-const FILES = /^(tokenizer|tokenizer_config|vocab)\.json$|^merges\.txt$/;
+const FILES = /^(tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab)\.json$|^merges\.txt$/;
 
 /** @type {import('./index.js').Kind} */
 export const tokenizerKind = {
@@ -28,6 +28,7 @@ export const tokenizerKind = {
       '-m',
       './m',
       '--json',
+      '--no-bos', // the text alone comes back
       '--echo',
       '--logprobs',
       '0',
@@ -62,11 +63,15 @@ function changedText(text, { prompt_tokens_detail: tokens = [] }) {
 
 /** Some tokenizers mean to: they normalize, strip, put a space in front. */
 function mayChangeText() {
-  const json = (name) => (existsSync(join('m', name)) ? JSON.parse(readFileSync(join('m', name), 'utf8')) : {});
-  if (!existsSync('m/tokenizer.json')) {
-    return Boolean(json('tokenizer_config.json').add_prefix_space);
+  const textOf = (name) => (existsSync(join('m', name)) ? readFileSync(join('m', name), 'utf8') : '{}');
+  const said = textOf('tokenizer_config.json') + textOf('special_tokens_map.json');
+  if (/"(lstrip|rstrip|add_prefix_space)"\s*:\s*true|"tokenizer_class"\s*:\s*(?!"GPT2Tokenizer")/.test(said)) {
+    return true;
   }
-  const { normalizer, pre_tokenizer: pre, added_tokens: added } = json('tokenizer.json');
+  if (!existsSync('m/tokenizer.json')) {
+    return false;
+  }
+  const { normalizer, pre_tokenizer: pre, added_tokens: added } = JSON.parse(textOf('tokenizer.json'));
   const isPlain = pre?.type === 'ByteLevel' && !pre.add_prefix_space && Object.keys(pre).length === 4;
   return (
     Boolean(normalizer) ||
