@@ -31,7 +31,7 @@ interface ClassOfModel {
   /** User-defined pieces that are special. */
   readonly special?: ReadonlySet<string>;
   readonly way: (source: Source) => Way;
-  readonly around?: readonly [before: readonly string[], behind: readonly string[]];
+  readonly around?: readonly [before: readonly string[], behind: readonly string[]] | undefined;
 }
 
 /** From text to words, and back. */
@@ -53,6 +53,7 @@ const T5: ClassOfModel = {
 };
 
 const CLASSES = new Map<string, ClassOfModel>([
+  ['AlbertTokenizer', { ...T5, pieces: albertPieces, way: albertWay, around: [['[CLS]'], ['[SEP]']] }],
   [
     'GemmaTokenizer',
     {
@@ -65,6 +66,7 @@ const CLASSES = new Map<string, ClassOfModel>([
   ],
   ['LlamaTokenizer', { pieces: llamaPieces, unknownId: () => 0, byteFallback: true, way: llamaWay }],
   ['MT5Tokenizer', T5],
+  ['ReformerTokenizer', { ...T5, pieces: plainPieces, around: undefined }],
   ['T5Tokenizer', T5],
 ]);
 
@@ -123,8 +125,10 @@ function addedPieces({ model }: Source, { special }: ClassOfModel): object[] {
 
 /** A space comes before the text, or before each part of it between special tokens. */
 function prependScheme({ settings: { className, config } }: Source): 'always' | 'first' | 'never' {
-  const knowsLegacy = className === 'LlamaTokenizer' || className === 'T5Tokenizer' || className === 'MT5Tokenizer';
-  const isLegacy = !knowsLegacy || config.at('legacy').flag(true);
+  if (!/^(Llama|M?T5)Tokenizer$/.test(className ?? '')) {
+    return 'always'; // the others have no such settings
+  }
+  const isLegacy = config.at('legacy').flag(true);
   return !prefixes(config) ? 'never' : isLegacy ? 'always' : 'first';
 }
 
@@ -135,15 +139,32 @@ function prefixes(config: JsonPart): boolean {
 }
 
 function metaspaceWay(source: Source): Way {
-  const { charsmap } = source.model;
   const metaspace = { type: 'Metaspace', replacement: SPACE, prepend_scheme: prependScheme(source) };
-  const precompiled = { type: 'Precompiled', precompiled_charsmap: Buffer.from(charsmap).toString('base64') };
   const normalizers = [
-    ...(charsmap.length === 0 ? [] : [precompiled]),
+    ...precompiled(source.model),
     { type: 'Strip', strip_left: false, strip_right: true },
     { type: 'Replace', pattern: { Regex: ' {2,}' }, content: SPACE },
   ];
   return { normalizer: { type: 'Sequence', normalizers }, preTokenizer: metaspace, decoder: metaspace };
+}
+
+function albertWay(source: Source): Way {
+  const { config } = source.settings;
+  const accents = config.at('keep_accents').flag(false) ? [] : [{ type: 'NFKD' }, { type: 'StripAccents' }];
+  const normalizers = [
+    { type: 'Replace', pattern: { String: '``' }, content: '"' },
+    { type: 'Replace', pattern: { String: "''" }, content: '"' },
+    ...accents,
+    ...(config.at('do_lower_case').flag(true) ? [{ type: 'Lowercase' }] : []),
+    ...precompiled(source.model),
+    { type: 'Replace', pattern: { Regex: ' {2,}' }, content: ' ' },
+  ];
+  return { ...metaspaceWay(source), normalizer: { type: 'Sequence', normalizers } };
+}
+
+function precompiled({ charsmap }: SentencePieceModel): object[] {
+  const base64 = Buffer.from(charsmap).toString('base64');
+  return charsmap.length === 0 ? [] : [{ type: 'Precompiled', precompiled_charsmap: base64 }];
 }
 
 const SPACES = { type: 'Replace', pattern: { String: ' ' }, content: SPACE };
@@ -182,6 +203,11 @@ function t5Pieces(source: Source): Scored[] {
     ...plainPieces(source),
     ...Array.from({ length: count }, (_, i): Scored => [`<extra_id_${count - 1 - i}>`, 0]),
   ];
+}
+
+/** Pieces of a number and a comma are avoided. */
+function albertPieces(source: Source): Scored[] {
+  return plainPieces(source).map(([token, score]): Scored => [token, /\p{Nd},$/u.test(token) ? score - 100 : score]);
 }
 
 /** The first three are what the added tokens with these ids say. */

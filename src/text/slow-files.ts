@@ -68,6 +68,8 @@ function unfitting(path: string, name: string | undefined, classes: ReadonlySet<
     name === undefined ? 'no class is named that reads it' : `the class ${shown(name)} is not supported for it`;
   const known = [...classes].join(', ');
   const advice =
-    'name one of them as tokenizer_class in tokenizer_config.json, or save tokenizer.json with transformers';
+    name === undefined
+      ? 'name one of them as tokenizer_class in tokenizer_config.json'
+      : 'save it with transformers as tokenizer.json, if that class has one, or give --prompt-ids';
   return new KvgenError(`${path}: ${found}, only ${known}; ${advice}`);
 }

@@ -119,6 +119,7 @@ const CLASSES = new Map<string, TokenizerClass>([
   ['MT5Tokenizer', T5],
   ['MobileBertTokenizer', BERT],
   ['Qwen2Tokenizer', QWEN2],
+  ['ReformerTokenizer', { tokens: { eos_token: '</s>', unk_token: '<unk>' } }],
   ['RemBertTokenizer', ALBERT],
   ['RobertaTokenizer', ROBERTA],
   ['T5Tokenizer', T5],

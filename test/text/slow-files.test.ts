@@ -69,6 +69,14 @@ describe('settings of the classes', () => {
     ['T5: 100 extra ids', T5, t5, 'Hello <extra_id_0>.', [174, 229, 519, 3, 7]],
     ['T5 without a space', T5, { ...t5, add_prefix_space: false }, 'Hello', [226, 229]],
     ['T5 with a BOS of its own', T5, { ...t5, bos_token: '<s>', extra_ids: 0 }, 'Hello <s> 7', [174, 229, 420, 3, 126]],
+    [
+      'Albert',
+      T5,
+      { tokenizer_class: 'AlbertTokenizer' },
+      "Hello  ``Café'' 25,",
+      [3, 22, 37, 419, 209, 26, 27, 3, 193, 5],
+    ],
+    ['Reformer', T5, { tokenizer_class: 'ReformerTokenizer' }, "Hello  ``Café''", [174, 229, 3, 2, 109, 15, 19, 4, 4]],
     ['BERT, capitals', BERT, { ...bert, do_lower_case: false }, 'Hello 你好', [6, 122, 172]],
     [
       'accents stay',
@@ -104,7 +112,7 @@ describe('files that are not computed', () => {
   const cut = (file: Uint8Array) => file.subarray(0, file.length - 3);
 
   it.each<[string, Record<string, Content>, object]>([
-    ['no class is named that reads it, only GemmaTokenizer, LlamaTokenizer', T5, {}],
+    ['no class is named that reads it, only AlbertTokenizer, GemmaTokenizer, LlamaTokenizer', T5, {}],
     ['the class "CpmTokenizer" is not supported for it', T5, { tokenizer_class: 'CpmTokenizer' }],
     ['the class "BertJapaneseTokenizer" is not supported', BERT, { tokenizer_class: 'BertJapaneseTokenizer' }],
     ['it has no pieces', { 'spiece.model': '' }, {}],
