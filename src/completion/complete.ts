@@ -76,10 +76,10 @@ export class GrowingText<R extends CompletionRequest> implements SequenceRequest
   #logprob: TokenLogprob | undefined;
 
   constructor(request: R, tokenizer: TokenTexts | null) {
-    const { promptIds, sampler, stops, special, logprobs, options } = request;
+    const { promptIds, sampler, stops, special, goesOn, logprobs, options } = request;
     this.request = request;
     this.promptIds = promptIds;
-    this.#stream = new TokenStream(tokenizer, stops, { special, before: promptIds });
+    this.#stream = new TokenStream(tokenizer, stops, { special, before: promptIds, goesOn });
     this.options = { ...options, isStopped: () => this.#stream.stopped };
     const noting: Sampler = (logits, ids) => {
       const id = sampler(logits, ids);

@@ -9,7 +9,7 @@ import type { SequenceOptions } from '../generation/sequence.js';
 import type { ModelConfig } from '../model/config.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import type { GenerateArgs, TextSettings } from '../settings.js';
-import { Detokenizer, decodeAll } from '../text/detokenizer.js';
+import { Detokenizer } from '../text/detokenizer.js';
 import { prepareStops } from '../text/stop.js';
 import type { EncodeOptions, Tokenizer } from '../text/tokenizer.js';
 import { type EncodedText, encodePrompt, endIds, type TextModel } from './text-bounds.js';
@@ -22,6 +22,8 @@ export interface Prompt {
   readonly ids: readonly number[];
   /** The whole prompt, with the part that did not fit. */
   readonly text: string;
+  /** The end of the text that the next ids may still change, such as an unfinished character. A prompt given as text has none. */
+  readonly held?: string;
   /** Ids that the context holds. */
   readonly nCtx: number;
 }
@@ -64,7 +66,8 @@ export async function preparePrompt(
   }
   checkIds(kept, config);
   checkBias(logitBias, settings.logitBias, config);
-  return { ids: kept, text: isText ? prompt : await textOf(prompt, tokenizer, signal), nCtx };
+  const text = isText ? { text: prompt } : await textOf(prompt, tokenizer, signal);
+  return { ids: kept, ...text, nCtx };
 }
 
 /** Ids of a portion: between two of them signals are seen. */
@@ -72,19 +75,20 @@ const PORTION = 10_000;
 
 /** The text of any number of ids; empty without a tokenizer. @throws what `signal` aborts with */
 async function textOf(ids: readonly number[], tokenizer: Tokenizer | null, signal: AbortSignal | undefined) {
-  if (tokenizer === null || ids.length <= PORTION) {
-    return decodeAll(tokenizer, ids);
+  if (tokenizer === null) {
+    return { text: '', held: '' };
   }
   const detokenizer = new Detokenizer(tokenizer);
   let text = '';
   for (const [i, id] of ids.entries()) {
     text += detokenizer.add(id);
-    if (i % PORTION === 0) {
+    if (i % PORTION === PORTION - 1) {
       await setImmediate();
       signal?.throwIfAborted();
     }
   }
-  return text + detokenizer.finish();
+  const held = detokenizer.finish();
+  return { text: text + held, held };
 }
 
 /** Everything that one text is made from. */
@@ -95,6 +99,8 @@ export interface CompletionRequest {
   readonly stops: readonly string[];
   /** Are special tokens a part of the text? */
   readonly special: boolean;
+  /** Does the text begin with what the prompt holds back? */
+  readonly goesOn?: boolean | undefined;
   /** Each token comes with its log-probability and those of so many likeliest tokens; undefined: with none. */
   readonly logprobs: number | undefined;
   readonly options: SequenceOptions;
@@ -102,6 +108,8 @@ export interface CompletionRequest {
 
 /** What a caller asks for besides the settings. */
 export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' | 'onPromptLogits' | 'onPrefill'> {
+  /** Does the text begin with what the prompt holds back (default: no)? */
+  readonly goesOn?: boolean | undefined;
   readonly logprobs?: number | undefined;
   /** Makes what guesses for --draft (default: the prompt lookup). */
   readonly drafter?: (() => Drafter) | undefined;
@@ -116,7 +124,7 @@ export function makeRequest(
   seed: number,
   model: Pick<TextModel, 'config' | 'tokenizer'>,
   banned: readonly number[],
-  { logprobs, drafter = () => new PromptLookup(), turnEnds = [], ...wishes }: Wishes,
+  { logprobs, goesOn = false, drafter = () => new PromptLookup(), turnEnds = [], ...wishes }: Wishes,
 ): CompletionRequest {
   const { ignoreEos, cache, onFull, stop, special, draft: most } = settings;
   const maxTokens = tokensWanted(settings);
@@ -125,6 +133,7 @@ export function makeRequest(
     sampler: makeSampler(settings, seed, banned),
     stops: stop,
     special,
+    goesOn,
     logprobs,
     options: {
       maxTokens,

@@ -25,11 +25,15 @@ export class Detokenizer implements TextOfIds {
 
   /**
    * @param before the ids whose text is already there: what is returned is what must be put behind it, so that both are
-   *   the text of all ids. Bytes begin anew.
+   *   the text of all ids
+   * @param goesOn is what they hold back, such as an unfinished character, not there yet? Else bytes begin anew
    */
-  constructor(tokenizer: TokenTexts, before: readonly number[] = []) {
+  constructor(tokenizer: TokenTexts, before: readonly number[] = [], goesOn = false) {
     const { decoding } = tokenizer;
-    this.#text = decoding === undefined ? new BytesAsText(tokenizer) : new ChainAsText(tokenizer, decoding, before);
+    this.#text =
+      decoding === undefined
+        ? new BytesAsText(tokenizer, goesOn ? before : [])
+        : new ChainAsText(tokenizer, decoding, before, goesOn);
   }
 
   get holding(): boolean {
@@ -67,12 +71,12 @@ class ChainAsText implements TextOfIds {
   /** Text that the ids before have shown, though it might still have changed. */
   #shown: string;
 
-  constructor(tokenizer: TokenTexts, decoding: Decoding, before: readonly number[]) {
+  constructor(tokenizer: TokenTexts, decoding: Decoding, before: readonly number[], goesOn: boolean) {
     this.#tokenizer = tokenizer;
     this.#chain = new DecodingChain(decoding);
     const all = before.map((id) => this.#push(this.#chain, id)).join('');
     this.#shown = '';
-    if (this.#chain.holding) {
+    if (this.#chain.holding && !goesOn) {
       const other = new DecodingChain(decoding);
       const shown = before.map((id) => this.#push(other, id)).join('') + other.end();
       this.#shown = shown.slice(all.length);
@@ -117,8 +121,11 @@ class BytesAsText implements TextOfIds {
 
   #tail = NOTHING;
 
-  constructor(tokenizer: Pick<Tokenizer, 'bytes'>) {
+  constructor(tokenizer: Pick<Tokenizer, 'bytes'>, before: readonly number[]) {
     this.#tokenizer = tokenizer;
+    for (const id of before) {
+      this.add(id);
+    }
   }
 
   /** Is an unfinished character held back? */

@@ -10,6 +10,8 @@ export interface TokenStreamOptions {
   readonly special: boolean;
   /** The ids that the text goes on from. */
   readonly before?: readonly number[];
+  /** Does the text begin with what those hold back? */
+  readonly goesOn?: boolean | undefined;
 }
 
 export class TokenStream<T extends { readonly id: number }> {
@@ -26,13 +28,13 @@ export class TokenStream<T extends { readonly id: number }> {
   constructor(
     tokenizer: TokenTexts | null,
     stops: readonly string[],
-    { special, before = [] }: TokenStreamOptions = { special: true },
+    { special, before = [], goesOn }: TokenStreamOptions = { special: true },
   ) {
     this.#tokenizer = tokenizer;
     this.#stops = stops;
     this.#special = special;
     const seen = special ? before : before.filter((id) => tokenizer?.isSpecial?.(id) !== true);
-    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer, seen);
+    this.#detokenizer = tokenizer === null ? null : new Detokenizer(tokenizer, seen, goesOn);
     this.#matcher = stops.length === 0 ? null : new StopMatcher(stops);
   }
 

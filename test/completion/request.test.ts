@@ -71,7 +71,7 @@ describe('the context', () => {
 describe('a prompt and its context', () => {
   it('a text keeps its own words, ids are decoded', async () => {
     expect((await prepared('ab')).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
-    expect((await prepared([97, 98])).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100 });
+    expect((await prepared([97, 98])).prompt).toEqual({ ids: [97, 98], text: 'ab', nCtx: 100, held: '' });
   });
 
   it.each([
@@ -154,6 +154,7 @@ describe('a request', () => {
     expect(rest).toEqual({
       promptIds: [97],
       stops: ['.'],
+      goesOn: false,
       special: false,
       logprobs: 2,
       options: { maxTokens: 4, nCtx: 50, stopIds: [7, 9], cache: true, onFull: 'stop' },

@@ -10,6 +10,7 @@ import { kvgenVersion, status } from '../../native/status.js';
 import { type GenerateArgs, wantedLogprobs, wantsPromptCache } from '../../settings.js';
 import type { AnswerStore } from '../../store/answers.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
+import { goesOnFrom } from './opening.js';
 import type { FinishedRun } from './samples.js';
 import { firstWords, type Saved } from './saved.js';
 import { type Answer, isAnswers, toAnswer } from './saved-answer.js';
@@ -42,7 +43,7 @@ export class AskedAnswers {
     this.#request = request;
     this.#store = store;
     this.#fingerprint = fingerprint;
-    this.#question = question(args, machine, fingerprint, prompt.ids);
+    this.#question = question(args, machine, fingerprint, prompt);
   }
 
   /** @returns null where there can be no saved answer; a note says why */
@@ -150,7 +151,7 @@ function whyNot({ seed, temperature, draftModel }: GenerateArgs, machine: Machin
 }
 
 /** Everything that decides the answer; the settings named here are left out, or are written in another form below. */
-function question(args: GenerateArgs, machine: Machine, fingerprint: string, promptIds: readonly number[]): string {
+function question(args: GenerateArgs, machine: Machine, fingerprint: string, prompt: Prompt): string {
   const {
     model,
     file,
@@ -183,11 +184,12 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
   } = rest;
   const asked = {
     fingerprint,
-    promptIds,
+    promptIds: prompt.ids,
     options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
     draft: draft === 0 || machine.backend === 'simd' ? undefined : draft, // on the others it changes how logits are rounded
     logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),
     seed: args.temperature > 0 ? seed : null,
+    goesOn: goesOnFrom(prompt, args) || undefined,
     logprobs: [wantedLogprobs(args) ?? null, echo && logprobs !== undefined],
     machine: { name: machine.backend, threads: machine.threads, weights: unlessDefault(machine) },
     environment: ENVIRONMENT.map((name) => process.env[name] ?? null),

@@ -25,7 +25,7 @@ import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import type { AskedAnswers } from './answer-cache.js';
-import { checkStops, fittedPrompt, noteContext, onOpening, openDraftModel, savedFor } from './opening.js';
+import { checkStops, fittedPrompt, goesOnFrom, noteContext, onOpening, openDraftModel, savedFor } from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
@@ -120,6 +120,7 @@ async function writeRuns(asked: Asked, { model, draft }: Models, prompt: Prompt)
   const prompts = savedPrompts(asked, model, prompt);
   const wishes = {
     logprobs: wantedLogprobs(args),
+    goesOn: goesOnFrom(prompt, args),
     signal: AbortSignal.any([signal, terminal.closed]),
     onPrefill: (done: number, total: number) => terminal.progress(`prefill ${done}/${total}`),
     drafter: drafterOf(draft?.engine ?? null, model.engine),

@@ -97,6 +97,11 @@ export async function fittedPrompt(
   return preparePrompt(text ?? args.promptIds ?? '', args, model, words);
 }
 
+/** With --echo the text is one with the prompt's: a character that the prompt leaves unfinished is written when it is whole. */
+export function goesOnFrom({ held = '' }: Prompt, { echo, json, jsonl }: GenerateArgs): boolean {
+  return held !== '' && echo && !json && !jsonl;
+}
+
 /** @throws KvgenError for stop strings where there is no tokenizer to make text */
 export function checkStops({ stop }: GenerateArgs, tokenizer: Tokenizer | null, dir: string): void {
   if (tokenizer === null && stop.length > 0) {

@@ -98,7 +98,7 @@ class TextWriter implements Writer {
     const { args, terminal } = this.#output;
     if (args.echo) {
       terminal.progressDone();
-      await terminal.write(this.#runs[0]?.prompt.text ?? '');
+      await terminal.write(this.#begun(this.#runs[0] as TextRun));
     }
   }
 
@@ -124,11 +124,17 @@ class TextWriter implements Writer {
     if (!args.echo && !hasBegun(completion)) {
       return;
     }
-    await terminal.write(`${this.#take(run)}\n`);
+    const isBare = args.echo && completion.tokens.length === 0;
+    await terminal.write(`${this.#take(run)}${isBare ? (run.prompt.held ?? '') : ''}\n`);
     if (next !== undefined) {
       const text = args.stream ? this.#take(next) : '';
-      await terminal.write(`${args.separator}\n${args.echo ? next.prompt.text : ''}${text}`);
+      await terminal.write(`${args.separator}\n${args.echo ? this.#begun(next) : ''}${text}`);
     }
+  }
+
+  /** The prompt without what its first token may change, which comes with that. */
+  #begun({ prompt: { text, held = '' } }: TextRun): string {
+    return text.slice(0, text.length - held.length);
   }
 
   #take(run: TextRun): string {

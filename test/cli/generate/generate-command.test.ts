@@ -158,6 +158,21 @@ describe('options that change the text', () => {
     expect(stdout).toBe('\n');
   });
 
+  it('--echo: a character that the prompt leaves unfinished is written once it is whole', async () => {
+    const idsOf = async (text: string) => JSON.parse((await kvgen(['tokenize', '-m', BYTES, text])).stdout) as number[];
+    const ids = await idsOf('Hi🌶');
+    const last = ids.pop();
+    const args = ['-m', BYTES, '--backend', 'simd', '--temp', '0', '--prompt-ids', ids.join()];
+    const echoed = async (...more: string[]) => (await kvgen([...args, ...more])).stdout;
+    const bias = ['--logit-bias', `${last}=1000`];
+    expect(await echoed('--echo', ...bias, '-n', '1')).toBe('Hi🌶\n');
+    expect(await echoed('--echo', ...bias, '-n', '1', '--no-stream')).toBe('Hi🌶\n');
+    expect(await echoed('--echo', ...bias, '-n', '2', '--samples', '2')).toBe('Hi🌶\ufffd\n---\nHi🌶\ufffd\n');
+    expect(await echoed('--echo', '-n', '0')).toBe('Hi\ufffd\n');
+    expect(await echoed('--echo', '--logit-bias', `${await idsOf('A')}=1000`, '-n', '1')).toBe('Hi\ufffdA\n');
+    expect(await echoed(...bias, '-n', '1')).toBe('\ufffd\n');
+  });
+
   it('--escape: in the prompt argument and in --stop; without it a stop that looks so is noted', async () => {
     const args = [...noise, '--backend', 'simd', '--temp', '0', '-n', '3', '--json'];
     const { json } = await kvgenJson(['--escape', '--stop', '\\x74oy', ...args, 'a\\nb']);
