@@ -9,8 +9,6 @@ import { shownKeys, shownObject } from './unpickle.js';
 
 export const CHECKPOINT_NAME = 'ckpt.pt';
 
-/** The id of GPT-2's <|endoftext|>, which stands between the texts that nanoGPT's data are made of. */
-const END_OF_TEXT = 50256;
 /** Hugging Face keeps these as [in, out]. */
 const LINEAR = /(^|\.)h\.\d+\.(attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$/;
 /** What config.json calls each. */
@@ -39,7 +37,6 @@ export function nanoGptConfig(root: unknown, path: string): Record<string, unkno
     activation_function: 'gelu',
     layer_norm_epsilon: 1e-5,
     tie_word_embeddings: true,
-    eos_token_id: (config.vocab_size as number) > END_OF_TEXT ? END_OF_TEXT : [],
   };
 }
 

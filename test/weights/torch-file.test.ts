@@ -346,7 +346,6 @@ it('an int8 folder of a checkpoint of nanoGPT has the config that the checkpoint
     activation_function: 'gelu',
     layer_norm_epsilon: 1e-5,
     tie_word_embeddings: true,
-    eos_token_id: [],
     quantization_config: { quant_method: 'kvgen-int8' },
   });
 });
