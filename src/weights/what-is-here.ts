@@ -17,8 +17,9 @@ interface Kind {
 }
 
 const PULL = '`kvgen pull OWNER/NAME` fetches a model that is read';
+/** Later versions have the option and fail (4.57.6). */
 const convert = (option: string) =>
-  `transformers 4 converts it: GPT2LMHeadModel.from_pretrained(DIR, ${option}).save_pretrained(OUT)`;
+  `transformers 4.48 converts it: GPT2LMHeadModel.from_pretrained(DIR, ${option}).save_pretrained(OUT)`;
 
 /** The first that fits is named: parts of a training run come before the files that other programs read. */
 const KINDS: readonly Kind[] = [
@@ -32,7 +33,7 @@ const KINDS: readonly Kind[] = [
   {
     name: /^(global_step\d+|zero_to_fp32\.py)$/,
     what: 'a checkpoint of DeepSpeed in the middle of training',
-    help: '`python zero_to_fp32.py . OUT` in it makes pytorch_model.bin',
+    help: '`python zero_to_fp32.py . OUT` in it writes the weights for pytorch_model.bin',
   },
   {
     name: /\.distcp$|^pytorch_model_fsdp_\d+$/,
