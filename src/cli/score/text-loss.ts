@@ -5,6 +5,7 @@ import { KvgenError } from '../../errors.js';
 import { EventLoop } from '../../generation/event-loop.js';
 import { scoredIds, slidingWindows, type Window, windowLoss } from '../../generation/score.js';
 import type { Model } from '../../library/model.js';
+import { decodeAll } from '../../text/detokenizer.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Invocation } from '../shell/command.js';
 
@@ -55,6 +56,9 @@ export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
     bytes += scoredBytes(run, window);
   }
   terminal.progressDone();
+  if (run.tokenizer.decoding !== undefined) {
+    bytes = textBytes(run, text, texts[0] ?? []); // there, tokens have spaces that the text has not
+  }
   return { tokens, loss: nats / tokens, bitsPerByte: bytes === 0 ? null : nats / Math.LN2 / bytes };
 }
 
@@ -82,6 +86,13 @@ export function usualStride(nCtx: number): number {
   return Math.ceil(nCtx / 2);
 }
 
+function documentsOf(text: string): string[] {
+  return text
+    .split(SEPARATOR)
+    .map((part) => part.trim())
+    .filter((document) => document !== '');
+}
+
 /** The ids of each document, between two end-of-text tokens and without the white space around it. */
 async function* documents(run: LossRun, text: string): AsyncGenerator<number[], void> {
   const { tokenizer, model, signal } = run;
@@ -90,15 +101,22 @@ async function* documents(run: LossRun, text: string): AsyncGenerator<number[], 
     throw new KvgenError(`${model.dir}: --per-document needs an end-of-text token and the tokenizer has none`);
   }
   const loop = new EventLoop();
-  for (const document of text.split(SEPARATOR).map((part) => part.trim())) {
-    if (document !== '') {
-      yield [eosId].concat(await encode(run, document), eosId);
-    }
+  for (const document of documentsOf(text)) {
+    yield [eosId].concat(await encode(run, document), eosId);
     if (loop.due) {
       await loop.run();
       signal.throwIfAborted();
     }
   }
+}
+
+/** UTF-8 bytes of what is scored: without the first id of a text that nothing comes before. */
+function textBytes(run: LossRun, text: string, [first]: readonly number[]): number {
+  if (run.perDocument) {
+    return documentsOf(text).reduce((sum, document) => sum + Buffer.byteLength(document), 0);
+  }
+  const isScored = first === undefined || (run.bos && run.tokenizer.around.before.length > 0);
+  return Buffer.byteLength(text) - (isScored ? 0 : Buffer.byteLength(decodeAll(run.tokenizer, [first])));
 }
 
 /** UTF-8 bytes of the ids that are scored in a window; the end of a document has none. */
