@@ -18,6 +18,8 @@ export interface Gpt2Config extends ModelConfig {
   readonly scaleAttnWeights: boolean;
   /** Divide the scores of layer i by i + 1 as well. */
   readonly scaleAttnByInverseLayerIdx: boolean;
+  /** By layer: the positions that a token sees, itself included; 0: all. Without it there are no windows (GPT-Neo has them). */
+  readonly windows?: readonly number[];
   /** The matrix that gives the logits is `wte`, the embedding. */
   readonly tieWordEmbeddings: boolean;
 }

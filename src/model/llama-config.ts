@@ -4,6 +4,7 @@
 
 import { type Activation, readActivation } from './activations.js';
 import type { Architecture, ConfigReader, ExpectedTensor, ModelConfig, TensorRole } from './config.js';
+import { readFew } from './few.js';
 import { type Rotary, readRotary } from './rotary.js';
 import { refuseFlag, refuseUnsupported } from './unsupported.js';
 import { vocabularyTensors } from './vocabulary-tensors.js';
@@ -162,9 +163,6 @@ const TEXT_ENDS = new Map([
   ['smollm3', 128001],
 ]);
 
-/** More than any model has; so that what is kept by layer, or by number of a head, stays small. */
-const MOST = 10_000;
-
 function biasesOf(attention: boolean, mlp: boolean): LlamaConfig['biases'] {
   return { qkv: attention, output: attention, mlp };
 }
@@ -181,7 +179,7 @@ function parse(read: ConfigReader, { modelType, title, defaults, biases, hasQkNo
       refuseFlag(read, key, title);
     }
   }
-  const nLayer = few(read, 'num_hidden_layers', defaults.num_hidden_layers);
+  const nLayer = readFew(read, 'num_hidden_layers', defaults.num_hidden_layers);
   const nPositions = read.count('max_position_embeddings', defaults.max_position_embeddings);
   const heads = readHeads(read, defaults);
   const rotates = readRotates(read, modelType, nLayer);
@@ -216,7 +214,7 @@ function readHeads(read: ConfigReader, defaults: Defaults): Heads {
   if (nHead % nKvHead !== 0) {
     throw read.wrong('num_key_value_heads', `a divisor of num_attention_heads (${nHead})`, nKvHead);
   }
-  const headDim = few(read, 'head_dim', defaults.head_dim || Math.max(1, Math.floor(nEmbd / nHead)));
+  const headDim = readFew(read, 'head_dim', defaults.head_dim || Math.max(1, Math.floor(nEmbd / nHead)));
   return { nEmbd, nHead, nKvHead, headDim };
 }
 
@@ -252,14 +250,6 @@ function readRotates(read: ConfigReader, modelType: string, nLayer: number): rea
     throw read.wrong('no_rope_layers', `${nLayer} times 0 or 1, one for each layer`, listed);
   }
   return listed.map(Boolean);
-}
-
-function few(read: ConfigReader, key: string, fallback: number): number {
-  const value = read.count(key, fallback);
-  if (value > MOST) {
-    throw read.wrong(key, `${MOST} or less`, value);
-  }
-  return value;
 }
 
 /** Heads of other uses: of transformers' other classes, of value models. */

@@ -8,13 +8,8 @@ import { MAX_TOKENS } from './control.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
 import { filledUp, type Linear, planLinear, planMatrix, planScratch, type Scratch, type WeightKind } from './matrix.js';
-import { vectorPlace, vocabularyPlace } from './places.js';
+import { type Norm, normPlaces, vectorPlace, vocabularyPlace } from './places.js';
 import type { ModelPlan, Place, Spread } from './simd-model.js';
-
-export interface Norm {
-  readonly weight: Pointer; // [C]
-  readonly bias: Pointer; // [C]
-}
 
 export interface Block {
   readonly ln_1: Norm;
@@ -108,21 +103,17 @@ export function placesOfGpt2(plan: Gpt2Plan, config: Gpt2Config): Map<string, Pl
     [`${name}.weight`, { kind: 'matrix', matrix, lines: 'columns', spreadLines: input, spreadLine: output }],
     [`${name}.bias`, vectorPlace(matrix.bias, output)],
   ];
-  const norm = (name: string, { weight, bias }: Norm): [string, Place][] => [
-    [`${name}.weight`, vectorPlace(weight, C)],
-    [`${name}.bias`, vectorPlace(bias, C)],
-  ];
   return new Map([
     ['wte.weight', vocabularyPlace(wte, config)],
     ['wpe.weight', vectorPlace(wpe, C)],
     ...h.flatMap(({ ln_1, attn, ln_2, mlp }, i) => [
-      ...norm(`h.${i}.ln_1`, ln_1),
+      ...normPlaces(`h.${i}.ln_1`, ln_1, C),
       ...linear(`h.${i}.attn.c_attn`, attn.c_attn, C, heads),
       ...linear(`h.${i}.attn.c_proj`, attn.c_proj, heads, C),
-      ...norm(`h.${i}.ln_2`, ln_2),
+      ...normPlaces(`h.${i}.ln_2`, ln_2, C),
       ...linear(`h.${i}.mlp.c_fc`, mlp.c_fc, C, inner),
       ...linear(`h.${i}.mlp.c_proj`, mlp.c_proj, inner, C),
     ]),
-    ...norm('ln_f', ln_f),
+    ...normPlaces('ln_f', ln_f, C),
   ]);
 }

@@ -50,6 +50,16 @@ export function matrixBytes({ rows, columns, scales }: Pick<Matrix, 'rows' | 'co
   return rows * columns * (scales === 0 ? 4 : 1);
 }
 
+/** Some rows of a matrix as one of its own. @param first a multiple of 4 @param rows a multiple of 4 */
+export function rowsOf({ at, scales, columns }: Matrix, first: number, rows: number): Matrix {
+  return {
+    at: at + matrixBytes({ scales, columns, rows: first }),
+    scales: scales === 0 ? 0 : scales + 4 * first,
+    rows,
+    columns,
+  };
+}
+
 /** How the numbers of an int8 matrix lie: see kernels/products.ts. */
 export function int8Shape({ rows, columns }: Matrix): readonly number[] {
   return [rows / 4, columns / 8, 4, 8];

@@ -16,6 +16,19 @@ export function linearPlaces(name: string, matrix: Linear, input: Spread, output
   return [[`${name}.weight`, weight], ...bias];
 }
 
+/** Weight and bias of a layer norm; each at an address of its own. */
+export interface Norm {
+  readonly weight: Pointer; // [C]
+  readonly bias: Pointer; // [C]
+}
+
+export function normPlaces(name: string, { weight, bias }: Norm, spread: Spread): [string, Place][] {
+  return [
+    [`${name}.weight`, vectorPlace(weight, spread)],
+    [`${name}.bias`, vectorPlace(bias, spread)],
+  ];
+}
+
 /** A matrix [V, C] stored row by row: the embedding, or one for the logits alone. */
 export function vocabularyPlace(matrix: Matrix, { vocabSize, nEmbd }: ModelConfig): Place {
   const spreadLines = { group: vocabSize, padded: matrix.rows };

@@ -9,12 +9,16 @@ import type { BackendName } from '../backends.js';
 import type { Engine } from '../engine/engine.js';
 import { errorMessage, KvgenError } from '../errors.js';
 import type { ModelConfig } from '../model/config.js';
+import type { GptNeoConfig } from '../model/gpt-neo-config.js';
+import type { GptNeoxConfig } from '../model/gpt-neox-config.js';
 import type { Gpt2Config } from '../model/gpt2-config.js';
 import type { LlamaConfig } from '../model/llama-config.js';
 import { installedEngine, settleThreads, type ThreadChoice } from '../native/status.js';
 import type { GenerateArgs } from '../settings.js';
 import { readValues } from '../weights/tensor-values.js';
 import type { NamedTensor } from '../weights/weight-file.js';
+import { gptNeoModel } from './gpt-neo.js';
+import { gptNeoxModel } from './gpt-neox.js';
 import { gpt2Model } from './gpt2.js';
 import { llamaModel } from './llama.js';
 import { tf } from './tf.js';
@@ -48,6 +52,8 @@ const llama: MakeModel = (config, tensors) => llamaModel(config as LlamaConfig, 
 /** Makes the model of each architecture, by its `model_type`. */
 const FORWARD_PASSES: Readonly<Record<string, MakeModel>> = {
   gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
+  gpt_neo: (config, tensors) => gptNeoModel(config as GptNeoConfig, tensors),
+  gpt_neox: (config, tensors) => gptNeoxModel(config as GptNeoxConfig, tensors),
   llama,
   mistral: llama,
   qwen2: llama,

@@ -8,7 +8,7 @@
 
 import type { Tensor, Tensor1D, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { type Gpt2Config, scoreScale } from '../model/gpt2-config.js';
-import { attend, splitHeads, type Visible } from './attention.js';
+import { attend, hiddenIn, hiddenOf, splitHeads, type Visible } from './attention.js';
 import { activate, type LayerNorm, type Linear, layerNorm, linear, outputMatrix } from './layers.js';
 import { tf } from './tf.js';
 import type { ForwardInputs, ForwardResult, KeyValue, Past, TfModel } from './tf-model.js';
@@ -20,7 +20,7 @@ interface Block {
   readonly mlp: { readonly c_fc: Linear; readonly c_proj: Linear }; // [C, nInner], [nInner, C]
 }
 
-interface Gpt2Weights {
+export interface Gpt2Weights {
   readonly wte: Tensor2D; // [V, C]
   readonly wpe: Tensor2D; // [nPositions, C]
   readonly h: readonly Block[];
@@ -29,20 +29,20 @@ interface Gpt2Weights {
 }
 
 /** Runs T new tokens of each sequence through the model; TfModel describes the arguments and the result. */
-function forward(
+export function forward(
   config: Gpt2Config,
   weights: Gpt2Weights,
-  { ids, positions, bias, padding, wanted }: ForwardInputs,
+  inputs: ForwardInputs,
   past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
+    const { ids, positions, wanted } = inputs;
+    const hidden = hiddenOf(inputs, 1);
     const embedded = tf.add(tf.gather(weights.wte, ids), tf.gather(weights.wpe, positions)); // [B, T, C]
     let x: Tensor2D = tf.reshape(embedded, [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.h.map((block, layer) => {
-      const step = transformerBlock(
-        { config, block, layer, shape: ids.shape, past: past?.[layer] ?? [], bias, padding },
-        x,
-      );
+      const visible = { past: past?.[layer] ?? [], ...hiddenIn(hidden, config.windows?.[layer] ?? 0) };
+      const step = transformerBlock({ config, block, layer, shape: ids.shape, ...visible }, x);
       x = step.x;
       return { k: step.k, v: step.v };
     });

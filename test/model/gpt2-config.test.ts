@@ -127,7 +127,7 @@ describe('refused by name', () => {
       { rotary_dim: 64 }, // GPT-J
       { dff: 8192 }, // CTRL
       { architectures: ['OpenAIGPTLMHeadModel'] },
-      { architectures: ['GPTNeoForCausalLM'] },
+      { architectures: ['GPTJForCausalLM'] },
       { n_head: undefined },
     ].map((more): [Json, string] => [{ model_type: null, ...OLD, ...more }, `model_type: expected ${TYPES} (add it`]),
     [{ multi_query: true }, 'multi_query: expected false (multi-query attention is not computed), found true'],
