@@ -54,7 +54,7 @@ export async function encodePrompt(
     throw new KvgenError(`${dir}: no tokenizer: expected the prompt as token ids`);
   }
   const ids = await tokenizer.encode(text, options);
-  const before = bos ? tokenizer.around.before : [];
+  const before = bos ? checkedBefore(model, tokenizer) : [];
   if (before.length > 0 && before.every((id, i) => id === ids[i])) {
     const twice = Buffer.concat(before.map((id) => tokenizer.bytes(id))).toString();
     onDetail?.(
@@ -62,6 +62,18 @@ export async function encodePrompt(
     );
   }
   return before.length + ids.length > 0 ? { before, ids } : { before, ids: [startId(model, tokenizer)] };
+}
+
+/** @throws KvgenError where the model has no such id */
+function checkedBefore({ dir, config: { vocabSize } }: TextModel, { around }: Tokenizer): readonly number[] {
+  const bad = around.before.find((id) => id >= vocabSize);
+  if (bad !== undefined) {
+    const limit = `the model's ids end at ${vocabSize - 1}`;
+    throw new KvgenError(
+      `${dir}: the tokenizer puts the token id ${bad} before a text, and ${limit}; --no-bos leaves it out`,
+    );
+  }
+  return around.before;
 }
 
 /** @throws KvgenError where the model has no such id */

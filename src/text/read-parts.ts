@@ -84,7 +84,8 @@ function surrounding({ className, config, special }: TokenizerSettings): JsonPar
   }
   const around = (flag: string, usual: boolean, name: TokenName): string[] => {
     const token = special.named.get(name);
-    if (!config.at(flag).flag(usual)) {
+    const { value } = config.at(flag);
+    if (value === null || !config.at(flag).flag(usual)) {
       return [];
     }
     if (token === undefined) {
@@ -99,8 +100,8 @@ function surrounding({ className, config, special }: TokenizerSettings): JsonPar
 /** Where there is a class, the configuration decides whether a space comes before a text, and tokenizer.json does not. */
 function withPrefix(json: JsonPart, { className, config }: TokenizerSettings): JsonPart {
   const isByteLevel = !json.missing && json.at('type').value === 'ByteLevel';
-  if (className === undefined || !isByteLevel) {
-    return json;
+  if (className === undefined || !isByteLevel || config.at('add_prefix_space').value === null) {
+    return json; // null says nothing, and nothing says false
   }
   const add_prefix_space = config.at('add_prefix_space').flag(false);
   return new JsonPart(json.file, { ...json.object(), add_prefix_space }, json.path);

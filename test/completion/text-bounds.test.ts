@@ -54,6 +54,12 @@ it('what a prompt has already is there twice, which is told', async () => {
   expect((await idsOf('<b', template, false)).details).toEqual([]);
 });
 
+it('what the model does not have comes before no prompt', async () => {
+  const far = model({}, { around: { before: [260], behind: [] } });
+  await expectFailure(() => idsOf('b', far), 'm: the tokenizer puts the token id 260 before a text', '--no-bos');
+  expect((await idsOf('b', far, false)).ids).toEqual([98]);
+});
+
 it.each<[string, object, Partial<Tokenizer>, number[]]>([
   ['the template', { bos_token_id: 5 }, { around: { before: [8], behind: [] }, bosId: 6 }, [8]],
   ['the config', { bos_token_id: 5 }, { bosId: 6, eosId: 7 }, [5]],

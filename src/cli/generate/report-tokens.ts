@@ -20,8 +20,13 @@ export function tokensJson(run: FinishedRun): object {
   if (run.args.logprobs === undefined) {
     return {};
   }
-  const tokens = run.completion.tokens.map((token) => tokenJson(run, token));
+  const tokens = run.completion.tokens.map((token) => tokenJson(run, { ...token, text: textOf(run, token) }));
   return run.promptLogprobs === null ? { tokens } : { tokens, prompt_tokens_detail: promptTokens(run) };
+}
+
+/** A special token has its own text here, also where it is no part of the whole. */
+function textOf({ tokenizer, args }: TextRun, { id, text }: CompletionToken): string {
+  return tokenizer?.isSpecial?.(id) === true && !args.special ? text + tokenText(tokenizer, id) : text;
 }
 
 /** The first token has no log-probability, since nothing predicts it. */

@@ -57,6 +57,11 @@ describe('special tokens', () => {
     expect(done.text).toBe(HIDDEN);
   });
 
+  it('have their own text among log-probabilities', async () => {
+    const { json } = await kvgenJsonHere([...FAST, '-m', ADDED, '-n', '3', '--logprobs', '1', USER]);
+    expect([json.text, json.tokens.map(({ text }: { text: string }) => text)]).toEqual(['PW', ['P', 'W', '<|bot|>']]);
+  });
+
   it('stop a text whose stop string they are', async () => {
     const expected = { ids: [80, 87, 259], text: 'PW', finish_reason: 'stop' };
     expect(await run('-m', ADDED, '-n', '8', '--stop', '<|bot|>', USER)).toMatchObject(expected);
