@@ -31,7 +31,7 @@ async function foundIn(dir: string): Promise<string> {
 
 describe('a folder says what it holds', () => {
   it.each<[string[], string, string]>([
-    [['README.md', 'model.Q8_0.gguf'], '"model.Q8_0.gguf": GGUF, which is not read yet', 'kvgen pull OWNER/NAME'],
+    [['README.md', 'model.Q8_0.gguf'], '"model.Q8_0.gguf": a GGUF file', 'name it alone: -m '],
     [['onnx/decoder_model.onnx', 'config.json'], '"onnx": ONNX', 'kvgen pull OWNER/NAME'],
     [['decoder_with_past_model.onnx', 'config.json', 'vocab.json'], 'ONNX', 'kvgen pull'],
     [['tf_model.h5', 'config.json'], '"tf_model.h5": weights of TensorFlow', 'from_tf=True'],
@@ -106,7 +106,6 @@ describe('a file in place of a folder', () => {
     ['config.json', '; name its folder: -m '],
     ['ckpt.pt', '; name its folder: -m '],
     ['notes.txt', '; name its folder: -m '],
-    ['model.gguf', ': GGUF, which is not read yet; '],
     ['model.onnx', ': ONNX; '],
   ])('%s', async (name, words) => {
     const dir = folderOf([name]);
