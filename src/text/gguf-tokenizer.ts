@@ -37,17 +37,20 @@ export function convertGgufTokenizer(metadata: GgufMetadata): GgufTokenizer {
     throw metadata.wrong('tokenizer.ggml.model', '"gpt2" or "llama" (others are not done yet)');
   }
   const vocabulary = new GgufVocabulary(metadata);
-  const [tokenizer, usual] = model === 'gpt2' ? byteLevel(metadata, vocabulary) : sentencePiece(metadata, vocabulary);
+  const [tokenizer, usual] = model === 'gpt2' ? byteLevel(metadata) : sentencePiece(metadata, vocabulary);
   const named = namedTokens(metadata, vocabulary, model === 'llama' ? { bos: 1, eos: 2, unknown: 0 } : {});
+  const { model: words, ...steps } = tokenizer;
+  const around = { post_processor: template(metadata, vocabulary, named, usual) };
+  const json = { version: '1.0', added_tokens: vocabulary.added(), ...steps, ...around };
   return {
-    tokenizer: JSON.stringify({
-      version: '1.0',
-      added_tokens: vocabulary.added(),
-      ...tokenizer,
-      post_processor: template(metadata, vocabulary, named, usual),
-    }),
+    tokenizer: withMember(json, 'model', withMember(words, 'vocab', vocabulary.text())),
     config: JSON.stringify({ ...named, ...chatTemplate(metadata), tokenizer_class: 'PreTrainedTokenizerFast' }),
   };
+}
+
+/** A JSON text with one member more, whose text is given. An object of all tokens would take as long as all else. */
+function withMember(json: Json, key: string, text: string): string {
+  return `${JSON.stringify(json).slice(0, -1)},${JSON.stringify(key)}:${text}}`;
 }
 
 /** The tokens by their ids, and what they are. */
@@ -86,9 +89,9 @@ class GgufVocabulary {
     );
   }
 
-  /** Tokens with their ids, for a JSON text. */
-  object(): Json {
-    return Object.fromEntries(this.ids);
+  /** Tokens with their ids, as a JSON object. */
+  text(): string {
+    return `{${this.tokens.map((token, id) => `${JSON.stringify(token)}:${id}`).join()}}`;
   }
 }
 
@@ -101,10 +104,15 @@ function listOf(metadata: GgufMetadata, key: string, length: number): ArrayLike<
   return list;
 }
 
+/** What a tokenizer.json says of one kind; the vocabulary is missing in `model`. */
+interface TokenizerJson extends Json {
+  readonly model: Json;
+}
+
 /** Does a text get its first token where the file does not say? */
 type AddsBos = boolean;
 
-function byteLevel(metadata: GgufMetadata, vocabulary: GgufVocabulary): [Json, AddsBos] {
+function byteLevel(metadata: GgufMetadata): [TokenizerJson, AddsBos] {
   const key = 'tokenizer.ggml.pre';
   const name = metadata.text(key) ?? DEFAULT_PRE;
   const pre = PRE_TOKENIZATIONS.get(name);
@@ -126,12 +134,12 @@ function byteLevel(metadata: GgufMetadata, vocabulary: GgufVocabulary): [Json, A
     normalizer: null,
     pre_tokenizer: { type: 'Sequence', pretokenizers: [...splits, bytes] },
     decoder: bytes,
-    model: { type: 'BPE', vocab: vocabulary.object(), merges, ignore_merges: pre.ignoresMerges ?? false },
+    model: { type: 'BPE', merges, ignore_merges: pre.ignoresMerges ?? false },
   };
   return [json, pre.addsBos ?? false];
 }
 
-function sentencePiece(metadata: GgufMetadata, vocabulary: GgufVocabulary): [Json, AddsBos] {
+function sentencePiece(metadata: GgufMetadata, vocabulary: GgufVocabulary): [TokenizerJson, AddsBos] {
   const addsSpace = metadata.flag('tokenizer.ggml.add_space_prefix') ?? true;
   const toSpace = { type: 'Replace', pattern: { String: SPACE }, content: ' ' };
   const toPiece = { type: 'Replace', pattern: { String: ' ' }, content: SPACE };
@@ -147,7 +155,6 @@ function sentencePiece(metadata: GgufMetadata, vocabulary: GgufVocabulary): [Jso
       unk_token: unknown ?? null,
       fuse_unk: true,
       byte_fallback: true,
-      vocab: vocabulary.object(),
       merges: mergesOf(metadata, vocabulary),
     },
   };

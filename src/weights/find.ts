@@ -42,6 +42,9 @@ function findPlace(model: string): FoundModel {
   const search = new Search();
   const found = search.named(model) ?? search.inHub(model) ?? search.other(model);
   if (found === undefined) {
+    if (GGUF_NAME.test(model)) {
+      throw noFile(resolve(model));
+    }
     const [problem] = search.problems;
     const places = [packageModels(), userModels(), hubCache()].join(', ');
     const where = problem === undefined ? `in ${places}` : `(${problem})`;
@@ -109,6 +112,9 @@ function findPath(path: string): FoundModel {
   const inHub = isName ? (search.hubModel(hubFolder(path)) ?? search.hubModel(hubFolder(path), ANY)) : undefined;
   if (inHub === undefined) {
     const [problem] = search.problems;
+    if (GGUF_NAME.test(path) && problem === undefined) {
+      throw noFile(dir);
+    }
     if (isName && problem === undefined && !exists(dir)) {
       const places = `neither ${dir} nor in ${hubCache()}`;
       throw new KvgenError(`model '${path}' not found (${places}); \`kvgen pull ${path}\` fetches it from the hub`);
@@ -116,6 +122,10 @@ function findPath(path: string): FoundModel {
     throw new KvgenError(`model folder ${problem === undefined ? notAFolder(dir) : `${problem}; ${HOLDS}`}`);
   }
   return inHub;
+}
+
+function noFile(path: string): KvgenError {
+  return new KvgenError(`${path}: there is no such file; \`kvgen models\` lists what is here`);
 }
 
 const HOLDS = 'a model folder holds config.json and model.safetensors';

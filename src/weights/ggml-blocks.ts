@@ -20,13 +20,20 @@ function halfAt(bytes: Uint8Array, at: number): number {
   return table[(bytes[at] as number) | ((bytes[at + 1] as number) << 8)] as number;
 }
 
-/** { d, 32 × int8 }: d · q */
+/** { d, 32 × int8 }: d · q. Eight at a time: what a turn of the loop checks costs as much as a product. */
 function readQ8x0(bytes: Uint8Array, into: Float32Array): void {
   const integers = new Int8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let at = 0, to = 0; to < into.length; at += 34, to += 32) {
     const d = halfAt(bytes, at);
-    for (let i = 0; i < 32; i++) {
-      into[to + i] = d * (integers[at + 2 + i] as number);
+    for (let from = at + 2, i = to; i < to + 32; from += 8, i += 8) {
+      into[i] = d * (integers[from] as number);
+      into[i + 1] = d * (integers[from + 1] as number);
+      into[i + 2] = d * (integers[from + 2] as number);
+      into[i + 3] = d * (integers[from + 3] as number);
+      into[i + 4] = d * (integers[from + 4] as number);
+      into[i + 5] = d * (integers[from + 5] as number);
+      into[i + 6] = d * (integers[from + 6] as number);
+      into[i + 7] = d * (integers[from + 7] as number);
     }
   }
 }

@@ -286,6 +286,15 @@ describe('which file is the model', () => {
     vi.unstubAllEnvs();
   });
 
+  it('one that is not there is said not to be', async () => {
+    await expectFailure(
+      () => findModel('none.gguf'),
+      join(process.cwd(), 'none.gguf: there is no such file; `kvgen models`'),
+    );
+    await expectFailure(() => findModel('./some/none.gguf'), 'some/none.gguf: there is no such file');
+    await expectFailure(() => findModel('some/none.gguf'), 'some/none.gguf: there is no such file');
+  });
+
   it('what is no GGUF file is said to be none', async () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'x.gguf'), 'version https://example.org');
