@@ -102,6 +102,18 @@ export const GENERATE = {
     fallback: true,
     for: TEXT,
   },
+  chat: {
+    kind: flag,
+    words: "the prompt is one user's turn of a model with a chat template, which answers it",
+    fallback: false,
+    for: PROMPT,
+  },
+  system: {
+    kind: anyText,
+    words: 'what the model is told before that turn, with --chat (default: nothing, or what its template says)',
+    value: '<text>',
+    for: PROMPT,
+  },
   special: { kind: flag, words: 'print special tokens, such as <|endoftext|>, as text', fallback: false, for: TEXT },
   ignoreEos: { kind: flag, words: 'treat the end-of-text token like any other', fallback: false, for: TEXT },
   cache: {
@@ -442,6 +454,7 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [args.json && args.jsonl, '--json cannot go with --jsonl'],
     [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
+    ...chatConflicts(args),
     ...promptConflicts(args, prompt),
   ]);
 }
@@ -449,6 +462,15 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
 /** @throws UsageError for a draft model that would not be asked. A line of a batch may draft nothing all the same */
 export function checkDraftModel({ draft, draftModel }: Pick<GenerateArgs, 'draft' | 'draftModel'>): void {
   throwFirst([[draftModel !== undefined && draft === 0, '--draft-model needs --draft']]);
+}
+
+/** The template alone says what stands before a chat, and it makes a prompt of texts. */
+function chatConflicts({ chat, system, bos, promptIds }: GenerateArgs): Conflict[] {
+  return [
+    [system !== undefined && !chat, '--system needs --chat'],
+    [chat && !bos, '--chat cannot go with --no-bos'],
+    [chat && promptIds !== undefined, '--chat cannot go with --prompt-ids'],
+  ];
 }
 
 /** A prompt comes from one source only. */

@@ -296,13 +296,12 @@ export class Conversation {
   ) {
     const { words, drafter } = this.#options;
     const { ids, nCtx } = await preparePrompt(prompt.ids, settings, this.#model, { ...words, onNote, signal });
-    const fitting: Prompt = { ids, text: prompt.text, nCtx };
     this.#turnEnds ??= this.#findTurnEnds();
+    const fitting: Prompt = { ids, text: prompt.text, nCtx, turnEnds: await this.#turnEnds };
     return makeRequest(fitting, settings, seed, this.#model, this.#banned, {
       signal,
       onPrefill,
       drafter,
-      turnEnds: await this.#turnEnds,
       promptCache: this.#cache.forTurn(disk?.(prompt)),
     });
   }

@@ -26,6 +26,8 @@ export interface Prompt {
   readonly held?: string;
   /** Ids that the context holds. */
   readonly nCtx: number;
+  /** Ids that end an answer of a chat, besides those that end a text. */
+  readonly turnEnds?: readonly number[] | undefined;
 }
 
 /** Where notes go, and what ends a long preparation. */
@@ -113,18 +115,16 @@ export interface Wishes extends Pick<SequenceOptions, 'signal' | 'promptCache' |
   readonly logprobs?: number | undefined;
   /** Makes what guesses for --draft (default: the prompt lookup). */
   readonly drafter?: (() => Drafter) | undefined;
-  /** Ids that end an answer of a chat, besides those that end a text. */
-  readonly turnEnds?: readonly number[] | undefined;
 }
 
 /** @param banned ids that must not be generated; see `idsWithoutToken` */
 export function makeRequest(
-  { ids, nCtx }: Prompt,
+  { ids, nCtx, turnEnds = [] }: Prompt,
   settings: TextSettings,
   seed: number,
   model: Pick<TextModel, 'config' | 'tokenizer'>,
   banned: readonly number[],
-  { logprobs, goesOn = false, drafter = () => new PromptLookup(), turnEnds = [], ...wishes }: Wishes,
+  { logprobs, goesOn = false, drafter = () => new PromptLookup(), ...wishes }: Wishes,
 ): CompletionRequest {
   const { ignoreEos, cache, onFull, stop, special, draft: most } = settings;
   const maxTokens = tokensWanted(settings);

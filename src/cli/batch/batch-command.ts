@@ -2,6 +2,7 @@
 // `--concurrency` lines are not written yet, so that memory is bounded and a slow reader of the output slows the input
 // down. With --reorder all lines are read first, and run in the order in which they share most.
 
+import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import type { Completion } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
@@ -112,13 +113,16 @@ class BatchJob {
   readonly #queue: RequestQueue<LineRequest>;
   readonly #output: BatchOutput;
   readonly #banned: readonly number[];
+  readonly #chats: TemplatedPrompts;
 
   constructor(run: BatchRun, progress: BatchProgress) {
     this.#run = run;
     this.#progress = progress;
     this.#queue = new RequestQueue(run.stopped);
     this.#output = new BatchOutput(run.terminal, progress);
-    this.#banned = idsWithoutToken(run.model.tokenizer, run.model.config);
+    const { model } = run;
+    this.#banned = idsWithoutToken(model.tokenizer, model.config);
+    this.#chats = new TemplatedPrompts(model.dir, model.tokenizer, () => model.chatTemplate());
   }
 
   async run(input: Input): Promise<number> {
@@ -132,6 +136,7 @@ class BatchJob {
     try {
       await this.#write();
     } finally {
+      this.#chats.dispose();
       reader.abort(); // a pipe that stays open would keep the process alive
     }
     await read;
@@ -212,7 +217,7 @@ class BatchJob {
   async #begin(line: Line): Promise<BegunLine | null> {
     const { defaults, model, terminal, stopped } = this.#run;
     const onNote = (id: unknown, note: string) => terminal.note(`${shown(id)}: ${note}`);
-    const prepared = await prepareLine(line, defaults, model, { onNote, signal: stopped });
+    const prepared = await prepareLine(line, defaults, model, { onNote, signal: stopped, chats: this.#chats });
     if (stopped.aborted) {
       return null;
     }

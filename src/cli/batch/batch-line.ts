@@ -1,6 +1,8 @@
 // One line of `kvgen batch`: turns a JSON object into settings of generate, and its prompt into ids. Its keys are generate's
 // long options in snake_case, and errors name them so. Knows nothing of engines or streams.
 
+import { type ChatMessage, readMessages } from '../../chat/messages.js';
+import type { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import type { Prompt } from '../../completion/request.js';
 import type { TextModel } from '../../completion/text-bounds.js';
 import { errorMessage, KvgenError, shown } from '../../errors.js';
@@ -27,6 +29,8 @@ export interface LineError {
 }
 
 interface Preparing {
+  /** Makes prompts of chats. */
+  readonly chats: TemplatedPrompts;
   /** Told what a person should know, with the id of the line. */
   readonly onNote: (id: unknown, note: string) => void;
   readonly signal: AbortSignal;
@@ -37,7 +41,7 @@ export async function prepareLine(
   line: Line,
   defaults: GenerateArgs,
   model: TextModel,
-  { onNote, signal }: Preparing,
+  { chats, onNote, signal }: Preparing,
 ): Promise<PreparedLine> {
   let json: Readonly<Record<string, unknown>>;
   let id: unknown;
@@ -50,7 +54,7 @@ export async function prepareLine(
   try {
     const { prompt, args } = readBatchLine(json, defaults);
     checkTokenizer(prompt, args, model);
-    const preparing = { onNote: (note: string) => onNote(id, note), signal };
+    const preparing = { onNote: (note: string) => onNote(id, note), signal, chats };
     return { id, args, prompt: await fittedPrompt(prompt, args, model, preparing) };
   } catch (error) {
     return { id, error: { id, error: lineWords(errorMessage(error)) } };
@@ -58,7 +62,7 @@ export async function prepareLine(
 }
 
 /** @throws KvgenError where there is none and the line needs one */
-function checkTokenizer(prompt: string | undefined, args: GenerateArgs, { tokenizer, dir }: TextModel): void {
+function checkTokenizer(prompt: BatchLine['prompt'], args: GenerateArgs, { tokenizer, dir }: TextModel): void {
   if (tokenizer === null && prompt !== undefined) {
     throw new KvgenError(`prompt: ${dir} has no tokenizer; give prompt_ids`);
   }
@@ -119,26 +123,46 @@ function checkDepth(json: unknown): void {
 /** What a line asks for. */
 interface BatchLine {
   /** undefined: the prompt came as ids. */
-  readonly prompt: string | undefined;
+  readonly prompt: string | readonly ChatMessage[] | undefined;
   readonly args: GenerateArgs;
 }
 
 /** Reads the JSON of a line. @throws KvgenError that names the key, what was expected and what was found */
 function readBatchLine(json: Readonly<Record<string, unknown>>, defaults: GenerateArgs): BatchLine {
-  const { id, prompt, ...options } = json;
+  const { id, prompt, messages, ...options } = json;
   if ([...numbersIn(id)].some((number) => Number.isInteger(number) && !Number.isSafeInteger(number))) {
     throw new KvgenError('id: a number beyond 2^53−1 would be written back as another one; give it as a text');
   }
   if (prompt !== undefined && typeof prompt !== 'string') {
     throw new KvgenError(`prompt: expected a text, found ${shown(prompt)}`);
   }
-  if ((prompt === undefined) === (options.prompt_ids === undefined)) {
+  if (messages !== undefined && (prompt ?? options.prompt_ids) !== undefined) {
+    throw new KvgenError('expected a prompt, messages or prompt_ids, one of them');
+  }
+  if (messages === undefined && (prompt === undefined) === (options.prompt_ids === undefined)) {
     throw new KvgenError('expected a prompt or prompt_ids, one of the two');
   }
   const given = Object.entries(options).map(([key, value]) => readOption(key, value));
-  const args = settingsOf(GENERATE, { ...defaults, ...Object.fromEntries(given) });
+  const chat = messages === undefined ? {} : { chat: true };
+  const args = settingsOf(GENERATE, { ...defaults, ...chat, ...Object.fromEntries(given) });
   checkGenerateArgs(args, prompt);
-  return { prompt, args };
+  return { prompt: messages === undefined ? prompt : chatOf(messages, args, options), args };
+}
+
+/** @throws KvgenError for messages that cannot be what the line says */
+function chatOf(
+  messages: unknown,
+  { chat }: GenerateArgs,
+  { system }: Readonly<Record<string, unknown>>,
+): ChatMessage[] {
+  const read = readMessages(messages);
+  if (!chat) {
+    throw new KvgenError('chat: messages are a chat, found false');
+  }
+  if (system !== undefined && read[0]?.role === 'system') {
+    throw new KvgenError('system: the messages begin with one of their own');
+  }
+  return read;
 }
 
 /** A message about options with the keys of a line in it: `max_tokens` for `--max-tokens`. */

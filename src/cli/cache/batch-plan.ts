@@ -1,6 +1,7 @@
 // The prompts of a batch, and how many of their tokens need not be computed: in the order of the lines, and in the best one.
 // Knows nothing of engines or of how that is shown.
 
+import type { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import type { TextModel } from '../../completion/text-bounds.js';
 import type { Line } from '../../files/lines.js';
 import { EventLoop } from '../../generation/event-loop.js';
@@ -16,6 +17,8 @@ interface BatchPlanOptions {
   readonly defaults: GenerateArgs;
   /** What the prompt cache knows; null: a batch with these settings does not ask it. */
   readonly known: KnownLength | null;
+  /** Makes prompts of chats. */
+  readonly chats: TemplatedPrompts;
   readonly signal: AbortSignal;
 }
 
@@ -75,8 +78,8 @@ export class BatchPlan {
 
   /** null: the line cannot be run. */
   async #prepare(line: Line): Promise<PlannedPrompt | null> {
-    const { model, defaults, known, signal } = this.#options;
-    const prepared = await prepareLine(line, defaults, model, { onNote: () => {}, signal });
+    const { model, defaults, known, chats, signal } = this.#options;
+    const prepared = await prepareLine(line, defaults, model, { onNote: () => {}, signal, chats });
     if ('error' in prepared) {
       this.errors.push({ ...prepared.error, line: line.number });
       return null;

@@ -2,6 +2,8 @@
 // and in the best one, which is that of `kvgen batch --reorder`. Loads the tokenizer of a model, and neither weights nor an
 // engine.
 
+import { chatTemplateOf } from '../../chat/open-template.js';
+import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import { EXIT } from '../../errors.js';
 import { ROWS } from '../../files/file-kinds.js';
 import { linesOf } from '../../files/lines.js';
@@ -34,8 +36,10 @@ export async function planCommand(invocation: Invocation, path: string): Promise
     const { folder, dir, shape } = source;
     const tokenizer = (await hasTokenizer(folder)) ? await loadTokenizer(folder) : null;
     const known = await knownOnDisk(defaults, found, source, invocation);
-    const plan = new BatchPlan({ model: { dir, config: shape.config, tokenizer }, defaults, known, signal });
-    await plan.read(linesOf(input, signal));
+    const chats = new TemplatedPrompts(dir, tokenizer, async () => tokenizer && chatTemplateOf(folder, tokenizer));
+    const model = { dir, config: shape.config, tokenizer };
+    const plan = new BatchPlan({ model, defaults, known, chats, signal });
+    await plan.read(linesOf(input, signal)).finally(() => chats.dispose());
     signal.throwIfAborted();
     await (args.json ? terminal.printJson(planJson(source.name, plan)) : printPlan(terminal, plan));
     return plan.errors.length > 0 ? EXIT.failure : EXIT.ok;

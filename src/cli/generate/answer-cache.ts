@@ -185,6 +185,7 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
   const asked = {
     fingerprint,
     promptIds: prompt.ids,
+    turnEnds: prompt.turnEnds,
     options: { ...options, promptIds: undefined, promptCache: wantsPromptCache(args, process.env) },
     draft: draft === 0 || machine.backend === 'simd' ? undefined : draft, // on the others it changes how logits are rounded
     logitBias: [...logitBias].map(([id, bias]) => [id, String(bias)]).toSorted(([a], [b]) => Number(a) - Number(b)),

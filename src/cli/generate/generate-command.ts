@@ -1,6 +1,8 @@
 // `kvgen [generate]`: continues a prompt. Looks for a saved answer first where --answer-cache asks for it; else opens
 // the model, generates, and writes the text as it comes.
 
+import { chatTemplateOf } from '../../chat/open-template.js';
+import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
@@ -82,7 +84,12 @@ async function askAnswers(asked: Asked): Promise<Known> {
   const onNote = (line: string) => terminal.note(line);
   const tokenizer = await openTokenizer(source.folder, args);
   const model = { dir: source.dir, config: source.shape.config, tokenizer };
-  const prompt = await fittedPrompt(asked.text, args, model, { onNote, signal });
+  const chats = new TemplatedPrompts(
+    source.dir,
+    tokenizer,
+    async () => tokenizer && chatTemplateOf(source.folder, tokenizer),
+  );
+  const prompt = await fittedPrompt(asked.text, args, model, { onNote, signal, chats }).finally(() => chats.dispose());
   const machine = await machineFor(source, args);
   await source.checkWeights();
   await saved?.identify(source.folder);
@@ -99,7 +106,9 @@ async function loadAndRun(asked: Asked, known: Known | null): Promise<number> {
     await saved?.identify(source.folder);
     draft = await openDraftModel(args, model, terminal, signal);
     const onNote = (line: string) => terminal.note(line);
-    const prompt = known?.prompt ?? (await fittedPrompt(text, args, model, { onNote, signal }));
+    const chats = new TemplatedPrompts(model.dir, model.tokenizer, () => model.chatTemplate());
+    const preparing = { onNote, signal, chats };
+    const prompt = known?.prompt ?? (await fittedPrompt(text, args, model, preparing).finally(() => chats.dispose()));
     const runs = await writeRuns(asked, { model, draft }, prompt);
     known?.answers?.keep(runs);
     return runs.some(({ verify }) => verify?.ok === false) ? EXIT.failure : EXIT.ok;

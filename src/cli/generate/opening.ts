@@ -1,6 +1,8 @@
 // What generate, batch, score and bench have in common before they run: what is saved for a model, how it is loaded, and
 // the prompt that it is given.
 
+import { type ChatMessage, messagesOf } from '../../chat/messages.js';
+import type { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import { contextNote, type Preparing, type Prompt, preparePrompt } from '../../completion/request.js';
 import { checkSameTokens } from '../../completion/same-tokens.js';
 import type { TextModel } from '../../completion/text-bounds.js';
@@ -80,21 +82,43 @@ export async function openDraftModel(
   return draft;
 }
 
+/** What a prompt is prepared with. */
+export interface PreparingPrompt extends Preparing {
+  /** Makes prompts of chats. */
+  readonly chats: TemplatedPrompts;
+}
+
 /**
  * A prompt of the command line, or of a line of a batch, checked against the context.
- * @param text undefined: the prompt came as ids
+ * @param prompt a text, or a chat where `args` say so; undefined: it came as ids
  * @throws KvgenError when it does not fit; what `signal` aborts with
  */
 export async function fittedPrompt(
-  text: string | undefined,
+  prompt: string | readonly ChatMessage[] | undefined,
   args: GenerateArgs,
   model: TextModel,
-  preparing: Preparing,
+  { chats, ...preparing }: PreparingPrompt,
 ): Promise<Prompt> {
   const advice = 'shorten it, or --truncate-prompt head';
   const onDetail = args.verbose ? preparing.onNote : undefined;
   const words = { logitBias: '--logit-bias', advice, onDetail, ...preparing };
-  return preparePrompt(text ?? args.promptIds ?? '', args, model, words);
+  if (!args.chat) {
+    return preparePrompt(toText(prompt) ?? args.promptIds ?? '', args, model, words);
+  }
+  const { text, turnEnds } = await chats.prompt(toMessages(prompt, args), preparing.signal);
+  return { ...(await preparePrompt(text, { ...args, bos: false }, model, words)), turnEnds };
+}
+
+function toText(prompt: string | readonly ChatMessage[] | undefined): string | undefined {
+  return typeof prompt === 'string' ? prompt : undefined;
+}
+
+/** A text is what a user says. A system's message of its own counts more than the one for all. */
+function toMessages(prompt: string | readonly ChatMessage[] | undefined, { system }: GenerateArgs): ChatMessage[] {
+  if (typeof prompt === 'string' || prompt === undefined) {
+    return messagesOf(system, [], prompt ?? '');
+  }
+  return [...(prompt[0]?.role === 'system' ? [] : messagesOf(system, [])), ...prompt];
 }
 
 /** With --echo the text is one with the prompt's: a character that the prompt leaves unfinished is written when it is whole. */

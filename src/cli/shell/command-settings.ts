@@ -155,6 +155,8 @@ export const CACHE_PLAN = {
   model: ofPlan(model),
   truncatePrompt: ofPlan(GENERATE.truncatePrompt),
   bos: ofPlan(bos),
+  chat: ofPlan(GENERATE.chat),
+  system: ofPlan(GENERATE.system),
   maxTokens: ofPlan(GENERATE.maxTokens),
   ctxSize: ofPlan(ctxSize),
   cache: ofPlan(GENERATE.cache),
