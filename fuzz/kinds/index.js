@@ -9,6 +9,7 @@ import { batchKind } from './batch.js';
 import { cacheKind, fillCache } from './cache.js';
 import { ggufKind } from './gguf.js';
 import { modelKind } from './model.js';
+import { piecesKind } from './pieces.js';
 import { sameKind } from './same.js';
 import { spawnedKind } from './spawned.js';
 import { tokenizerKind } from './tokenizer.js';
@@ -30,7 +31,17 @@ import { tokenizerKind } from './tokenizer.js';
  */
 
 /** @type {readonly Kind[]} */
-export const KINDS = [modelKind, ggufKind, tokenizerKind, cacheKind, batchKind, argumentsKind, sameKind, spawnedKind];
+export const KINDS = [
+  modelKind,
+  ggufKind,
+  tokenizerKind,
+  piecesKind,
+  cacheKind,
+  batchKind,
+  argumentsKind,
+  sameKind,
+  spawnedKind,
+];
 
 /** @param {Place} place */
 export async function prepare({ base }) {

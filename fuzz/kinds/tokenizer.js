@@ -71,11 +71,15 @@ function mayChangeText() {
   if (!existsSync('m/tokenizer.json')) {
     return false;
   }
-  const { normalizer, pre_tokenizer: pre, added_tokens: added } = JSON.parse(textOf('tokenizer.json'));
+  const json = JSON.parse(textOf('tokenizer.json'));
+  const { normalizer, pre_tokenizer: pre, added_tokens: added, decoder, model } = json;
   const isPlain = pre?.type === 'ByteLevel' && !pre.add_prefix_space && Object.keys(pre).length === 4;
   return (
     Boolean(normalizer) ||
     !isPlain ||
+    ![undefined, null, 'ByteLevel'].includes(decoder?.type) ||
+    ![undefined, null, 'BPE'].includes(model?.type) ||
+    Boolean(model?.continuing_subword_prefix || model?.end_of_word_suffix) ||
     (added ?? []).some(({ lstrip, rstrip, normalized }) => lstrip || rstrip || normalized)
   );
 }
