@@ -56,6 +56,7 @@ function parse(read: ConfigReader): GptNeoConfig {
     windows: readWindows(read, nLayer, nPositions),
     tieWordEmbeddings: read.flag('tie_word_embeddings', true),
     eosTokenIds: read.ids('eos_token_id', []),
+    usualTextEnd: 50256, // what transformers takes
   };
 }
 

@@ -63,6 +63,7 @@ function parse(read: ConfigReader): GptNeoxConfig {
     isParallel: read.flag('use_parallel_residual', true),
     tieWordEmbeddings: read.flag('tie_word_embeddings', false),
     eosTokenIds: read.ids('eos_token_id', []),
+    usualTextEnd: 2, // what transformers takes
   };
 }
 

@@ -37,14 +37,18 @@ export function goldenPrompts(name: string): readonly GoldenPrompt[] {
 }
 
 /** On one engine, with a cache and, where the same engine runs without one, without. */
-export function testFamilies(backend: BackendName, engine: 'eager' | 'graph' | 'simd'): void {
+export function testFamilies(
+  backend: BackendName,
+  engine: 'eager' | 'graph' | 'simd',
+  names: readonly string[] = familyNames(),
+): void {
   beforeAll(async () => {
     if (backend !== 'simd') {
       expect((await useBackend(backend)).name).toBe(backend);
     }
   });
   const caches = engine === 'graph' ? [true] : [true, false];
-  describe.each(familyNames())(`${backend}, ${engine}: %s`, (name) => {
+  describe.each(names)(`${backend}, ${engine}: %s`, (name) => {
     let model: Model;
     beforeAll(async () => {
       const onNote = (line: string) => expect.unreachable(line);
@@ -65,6 +69,15 @@ export function testFamilies(backend: BackendName, engine: 'eager' | 'graph' | '
       if (cache) {
         expect(model.engine.name).toBe(engine);
       }
+    });
+
+    it('keeps no tensor', async () => {
+      const { engine } = model;
+      const before = engine.numTensors();
+      for (const cache of caches) {
+        await run(engine, [...(goldenPrompts(name)[0] as GoldenPrompt).ids], { maxTokens: 4, cache });
+      }
+      expect(engine.numTensors()).toBe(before);
     });
 
     it('runs sequences of different lengths side by side as each alone', () => {

@@ -12,6 +12,7 @@ import { MemoryPlan } from '../../src/simd/linear-memory.js';
 import { findModel } from '../../src/weights/find.js';
 import { parseConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
+import { familyDir } from '../support/families.js';
 import { goldenDir } from '../support/golden.js';
 import { writeInt8 } from '../support/int8-folder.js';
 import { randomize, randomTensors, TINY, writeModel } from '../support/model-folder.js';
@@ -41,6 +42,7 @@ function headAlone(tensors: Tensors): void {
   tensors.delete('wte.weight');
 }
 
+const FAMILIES = ['llama-headdim', 'llama-v5-config', 'qwen3', 'qwen2-tied', 'gpt-neox', 'gpt-neo-local'];
 const UNTIED = { tie_word_embeddings: false };
 const SOURCES: [what: string, dir: () => string][] = [
   ['stories', () => findModel('stories').dir],
@@ -51,6 +53,7 @@ const SOURCES: [what: string, dir: () => string][] = [
   ['the embedding once more as the head', () => writeModel(tempDir(), { tensors: sameHead })],
   ['the head alone', () => writeModel(tempDir(), { tensors: headAlone })],
   ['float16, in shards', () => goldenDir('fp16-sharded')],
+  ...FAMILIES.map((name): [string, () => string] => [name, () => familyDir(name)]),
 ];
 
 describe.each(SOURCES)('of %s', (_, make) => {
