@@ -16,6 +16,16 @@ export interface OpenWordModel {
   readonly tokens: readonly string[];
 }
 
+/** Of an unknown word, so much is told. */
+const LONGEST_TOLD = 40;
+
+/** The beginning of a word, for messages. */
+export function told(word: string): string {
+  return Array.from(word.slice(0, 2 * LONGEST_TOLD))
+    .slice(0, LONGEST_TOLD)
+    .join('');
+}
+
 /** A character of a word has no token, and the vocabulary has none for such characters. */
 export class UnknownCharacter extends Error {
   readonly character: string;

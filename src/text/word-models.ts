@@ -5,6 +5,7 @@ import { shown } from '../errors.js';
 import { readBpe } from './bpe-model.js';
 import type { TokenizerParts } from './tokenizer-parts.js';
 import { readUnigram } from './unigram-model.js';
+import { readWordLevel } from './word-level.js';
 import type { OpenWordModel } from './word-model.js';
 import { readWordPiece } from './wordpiece-model.js';
 
@@ -15,6 +16,7 @@ const WORD_MODELS = new Map<string, Reader>([
   ['BPE', readBpe],
   ['WordPiece', readWordPiece],
   ['Unigram', readUnigram],
+  ['WordLevel', readWordLevel],
 ]);
 
 /** @throws KvgenError that names the file, what was expected and what was found */

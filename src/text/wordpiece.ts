@@ -3,10 +3,7 @@
 // References: Devlin et al. 2018; huggingface/tokenizers src/models/wordpiece.
 
 import { PrefixSearch } from './prefix-search.js';
-import { UnknownCharacter, type WordModel } from './word-model.js';
-
-/** Of an unknown word, so much is told. */
-const LONGEST_TOLD = 40;
+import { told, UnknownCharacter, type WordModel } from './word-model.js';
 
 export interface WordPieceOptions {
   /** What tokens begin with that go on within a word: `##`. */
@@ -44,13 +41,10 @@ export class WordPiece implements WordModel {
     if (ids !== undefined) {
       return ids;
     }
-    const told = Array.from(word.slice(0, 2 * LONGEST_TOLD))
-      .slice(0, LONGEST_TOLD)
-      .join('');
     if (unknownId === undefined) {
-      throw new UnknownCharacter(told);
+      throw new UnknownCharacter(told(word));
     }
-    this.unknown.add(told);
+    this.unknown.add(told(word));
     return [unknownId];
   }
 

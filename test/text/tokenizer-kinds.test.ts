@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { ModelFolder } from '../../src/files/model-folder.js';
 import { Detokenizer, decodeAll } from '../../src/text/detokenizer.js';
-import { loadTokenizer } from '../../src/text/tokenizer.js';
+import { loadTokenizer, openTokenizer } from '../../src/text/tokenizer.js';
 
 interface Case {
   readonly text: string;
@@ -58,4 +58,24 @@ describe.each(KINDS)('%s', (kind) => {
       }
     }
   });
+});
+
+it('WordLevel: whole words, with spaces between them where there is no decoder', async () => {
+  const vocab = { '<unk>': 0, hello: 1, world: 2, '!': 3, 你好: 4 };
+  const json = { model: { type: 'WordLevel', vocab, unk_token: '<unk>' }, pre_tokenizer: { type: 'Whitespace' } };
+  const tokenizer = await openTokenizer({ tokenizer: { path: 'tokenizer.json', text: JSON.stringify(json) } });
+  const ids = await tokenizer.encode('hello  world! 你好 x');
+  expect(ids).toEqual([1, 2, 3, 4, 0]);
+  expect(decodeAll(tokenizer, ids)).toBe('hello world ! 你好 <unk>');
+  expect(await tokenizer.encode('你好world')).toEqual([0]);
+});
+
+it('a word of 300 kB comes to an end, whatever its kind', async () => {
+  for (const kind of KINDS) {
+    const tokenizer = await loadTokenizer(new ModelFolder(`${ROOT}/${kind}`));
+    for (const part of ['a', '你', 'e\u0301', '\u{1f9ff}']) {
+      expect((await tokenizer.encode(part.repeat(100_000))).length).toBeGreaterThan(0);
+    }
+    tokenizer.dispose();
+  }
 });

@@ -135,9 +135,9 @@ describe('files', () => {
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
     [
-      'WordLevel',
-      { 'tokenizer.json': { model: { type: 'WordLevel' } } },
-      /model\.type: expected a tokenizer of type BPE, WordPiece, Unigram, got "WordLevel"/,
+      'Characters',
+      { 'tokenizer.json': { model: { type: 'Characters' } } },
+      /model\.type: expected a tokenizer of type BPE, WordPiece, Unigram, WordLevel, got "Characters"/,
     ],
     [
       'UnicodeScripts',
