@@ -120,7 +120,7 @@ export async function notAModel(folder: ModelFolder, missing: string): Promise<K
     return new KvgenError(`${dir}: ${missing}, and the folder cannot be listed: ${problem}`);
   }
   const found =
-    (await fromBytes(folder, names)) ?? repository(dir, names) ?? known(names) ?? below(dir, names) ?? rest(names);
+    (await fromBytes(folder, names)) ?? repository(dir, names) ?? below(dir, names) ?? known(names) ?? rest(names);
   return new KvgenError(`${dir}: ${missing}: found ${found}`);
 }
 
@@ -168,6 +168,9 @@ async function firstInteger(path: string, signal: AbortSignal | undefined): Prom
 
 /** The folder of a model in the Hugging Face cache has the model's files two folders below. */
 function repository(dir: string, names: readonly string[]): string | undefined {
+  if (names.some((name) => name.startsWith('models--'))) {
+    return 'the Hugging Face cache; `kvgen models` lists what is in it';
+  }
   if (!names.includes('snapshots')) {
     return undefined;
   }

@@ -87,6 +87,11 @@ describe('a folder says what it holds', () => {
     expect(await foundIn(dir)).toContain(`name one of its snapshots: -m ${join(dir, 'snapshots', 'abc')}`);
   });
 
+  it('the Hugging Face cache itself', async () => {
+    const words = 'the Hugging Face cache; `kvgen models` lists what is in it';
+    expect(await foundIn(folderOf(['models--gpt2/refs/main', 'version.txt']))).toBe(words);
+  });
+
   it('the last of the models in it', async () => {
     const dir = tempDir();
     for (const name of ['checkpoint-500', 'checkpoint-1000']) {
@@ -94,6 +99,8 @@ describe('a folder says what it holds', () => {
       writeModel(join(dir, name));
     }
     mkdirSync(join(dir, 'runs'));
+    writeFileSync(join(dir, 'training_args.bin'), '');
+    writeFileSync(join(dir, 'tokenizer.json'), '');
     expect(await foundIn(dir)).toBe(
       `the model "checkpoint-1000" and 1 more in it; name it: -m ${join(dir, 'checkpoint-1000')}`,
     );
