@@ -56,7 +56,7 @@ export async function encodePrompt(
   const ids = await tokenizer.encode(text, options);
   const before = bos ? checkedBefore(model, tokenizer) : [];
   if (before.length > 0 && before.every((id, i) => id === ids[i])) {
-    const twice = Buffer.concat(before.map((id) => tokenizer.bytes(id))).toString();
+    const twice = before.map((id) => tokenizer.token(id)).join('');
     onDetail?.(
       `the prompt begins with ${twice}, and the tokenizer puts that before it: --no-bos leaves the second out`,
     );

@@ -112,7 +112,13 @@ describe('a file that changes is noticed', () => {
 
 describe.runIf(hasPipes)('in the place of a file', () => {
   const names = ['config.json', 'generation_config.json', INDEX, 'first', 'second.bin', ...TOKENIZER_FILES];
-  const others = ['model.safetensors', 'tokenizer.json'];
+  const others = [
+    'model.safetensors',
+    'tokenizer.json',
+    'special_tokens_map.json',
+    'added_tokens.json',
+    'spiece.model',
+  ];
 
   describe.each([...names, ...others])('%s', (name) => {
     it.each(HOSTILE)('$name: one line', async ({ put, words }) => {
