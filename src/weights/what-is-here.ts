@@ -129,7 +129,8 @@ export function kindOfFile(name: string): string | undefined {
   const isOfModel = [...WEIGHTS_NAMES, 'config.json', 'adapter_model.safetensors', 'adapter_config.json'].includes(
     name,
   );
-  const kind = isOfModel ? undefined : KINDS.find((candidate) => candidate.name.test(name));
+  const isOfPyTorch = /\.(ckpt|pt|pth|bin)$/.test(name); // its folder is looked at more closely
+  const kind = isOfModel || isOfPyTorch ? undefined : KINDS.find((candidate) => candidate.name.test(name));
   return kind === undefined ? undefined : `${kind.what}; ${kind.help}`;
 }
 

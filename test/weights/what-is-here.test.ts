@@ -113,6 +113,7 @@ describe('a file in place of a folder', () => {
     ['config.json', '; name its folder: -m '],
     ['ckpt.pt', '; name its folder: -m '],
     ['notes.txt', '; name its folder: -m '],
+    ['gpt2_124M.bin', '; name its folder: -m '],
     ['model.onnx', ': ONNX; '],
   ])('%s', async (name, words) => {
     const dir = folderOf([name]);
