@@ -126,11 +126,8 @@ export async function notAModel(folder: ModelFolder, missing: string): Promise<K
 
 /** What a file is that was given in place of a folder; undefined: nobody knows. */
 export function kindOfFile(name: string): string | undefined {
-  const isOfModel = [...WEIGHTS_NAMES, 'config.json', 'adapter_model.safetensors', 'adapter_config.json'].includes(
-    name,
-  );
-  const isOfPyTorch = /\.(ckpt|pt|pth|bin)$/.test(name); // its folder is looked at more closely
-  const kind = isOfModel || isOfPyTorch ? undefined : KINDS.find((candidate) => candidate.name.test(name));
+  const isOfFolder = /\.(safetensors|bin|ckpt|pt|pth|json|txt|model)$/.test(name); // which is looked at more closely
+  const kind = isOfFolder ? undefined : KINDS.find((candidate) => candidate.name.test(name));
   return kind === undefined ? undefined : `${kind.what}; ${kind.help}`;
 }
 

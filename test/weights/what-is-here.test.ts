@@ -114,6 +114,8 @@ describe('a file in place of a folder', () => {
     ['ckpt.pt', '; name its folder: -m '],
     ['notes.txt', '; name its folder: -m '],
     ['gpt2_124M.bin', '; name its folder: -m '],
+    ['model-00001-of-00002.safetensors', '; name its folder: -m '],
+    ['tokenizer.json', '; name its folder: -m '],
     ['model.onnx', ': ONNX; '],
   ])('%s', async (name, words) => {
     const dir = folderOf([name]);
