@@ -7,7 +7,7 @@ import { shown } from '../errors.js';
 import type { JsonPart } from './json-part.js';
 import { flatten } from './normalizer.js';
 import { literal, readPattern } from './pattern.js';
-import { PUNCTUATION_MARK, WORDS_AND_MARKS } from './unicode-classes.js';
+import { asUnicode16, PUNCTUATION_MARK, WORDS_AND_MARKS } from './unicode-classes.js';
 
 /** One step: the pieces of a piece; empty ones do not count. */
 type Split = (piece: string, isFirst: boolean) => Iterable<string>;
@@ -89,10 +89,11 @@ async function readStep(json: JsonPart): Promise<Step> {
       return { split: by(PUNCTUATION_MARK, behavior(json.at('behavior'))) };
     case 'Split': {
       const { regex, risky } = await readPattern(json.at('pattern'));
-      return { split: by(regex, behavior(json.at('behavior')), json.at('invert').flag(false)), risky };
+      const invert = json.at('invert').flag(false);
+      return { split: by(regex, behavior(json.at('behavior')), { invert, see: asUnicode16 }), risky };
     }
     case 'Whitespace':
-      return { split: by(WORDS_AND_MARKS, 'Removed', true) };
+      return { split: by(WORDS_AND_MARKS, 'Removed', { invert: true }) };
     case 'WhitespaceSplit':
       return { split: by(WHITE_SPACE, 'Removed') };
     default:
@@ -145,10 +146,16 @@ export function prependScheme(json: JsonPart): 'always' | 'first' | 'never' {
   return isOff ? 'never' : scheme;
 }
 
-/** @param invert what lies between the matches is meant */
-function by(regex: RegExp, kept: Behavior, invert = false): Split {
+interface Search {
+  /** What lies between the matches is meant. */
+  readonly invert?: boolean;
+  /** What is searched in place of the text; it is as long. */
+  readonly see?: (text: string) => string;
+}
+
+function by(regex: RegExp, kept: Behavior, search: Search = {}): Split {
   const join = JOINS[kept];
-  return (piece) => join(matches(regex, piece, invert));
+  return (piece) => join(matches(regex, piece, search));
 }
 
 /** A part of a piece. */
@@ -189,16 +196,18 @@ function* joined(parts: Iterable<Part>, together: (part: Part, next: Part) => bo
 }
 
 /** All of a text in parts. As matchAll, which would compile the pattern anew for every piece. */
-function* matches(regex: RegExp, text: string, invert: boolean): Generator<Part, void> {
+function* matches(regex: RegExp, text: string, { invert = false, see }: Search): Generator<Part, void> {
+  const seen = see?.(text) ?? text;
   let end = 0;
   let next = 0;
   for (;;) {
     regex.lastIndex = next; // another text may have been searched since
-    const found = regex.exec(text);
+    const found = regex.exec(seen);
     if (found === null) {
       break;
     }
-    const { index, 0: match } = found;
+    const { index } = found;
+    const match = text.slice(index, index + found[0].length);
     if (index > end) {
       yield { text: text.slice(end, index), isMatch: invert };
     }
@@ -212,7 +221,7 @@ function* matches(regex: RegExp, text: string, invert: boolean): Generator<Part,
 }
 
 function byteLevel(addsSpace: boolean, usesPattern: boolean): Split {
-  const split: Split = usesPattern ? by(GPT2, 'Isolated') : (piece) => [piece];
+  const split: Split = usesPattern ? by(GPT2, 'Isolated', { see: asUnicode16 }) : (piece) => [piece];
   return function* words(piece, isFirst) {
     for (const word of split(addsSpace && !piece.startsWith(' ') ? ` ${piece}` : piece, isFirst)) {
       yield toByteCharacters(word);

@@ -2,7 +2,7 @@
 // JavaScript a new one with each version of Node; a character that was added between the two would be split, stripped or
 // reordered differently, so the old classes stand here as code points. Knows nothing of tokenizers.
 // Reference: the crates unicode_categories 0.1.1 and unicode-normalization-alignments 0.1.12, asked code point by code
-// point through tokenizers 0.22.2.
+// point through tokenizers 0.22.2, as was its Oniguruma.
 
 /** Unicode 8's Mn. */
 const NONSPACING = `
@@ -85,11 +85,14 @@ const NEWER = `
   1e030-1e06d 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e6e3 1e6e6 1e6ee-1e6ef 1e6f5 1f16c
   1fbf0-1fbf9`;
 
-/** What Unicode 17 takes for a part of a word, and 16 had not. */
-const NEWER_WORD = `
-  88f c5c cdc 1acf-1add 1ae0-1aeb a7ce-a7cf a7d2 a7d4 a7f1 10940-10959 10ec5-10ec7 10efa-10efb 11b60-11b67
-  11db0-11ddb 11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6 187f8-187ff 18d09-18d1e 18d80-18df2 1e6c0-1e6de
-  1e6e0-1e6f5 1e6fe-1e6ff 2b73a-2b73f 2cea2-2cead 323b0-33479`;
+/** What Unicode 17 has, and 16 had not, which the patterns of Rust know. */
+const SINCE_17 = `
+  88f c5c cdc 1acf-1add 1ae0-1aeb 20c1 2b96 a7ce-a7cf a7d2 a7d4 a7f1 fbc3-fbd2 fd90-fd91 fdc8-fdce 10940-10959
+  10ec5-10ec7 10ed0-10ed8 10efa-10efb 11b60-11b67 11db0-11ddb 11de0-11de9 16ea0-16eb8 16ebb-16ed3 16ff2-16ff6
+  187f8-187ff 18d09-18d1e 18d80-18df2 1ccfa-1ccfc 1ceba-1ced0 1cee0-1cef0 1e6c0-1e6de 1e6e0-1e6f5 1e6fe-1e6ff
+  1f6d8 1f777-1f77a 1f8d0-1f8d8 1fa54-1fa57 1fa8a 1fa8e 1fac8 1facd 1faea 1faef 1fbfa 2b73a-2b73f 2cea2-2cead
+  323b0-33479
+`;
 
 export const IS_NONSPACING_MARK = new RegExp(classOf(NONSPACING), 'gu');
 export const IS_MARK = new RegExp(classOf(MARKS), 'gu');
@@ -109,9 +112,16 @@ export function normalizeUnicode(text: string, form: 'NFC' | 'NFD' | 'NFKC' | 'N
     .join('');
 }
 
+const SINCE_UNICODE_17 = new RegExp(classOf(SINCE_17), 'gu');
+
+/** The text as Unicode 16 sees it, of the same length: what came later is a code point that is no character. */
+export function asUnicode16(text: string): string {
+  return text.replace(SINCE_UNICODE_17, (character) => (character.length === 1 ? '\ufdd0' : '\u{3fffe}'));
+}
+
 function wordsAndMarks(): RegExp {
   const word = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]';
-  const newer = classOf(NEWER_WORD);
+  const newer = classOf(SINCE_17);
   return new RegExp(`(?:(?!${newer})${word})+|(?:${newer}|(?!${word})\\P{White_Space})+`, 'gu');
 }
 
