@@ -54,7 +54,9 @@ export class Cursor {
       throw this.broken(`truncated: ${expected}, found ${this.left}`);
     }
     if (this.position + bytes > this.#maxBytes) {
-      throw new KvgenError(`${this.#file.path}: the header: expected at most ${megabytes(this.#maxBytes, 0)}`);
+      throw new KvgenError(
+        `${this.#file.path}: the header: expected at most ${megabytes(this.#maxBytes, 0)}, found more`,
+      );
     }
     const window = Buffer.allocUnsafe(Math.min(Math.max(bytes, WINDOW), this.left));
     const found = await this.#file.read(window, this.position);

@@ -168,6 +168,10 @@ function mergesOf(metadata: GgufMetadata, vocabulary: GgufVocabulary): [string, 
   if (scores === undefined) {
     throw metadata.wrong(key, 'a list of numbers');
   }
+  const work = vocabulary.tokens.reduce((sum, { length }) => sum + length ** 2, 0);
+  if (work > MOST_WORK) {
+    throw new KvgenError(`${metadata.path}: tokenizer.ggml.tokens: pieces that are too long to be taken apart`);
+  }
   const merges: { readonly pair: [string, string]; readonly score: number }[] = [];
   for (const [id, piece] of vocabulary.tokens.entries()) {
     const score = scores[id] as number;
@@ -186,12 +190,12 @@ function mergesOf(metadata: GgufMetadata, vocabulary: GgufVocabulary): [string, 
   return merges.sort((a, b) => b.score - a.score).map(({ pair }) => pair);
 }
 
-/** No piece of a vocabulary is longer; each has as many halves as characters. */
-const LONGEST_PIECE = 1024;
+/** Each piece has as many halves as characters, and looking one up takes as long as it is. People's have a tenth of that. */
+const MOST_WORK = 2 ** 27;
 
 function* halves(piece: string, ids: ReadonlyMap<string, number>): Generator<[string, string], void> {
   let cut = 0;
-  for (const character of piece.length > LONGEST_PIECE ? '' : piece) {
+  for (const character of piece) {
     cut += character.length;
     const pair: [string, string] = [piece.slice(0, cut), piece.slice(cut)];
     if (pair.every((half) => ids.has(half))) {

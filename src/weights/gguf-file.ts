@@ -5,7 +5,7 @@
 import { KvgenError } from '../errors.js';
 import type { OpenFile } from '../files/open-file.js';
 import type { GgufHeader, GgufTensor } from '../gguf/header.js';
-import { BLOCK_READERS } from './ggml-blocks.js';
+import { BLOCK_READERS, type ReadBlocks } from './ggml-blocks.js';
 import type { TensorEntry, WeightFile } from './weight-file.js';
 
 /** Bytes that are read at once. */
@@ -45,6 +45,7 @@ export class GgufFile implements WeightFile {
   /**
    * @param file closed with this one
    * @param place undefined: the tensor is no weight
+   * @throws KvgenError for a type of blocks that is not computed
    */
   constructor(file: OpenFile, header: GgufHeader, place: (name: string) => Placement | undefined) {
     this.path = file.path;
@@ -54,6 +55,7 @@ export class GgufFile implements WeightFile {
       const placement = place(tensor.name);
       if (placement !== undefined) {
         const entry = entryOf(tensor, placement);
+        readerOf(file.path, tensor);
         checkOrder(file.path, tensor, placement);
         entries.set(placement.name, entry);
         this.#stored.set(entry, { tensor, placement });
@@ -127,13 +129,9 @@ export class GgufFile implements WeightFile {
  * @throws KvgenError for a type that is not computed
  */
 export async function readTensor(file: OpenFile, tensor: GgufTensor, into: Float32Array, first: number): Promise<void> {
-  const { values, bytes, name } = tensor.type;
-  const readBlocks = BLOCK_READERS.get(name);
+  const { values, bytes } = tensor.type;
+  const readBlocks = readerOf(file.path, tensor);
   const where = `${file.path}: ${tensor.name}`;
-  if (readBlocks === undefined) {
-    const known = [...BLOCK_READERS.keys()].join(', ');
-    throw new KvgenError(`${where}: expected type ${known}, found ${name}; use another quantization of the model`);
-  }
   const most = Math.floor(PART_BYTES / bytes);
   for (let at = 0; at < into.length; ) {
     const skipped = (first + at) % values;
@@ -152,6 +150,16 @@ export async function readTensor(file: OpenFile, tensor: GgufTensor, into: Float
       at += part.length;
     }
   }
+}
+
+function readerOf(path: string, { name, type }: GgufTensor): ReadBlocks {
+  const reader = BLOCK_READERS.get(type.name);
+  if (reader === undefined) {
+    const known = [...BLOCK_READERS.keys()].join(', ');
+    const found = `found ${type.name}; use another quantization of the model`;
+    throw new KvgenError(`${path}: ${name}: expected type ${known}, ${found}`);
+  }
+  return reader;
 }
 
 async function fill(file: OpenFile, bytes: Uint8Array, from: number, what: string): Promise<void> {

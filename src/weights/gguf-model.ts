@@ -7,28 +7,56 @@ import { ggufHeader, openGguf } from '../gguf/folder-header.js';
 import { type GgufHeader, readHeader } from '../gguf/header.js';
 import { architectureOf, ggufConfig, headSizes } from './gguf-config.js';
 import { GgufFile, readTensor } from './gguf-file.js';
-import { NAME_TABLES, placementOf, ROPE_FACTORS } from './gguf-names.js';
+import { nameTable, placementOf, ROPE_FACTORS } from './gguf-names.js';
 import type { WeightFile } from './weight-file.js';
 
 /** Rotary factors are one for each pair of numbers of a head. */
 const MAX_FACTORS = 4096;
 
-/** What a config.json would say. @throws KvgenError */
-export async function readGgufConfig(folder: ModelFolder): Promise<Record<string, unknown>> {
-  const header = await ggufHeader(folder);
-  return ggufConfig(header, await ropeFactors(folder, header));
+/** One file, or one of those that a file was split into. */
+interface Part {
+  readonly name: string;
+  readonly header: GgufHeader;
 }
 
-async function ropeFactors(folder: ModelFolder, header: GgufHeader): Promise<number[] | undefined> {
-  const tensor = header.tensors.get(ROPE_FACTORS);
-  if (tensor === undefined) {
+/** What a config.json would say. @throws KvgenError */
+export async function readGgufConfig(folder: ModelFolder): Promise<Record<string, unknown>> {
+  const parts = await readParts(folder);
+  return ggufConfig(joined(parts), await ropeFactors(folder, parts));
+}
+
+async function readParts(folder: ModelFolder): Promise<Part[]> {
+  const first = await ggufHeader(folder);
+  const [name = '', ...others] = partNames(folder.single as string, first);
+  const parts = [{ name, header: first }];
+  for (const other of others) {
+    const file = await openGguf(folder, other);
+    try {
+      parts.push({ name: other, header: await readHeader(file) });
+    } finally {
+      await file.close();
+    }
+  }
+  return parts;
+}
+
+/** The metadata of the first part, and the tensors of all. */
+function joined(parts: readonly Part[]): GgufHeader {
+  const [first] = parts as readonly [Part];
+  return { ...first.header, tensors: new Map(parts.flatMap(({ header }) => [...header.tensors])) };
+}
+
+async function ropeFactors(folder: ModelFolder, parts: readonly Part[]): Promise<number[] | undefined> {
+  const part = parts.find(({ header }) => header.tensors.has(ROPE_FACTORS));
+  const tensor = part?.header.tensors.get(ROPE_FACTORS);
+  if (part === undefined || tensor === undefined) {
     return undefined;
   }
   const [count = 0, ...others] = tensor.shape;
   if (others.length > 0 || count > MAX_FACTORS) {
-    throw new KvgenError(`${header.path}: ${ROPE_FACTORS}: expected a list, found [${tensor.shape.join(', ')}]`);
+    throw new KvgenError(`${part.header.path}: ${ROPE_FACTORS}: expected a list, found [${tensor.shape.join(', ')}]`);
   }
-  const file = await openGguf(folder, folder.single as string);
+  const file = await openGguf(folder, part.name);
   try {
     const factors = new Float32Array(count);
     await readTensor(file, tensor, factors, 0);
@@ -40,16 +68,16 @@ async function ropeFactors(folder: ModelFolder, header: GgufHeader): Promise<num
 
 /** @returns the caller's to close @throws KvgenError where one is missing or damaged */
 export async function openGgufFiles(folder: ModelFolder): Promise<WeightFile[]> {
-  const header = await ggufHeader(folder);
-  const table = NAME_TABLES.get(architectureOf(header.metadata)) as NonNullable<ReturnType<typeof NAME_TABLES.get>>;
+  const parts = await readParts(folder);
+  const header = joined(parts);
+  const table = nameTable(architectureOf(header.metadata));
   const sizes = headSizes(header);
   const files: WeightFile[] = [];
   try {
-    for (const [i, name] of partNames(folder.single as string, header).entries()) {
-      const file = await openGguf(folder, name);
+    for (const part of parts) {
+      const file = await openGguf(folder, part.name);
       try {
-        const own = i === 0 ? header : await readHeader(file);
-        files.push(new GgufFile(file, own, (tensor) => placementOf(table, tensor, sizes)));
+        files.push(new GgufFile(file, part.header, (tensor) => placementOf(table, tensor, sizes)));
       } catch (error) {
         await file.close();
         throw error;

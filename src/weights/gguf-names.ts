@@ -76,6 +76,11 @@ export const NAME_TABLES: ReadonlyMap<string, NameTable> = new Map([
   ['gptneox', NEOX],
 ]);
 
+/** @param architecture one that is known */
+export function nameTable(architecture: string): NameTable {
+  return NAME_TABLES.get(architecture) as NameTable;
+}
+
 /** Factors of rotary frequencies, which are no weights but part of what a config says. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 

@@ -112,6 +112,13 @@ describe('what is refused', () => {
     await refusal({ ...GPT2, ...metadata }, ...words);
   });
 
+  it('pieces whose halves would take for ever', async () => {
+    const tokens = Array.from({ length: 200 }, (_, i) => 'a'.repeat(900 + i));
+    const scores = { list: 'FLOAT32', value: tokens.map((_, i) => -i) } as const;
+    const pieces = { 'tokenizer.ggml.tokens': texts(tokens), 'tokenizer.ggml.scores': scores };
+    await refusal({ 'tokenizer.ggml.model': text('llama'), ...pieces }, 'pieces that are too long');
+  });
+
   it('a file without a tokenizer is a model for --prompt-ids', async () => {
     const folder = folderOf({});
     expect(await hasTokenizer(folder)).toBe(false);

@@ -215,7 +215,7 @@ describe('a file that was split', () => {
     const [first, second] = [1, 2].map((i) => `m-0000${i}-of-00002.gguf`) as [string, string];
     writeFileSync(join(dir, first), ggufBytes({ metadata: Object.entries({ ...GPT2, ...count }), tensors: EMBEDDING }));
     const folder = new ModelFolder(dir, undefined, { single: first });
-    await expectFailure(async () => checkWeights(folder, await loadShape(folder)), `${second}: not found`);
+    await expectFailure(() => loadShape(folder), `${second}: not found`);
     writeFileSync(join(dir, second), ggufBytes({ tensors: [F32('position_embd.weight', 8, 16)] }));
     const again = new ModelFolder(dir, undefined, { single: first });
     await expectFailure(async () => checkWeights(again, await loadShape(again)), 'h.0.ln_1.weight: not found');
@@ -223,6 +223,25 @@ describe('a file that was split', () => {
     expect(weightBytes(findModel(dir))).toBe(
       [first, second].reduce((sum, name) => sum + readFileSync(join(dir, name)).length, 0),
     );
+  });
+
+  it('has the tensors of all parts, wherever they are', async () => {
+    const dir = tempDir();
+    const [first, second] = [1, 2].map((i) => `m-0000${i}-of-00002.gguf`) as [string, string];
+    writeFileSync(join(dir, first), ggufBytes({ metadata: Object.entries({ ...LLAMA, ...count }) }));
+    const factors = Buffer.from(Float32Array.of(1, 2).buffer);
+    const tensors = [
+      ...EMBEDDING,
+      F32('output.weight', 8, 32),
+      { name: 'rope_freqs.weight', dims: [2], type: 0, bytes: factors },
+    ];
+    writeFileSync(join(dir, second), ggufBytes({ tensors }));
+    const config = await readConfig(new ModelFolder(dir, undefined, { single: first }));
+    expect(config).toMatchObject({
+      vocab_size: 32,
+      tie_word_embeddings: false,
+      rope_scaling: { short_factor: [1, 2] },
+    });
   });
 
   it('is named by its first part', async () => {
