@@ -80,18 +80,26 @@ export function attendHeads(
   mixed: usize,
   mixedStride: i32,
 ): void {
-  for (let head = from; head < to; head++) {
+  for (let head = from; head < to; ) {
+    const shared = head / group;
+    const heads = head + 1 < to && (head + 1) / group == shared && (headDim & 15) == 0 ? 2 : 1;
     const query = queries + bytes4(head * step);
-    const toHead = bytes4((head / group) * P * headDim);
+    const toHead = bytes4(shared * P * headDim);
     const result = mixed + bytes4(head * headDim);
-    attendHead(query, stride, T, tables, positions, keys + toHead, values + toHead, P, headDim, scale, window, scores, result, mixedStride);
+    attendHead(query, stride, step, heads, T, tables, positions, keys + toHead, values + toHead, P, headDim, scale, window, scores, result, mixedStride);
+    head += heads;
   }
 }
 
-/** One head. Two tokens of one sequence that follow each other share each load of a key and a value. */
+/**
+ * One head, or two that share keys and values. Two tokens of one sequence that follow each other share each load of a key and a
+ * value, and where a token is alone the two heads do.
+ */
 function attendHead(
   queries: usize,
   stride: i32,
+  step: i32,
+  heads: i32,
   T: i32,
   tables: usize,
   positions: usize,
@@ -119,8 +127,14 @@ function attendHead(
     const length = position + 1 - skipped * P;
     if (isPair) {
       const secondHidden = window == 0 ? 0 : max(0, position + 2 - window) - skipped * P;
-      attendPair(query, stride, seen, keys, values, length, P, headDim, scale, hidden, secondHidden, scores, result, mixedStride);
+      for (let head = 0; head < heads; head++) {
+        const first = query + bytes4(head * step);
+        const firstResult = result + bytes4(head * headDim);
+        attendPair(first, stride, seen, keys, values, length, 1, P, headDim, scale, hidden, secondHidden, scores, firstResult, mixedStride);
+      }
       t++;
+    } else if (heads == 2) {
+      attendPair(query, step, seen, keys, values, length, 0, P, headDim, scale, hidden, hidden, scores, result, headDim);
     } else {
       attendOne(query, seen, keys, values, length, P, headDim, scale, hidden, scores, result);
     }
@@ -153,8 +167,12 @@ function attendOne(
 }
 
 /**
- * @param length positions up to the first of the two tokens; the second sees one more
+ * Two queries: of two tokens, or of two heads.
+ * @param stride numbers from the first to the second
+ * @param length positions up to the token of the first
+ * @param more how many more the second sees: 0 or 1
  * @param hidden positions at the beginning that the first does not see
+ * @param mixedStride numbers from one result to the other
  */
 @inline
 function attendPair(
@@ -164,6 +182,7 @@ function attendPair(
   keys: usize,
   values: usize,
   length: i32,
+  more: i32,
   P: i32,
   headDim: i32,
   scale: f32,
@@ -174,12 +193,12 @@ function attendPair(
   mixedStride: i32,
 ): void {
   const secondScores = scores + bytes4((length + 7) & ~3);
-  scorePair(query, query + bytes4(stride), table, keys, length + 1, P, headDim, scale, scores, secondScores);
+  scorePair(query, query + bytes4(stride), table, keys, length + more, P, headDim, scale, scores, secondScores);
   const total = exponentials(scores, hidden, length);
-  const secondTotal = exponentials(secondScores, secondHidden, length + 1);
+  const secondTotal = exponentials(secondScores, secondHidden, length + more);
   for (let d = 0; d < headDim; d += 16) {
     const result = mixed + bytes4(d);
-    mixPair16(table, values + bytes4(d), length, P, headDim, scores, secondScores, total, secondTotal, result, result + bytes4(mixedStride));
+    mixPair16(table, values + bytes4(d), length, more, P, headDim, scores, secondScores, total, secondTotal, result, result + bytes4(mixedStride));
   }
 }
 
@@ -359,12 +378,13 @@ function mix4(
   v128.store(mixed, f32x4.mul(sum, f32x4.splat(1 / total)));
 }
 
-/** Four vectors of the mixed values of two tokens; the second token sees one position more. */
+/** Four vectors of the mixed values of two queries; the second may see one position more. */
 @inline
 function mixPair16(
   table: usize,
   values: usize,
   length: i32,
+  more: i32,
   P: i32,
   headDim: i32,
   scores: usize,
@@ -404,15 +424,17 @@ function mixPair16(
       d1 = f32x4.add(d1, f32x4.mul(e1, v));
     }
   }
-  // The position that only the second sees is the next of this block, or the first of the next one.
-  if (length % P == 0) {
-    value = load<usize>(table) + values;
+  if (more == 1) {
+    // The position that only the second sees is the next of this block, or the first of the next one.
+    if (length % P == 0) {
+      value = load<usize>(table) + values;
+    }
+    const last = v128.load32_splat(secondScores + bytes4(length));
+    a1 = f32x4.add(a1, f32x4.mul(last, v128.load(value)));
+    b1 = f32x4.add(b1, f32x4.mul(last, v128.load(value, 16)));
+    c1 = f32x4.add(c1, f32x4.mul(last, v128.load(value, 32)));
+    d1 = f32x4.add(d1, f32x4.mul(last, v128.load(value, 48)));
   }
-  const last = v128.load32_splat(secondScores + bytes4(length));
-  a1 = f32x4.add(a1, f32x4.mul(last, v128.load(value)));
-  b1 = f32x4.add(b1, f32x4.mul(last, v128.load(value, 16)));
-  c1 = f32x4.add(c1, f32x4.mul(last, v128.load(value, 32)));
-  d1 = f32x4.add(d1, f32x4.mul(last, v128.load(value, 48)));
   storeScaled(mixed, a0, b0, c0, d0, total);
   storeScaled(secondMixed, a1, b1, c1, d1, secondTotal);
 }
