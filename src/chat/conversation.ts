@@ -58,7 +58,7 @@ export interface SayOptions {
   readonly onPrefill?: ((done: number, total: number) => void) | undefined;
   readonly onNote?: ((line: string) => void) | undefined;
   /** Where keys and values are kept besides. */
-  readonly disk?: ((prompt: KnownText) => PromptCache) | undefined;
+  readonly disk?: ((prompt: KnownText) => PromptCache | undefined) | undefined;
 }
 
 /** An answer, and what it took. */
@@ -238,7 +238,12 @@ export class Conversation {
     return last;
   }
 
-  /** Frees keys and values. */
+  /** Frees keys and values; another may go on with the template. */
+  forgetCache(): void {
+    this.#cache.dispose();
+  }
+
+  /** Frees keys and values, and ends the template. */
   dispose(): void {
     this.#cache.dispose();
     this.#template?.dispose();

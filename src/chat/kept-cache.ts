@@ -1,5 +1,5 @@
 // The keys and values of a chat, from turn to turn: what a prompt has in common with what was run last need not be run
-// again. Each turn asks it as a prompt cache; where a disk knows more, that counts. Knows nothing of text.
+// again. Each turn asks it as a prompt cache; the first asks the disk. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
 import type { PromptCache } from '../generation/sequence.js';
@@ -17,7 +17,7 @@ export class KeptCache {
     return {
       restore: (promptIds) => {
         const known = Math.min(commonLength(this.#ids, promptIds), promptIds.length - 1);
-        return disk?.restore(promptIds, known) ?? this.#restore(known);
+        return this.#cache === null ? (disk?.restore(promptIds) ?? null) : this.#restore(known);
       },
       keep: (prefilled) => {
         this.#hold(prefilled.promptIds, prefilled.cache);

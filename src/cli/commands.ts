@@ -9,6 +9,7 @@ import {
   CACHE,
   CACHE_ACTIONS,
   CACHE_PLAN,
+  CHAT,
   DOCTOR,
   MODELS,
   PULL,
@@ -34,6 +35,7 @@ export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
     notes: `
 Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
+  chat         talk to a model, or write with it turn by turn
   batch        many prompts in one run, JSON lines in and out
   bench        measure prefill and decode, with and without the cache
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats, plan
@@ -81,6 +83,28 @@ without one of their own have. A result has the fields of generate's --json behi
 gives {"id": …, "error": …}, the others go on, and the exit code is 1. What prompts begin with in common is computed once, as long as it
 is remembered; --reorder makes that always. kvgen cache plan says how much it saves, before anything runs.`,
     load: async () => (await import('./batch/batch-command.js')).batchCommand,
+  },
+  {
+    name: 'chat',
+    description:
+      'Talk to a model, or write with it turn by turn. With a name the chat is kept, and goes on where it ended.',
+    usage: '[options] [session]',
+    maxWords: 1,
+    takes: 'sessions',
+    settings: CHAT,
+    examples: [
+      'kvgen chat -m ./SmolLM2-135M-Instruct.gguf',
+      'kvgen chat --system "You are brief." garden',
+      "printf 'Hello!\\nAnd who are you?\\n' | kvgen chat -m ./SmolLM2-135M-Instruct.gguf",
+    ],
+    notes: `
+A model with a chat template answers; one without continues the text. Each turn runs only what is new. /help lists what can be
+typed instead of a message; several lines stand between """ and """, or end in \\. Ctrl-C stops an answer, which stays as far as it
+came; Ctrl-D leaves. Where stdin is no terminal, every line is a turn. A session is saved at every turn, with its keys and
+values; options that are not given are those that it was saved with.
+
+Environment: XDG_STATE_HOME (where sessions and the lines that were typed are kept), and those of generate.`,
+    load: async () => (await import('./chat/chat-command.js')).chatCommand,
   },
   {
     name: 'bench',
@@ -213,7 +237,7 @@ loss is that of each document alone where lines <|endoftext|> separate several. 
   {
     name: 'completion',
     description: 'Print a completion script for a shell.',
-    actions: [...SHELLS, 'models'],
+    actions: [...SHELLS, 'models', 'sessions'],
     usage: '',
     maxWords: 1,
     settings: {},
@@ -224,7 +248,7 @@ loss is that of each document alone where lines <|endoftext|> separate several. 
       'kvgen completion powershell >> $PROFILE',
     ],
     notes: `
-\`kvgen completion models\` prints the names that these scripts offer for --model.`,
+\`kvgen completion models\` prints the names that these scripts offer for --model, \`kvgen completion sessions\` those for kvgen chat.`,
     load: async () => (await import('./completion/completion-command.js')).completionCommand(COMMANDS),
   },
 ];

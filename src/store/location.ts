@@ -26,6 +26,7 @@ export interface StoreOptions {
 }
 
 const ELSEWHERE = 'choose another --cache-dir';
+const ELSEWHERE_STATE = 'choose another folder with XDG_STATE_HOME';
 
 /** The folder that holds both kinds. @throws KvgenError for a user without a cache directory */
 export async function storeRoot(cacheDir: string | undefined): Promise<string> {
@@ -41,6 +42,18 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
   return join(dirname(cache), 'kvgen');
 }
 
+/** The folder that holds what was said. @throws KvgenError for a user without one */
+export async function stateRoot(): Promise<string> {
+  const { default: envPaths } = await import('env-paths');
+  const { data, log } = envPaths('kvgen', { suffix: '' });
+  const { XDG_STATE_HOME: named = '' } = process.env;
+  const root = isAbsolute(named) ? join(named, 'kvgen') : process.platform === 'linux' ? log : data;
+  if (!isAbsolute(root)) {
+    throw new KvgenError('no folder for the state of this user; name one with XDG_STATE_HOME');
+  }
+  return root;
+}
+
 /**
  * Opens the folder of one kind.
  * @param key of the sealed vault; undefined: the plain one
@@ -50,16 +63,17 @@ export async function storeRoot(cacheDir: string | undefined): Promise<string> {
  */
 export function openStore(
   root: string,
-  kind: StoreKind,
+  kind: StoreKind | 'chats',
   make: boolean,
   onNote: (line: string) => void,
   key?: Uint8Array,
 ): StoreFolder | undefined {
   const folder = join(root, kind);
+  const elsewhere = kind === 'chats' ? ELSEWHERE_STATE : ELSEWHERE;
   try {
-    checkAbove(root, ELSEWHERE);
+    checkAbove(root, elsewhere);
     if (make) {
-      makePrivate(root, folder);
+      makePrivate(root, folder, elsewhere);
     }
     for (const [dir, others] of [
       [root, 'write'],
@@ -68,7 +82,7 @@ export function openStore(
       if (lstatSync(dir, { throwIfNoEntry: false }) === undefined) {
         return undefined;
       }
-      checkPrivate(dir, others, ELSEWHERE);
+      checkPrivate(dir, others, elsewhere);
     }
     const plain = new StoreFolder(folder);
     return key === undefined ? plain : sealedFolder(plain, kind, key);
@@ -84,14 +98,14 @@ export function openStore(
 }
 
 /** The same folder, seen by who has the key of its sealed files. */
-export function sealedFolder({ path }: StoreFolder, kind: StoreKind, key: Uint8Array): StoreFolder {
+export function sealedFolder({ path }: StoreFolder, kind: StoreKind | 'chats', key: Uint8Array): StoreFolder {
   return new StoreFolder(path, sealedVault(key, kind));
 }
 
-function makePrivate(root: string, folder: string): void {
+function makePrivate(root: string, folder: string, elsewhere: string): void {
   makeDirectories(dirname(root), 0o700);
-  checkAbove(root, ELSEWHERE); // somebody else may have made one of them first
+  checkAbove(root, elsewhere); // somebody else may have made one of them first
   makeDirectory(root, 0o700);
-  checkPrivate(root, 'write', ELSEWHERE);
+  checkPrivate(root, 'write', elsewhere);
   makeDirectory(folder, 0o700);
 }

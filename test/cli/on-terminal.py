@@ -2,6 +2,9 @@
 
     on-terminal.py '{"argv": [...], "terminal": ["stdin", "stdout", "stderr"], "input": "", "after": "", "columns": 80}'
 
+`steps` may stand for `input` and `after`: each {"after": "", "input": "", "columns": 0, "signal": 0} is taken once its `after`
+shows in what came since the step before; then the terminal is resized, the input typed, the signal sent, as far as given.
+
 Streams that are not on the terminal: stdin is empty, stdout and stderr are pipes. `input` is typed once `after` shows on
 the terminal, or the process sleeps if `after` is empty; "\\u0003" is Ctrl-C. The terminal passes bytes on as they are:
 it turns no "\\n" into "\\r\\n". All output in the answer is latin-1, one character a byte.
@@ -51,8 +54,8 @@ selector = selectors.DefaultSelector()
 for name, fd in files.items():
     selector.register(fd, selectors.EVENT_READ, name)
 start = time.time()
-waiting = request.get("input", "")
-after = request.get("after", "").encode()
+steps = request.get("steps") or ([{"after": request.get("after", ""), "input": request["input"]}] if request.get("input") else [])
+seen = 0
 ticks = None
 
 
@@ -74,9 +77,17 @@ while selector.get_map():
         collected[key.data] += data
         if not data:
             selector.unregister(key.fd)
-    if waiting and (after in collected["terminal"] if after else is_idle()):
-        os.write(master, waiting.encode())
-        waiting = ""
+    after = steps[0].get("after", "").encode() if steps else b""
+    if steps and (after in collected["terminal"][seen:] if after else is_idle()):
+        step = steps.pop(0)
+        seen = collected["terminal"].index(after, seen) + len(after) if after else len(collected["terminal"])
+        if step.get("columns"):
+            termios.tcsetwinsize(master, (24, step["columns"]))
+        if step.get("signal"):
+            child.send_signal(step["signal"])
+        text = step.get("input", "").encode()
+        while text:  # a terminal takes no more at once
+            text = text[os.write(master, text[:1024]):]
     if time.time() - start > 40:
         child.kill()
         break

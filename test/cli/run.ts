@@ -116,6 +116,8 @@ export interface OnTerminal {
   /** Typed once `after` shows on the terminal; `\u0003` is Ctrl-C. */
   input?: string;
   after?: string;
+  /** Instead of both: one after the other, each when its `after` shows in what came since the one before. */
+  steps?: readonly { after?: string; input?: string; columns?: number; signal?: number }[];
   columns?: number;
   env?: Record<string, string | undefined>;
 }

@@ -81,8 +81,8 @@ const UNKNOWN: Row[] = [
   ),
   [['tokenize', '--json', 'x'], "unknown option '--json'; `kvgen tokenize --help`"],
   [['-n'], "option '-n, --max-tokens <n>' argument missing"],
-  [['completion', 'tcsh'], 'expected bash, zsh, fish, powershell or models, got tcsh'],
-  [['completion'], 'expected bash, zsh, fish, powershell or models, got nothing'],
+  [['completion', 'tcsh'], 'expected bash, zsh, fish, powershell, models or sessions, got tcsh'],
+  [['completion'], 'expected bash, zsh, fish, powershell, models or sessions, got nothing'],
 ];
 
 describe.each([

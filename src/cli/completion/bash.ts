@@ -5,7 +5,8 @@ import { type Commands, formsOf, formsThatTake, optionsWithChoices, wordsOf } fr
 
 export function bashScript(commands: Commands): string {
   const cases = commands.map((row) => `    ${row.name}) words="${wordsAfter(row)}" ;;`);
-  const takers = (kind: 'files' | 'models') => commands.filter(({ takes }) => takes === kind).map(({ name }) => name);
+  const takers = (kind: 'files' | 'models' | 'sessions') =>
+    commands.filter(({ takes }) => takes === kind).map(({ name }) => name);
   const choices = optionsWithChoices(commands).map(
     ({ forms, choices }) =>
       `    ${forms.join('|')}) COMPREPLY=($(compgen -W "${choices.join(' ')}" -- "$cur")); return ;;`,
@@ -13,6 +14,9 @@ export function bashScript(commands: Commands): string {
   return `# bash completion for kvgen
 _kvgen_models() {
   COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" completion models 2>/dev/null)" -- "$cur") $(compgen -d -- "$cur") $(compgen -f -X '!*.gguf' -- "$cur"))
+}
+_kvgen_sessions() {
+  COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" completion sessions 2>/dev/null)" -- "$cur"))
 }
 _kvgen() {
   local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} words
@@ -29,6 +33,7 @@ ${cases.join('\n')}
     case \${COMP_WORDS[1]} in
       ${takers('files').join('|')}) COMPREPLY=($(compgen -f -- "$cur")); return ;;
       ${takers('models').join('|')}) _kvgen_models; return ;;
+      ${takers('sessions').join('|')}) _kvgen_sessions; return ;;
     esac
   fi
   [[ $COMP_CWORD -eq 1 ]] && words="$words ${commands.map(({ name }) => name).join(' ')}"

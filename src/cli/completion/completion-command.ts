@@ -1,5 +1,5 @@
 // `kvgen completion bash|zsh|fish|powershell`: prints a completion script, made from the same tables as the parser and
-// --help. The scripts ask `kvgen completion models` for the names of the models when somebody types one.
+// --help. The scripts ask `kvgen completion models` and `sessions` for names when somebody types one.
 
 import { EXIT, UsageError } from '../../errors.js';
 import { listModels } from '../../weights/find.js';
@@ -21,12 +21,20 @@ const SCRIPTS = {
 export function completionCommand(commands: Commands): RunCommand {
   return async ({ words: [word], terminal }) => {
     const shell = SHELLS.find((name) => name === word);
-    if (shell === undefined && word !== 'models') {
-      throw new UsageError(`completion: expected ${SHELLS.join(', ')} or models, got ${word ?? 'nothing'}`);
+    if (shell === undefined && word !== 'models' && word !== 'sessions') {
+      throw new UsageError(`completion: expected ${SHELLS.join(', ')}, models or sessions, got ${word ?? 'nothing'}`);
     }
-    await terminal.write(shell === undefined ? modelNames() : SCRIPTS[shell](commands));
+    const names = word === 'sessions' ? sessionNames : modelNames;
+    await terminal.write(shell === undefined ? await names() : SCRIPTS[shell](commands));
     return EXIT.ok;
   };
+}
+
+/** A line each; those that are sealed need a key, which nobody is asked for here. */
+async function sessionNames(): Promise<string> {
+  const { Chats } = await import('../../store/chats.js');
+  const chats = await Chats.open(false, undefined, () => {});
+  return (chats?.names() ?? []).map((name) => `${name}\n`).join('');
 }
 
 /** A line each. */

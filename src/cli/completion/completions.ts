@@ -7,7 +7,7 @@ import type { CommandRow } from '../shell/command.js';
 export type Commands = readonly [CommandRow, ...CommandRow[]];
 
 /** What a value or a word is; undefined: anything, which nothing can offer. */
-export type Offer = readonly string[] | 'files' | 'models' | undefined;
+export type Offer = readonly string[] | 'files' | 'models' | 'sessions' | undefined;
 
 /** All spellings of the options of a command. */
 export function formsOf({ settings }: CommandRow): string[] {

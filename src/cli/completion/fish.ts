@@ -32,6 +32,10 @@ function __kvgen_models
         echo $file
     end
 end
+function __kvgen_sessions
+    set -l words (commandline -opc)
+    $words[1] completion sessions 2>/dev/null
+end
 complete -c kvgen -f
 complete -c kvgen -s h -l help -d 'print help'
 complete -c kvgen -s V -l version -d 'print the version'
@@ -65,6 +69,8 @@ function offered(offer: Offer): string {
       return '-F';
     case 'models':
       return '-f -a "(__kvgen_models)"';
+    case 'sessions':
+      return '-f -a "(__kvgen_sessions)"';
     default:
       return `-f -a ${quoted(offer.join(' '))}`;
   }

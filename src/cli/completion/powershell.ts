@@ -5,7 +5,8 @@ import { type Commands, formsOf, formsThatTake, optionsWithChoices, wordsOf } fr
 export function powershellScript(commands: Commands): string {
   const [first] = commands;
   const names = commands.map(({ name }) => name);
-  const takers = (kind: 'files' | 'models') => commands.filter(({ takes }) => takes === kind).map(({ name }) => name);
+  const takers = (kind: 'files' | 'models' | 'sessions') =>
+    commands.filter(({ takes }) => takes === kind).map(({ name }) => name);
   const words = commands.map((row) => {
     const behind = wordsOf(row);
     return `    ${quoted(row.name)} = ${list([...formsOf(row), ...(Array.isArray(behind) ? behind : [])])}`;
@@ -31,6 +32,7 @@ ${values.join('\n')}
   }
   $offered = if ($values.ContainsKey($previous)) { $values[$previous] }
   elseif (${list(formsThatTake(commands, 'models'))} -ccontains $previous -or ($isWord -and ${list(takers('models'))} -contains $command)) { & $before[0] completion models 2>$null }
+  elseif ($isWord -and ${list(takers('sessions'))} -contains $command) { & $before[0] completion sessions 2>$null }
   elseif ($before.Count -eq 1) { $words[$command] + ${list(names)} }
   else { $words[$command] }
   $offered | Where-Object { $_.StartsWith($wordToComplete) } | ForEach-Object {

@@ -15,6 +15,10 @@ _kvgen_models() {
   compadd -a names
   _files -g '*.gguf'
 }
+_kvgen_sessions() {
+  local -a names=(\${(f)"$($service completion sessions 2>/dev/null)"})
+  compadd -a names
+}
 _kvgen() {
   local -a commands=(
 ${described.join('\n')}
@@ -41,6 +45,8 @@ function action(offer: Offer, anything: string): string {
       return '_files';
     case 'models':
       return '_kvgen_models';
+    case 'sessions':
+      return '_kvgen_sessions';
     default:
       return `(${offer.join(' ')})`;
   }

@@ -8,9 +8,16 @@ import { promptCacheJson, verifyJson } from './report-cache.js';
 import { tokensJson } from './report-tokens.js';
 import type { FinishedRun } from './samples.js';
 
+/** What of a run the line after it says. */
+export interface MeasuredRun extends Pick<FinishedRun, 'completion' | 'seed' | 'answerCached'> {
+  readonly args: Pick<FinishedRun['args'], 'cache' | 'draft'>;
+  readonly prompt: Pick<FinishedRun['prompt'], 'ids'>;
+  readonly promptCache: Pick<NonNullable<FinishedRun['promptCache']>, 'writtenTokens'> | null;
+}
+
 /** The line after the texts: tokens, speed, what the caches hold, the seeds. */
-export function statisticsLine(runs: readonly FinishedRun[]): string {
-  const [{ args, prompt, completion, seed, answerCached }] = runs as [FinishedRun];
+export function statisticsLine(runs: readonly MeasuredRun[]): string {
+  const [{ args, prompt, completion, seed, answerCached }] = runs as [MeasuredRun];
   const { firstTokenMs, reusedTokens } = completion.stats;
   const all = runs.map((run) => run.completion.stats);
   const kept = runs.reduce((sum, { promptCache }) => sum + (promptCache?.writtenTokens ?? 0), 0);

@@ -70,6 +70,29 @@ export const BATCH = {
 } as const satisfies Rows;
 export type BatchArgs = SettingsOf<typeof BATCH>;
 
+const { truncatePrompt, samples, echo, logprobs, chat, system, maxTokens, ...ofTurns } = takenBy('batch');
+
+/** Those of a turn can be changed while one talks. */
+export const CHAT = {
+  system: {
+    ...system,
+    words: 'what the model is told before anything is said (default: nothing, or what its template says)',
+  },
+  maxTokens: {
+    kind: maxTokens.kind,
+    words: 'tokens of an answer; -1: to the end of the context (default: 1024; 128 without a chat template)',
+    short: 'n',
+  },
+  ...ofTurns,
+  onFull: {
+    ...ofTurns.onFull,
+    words: 'where the context is full: refuse the turn (stop), or drop the oldest turns (reprefill); the system stays',
+  },
+  seed: { ...ofTurns.seed, words: 'seed of the first answer; answer i uses seed + i (default: random, reported)' },
+  history: { kind: flag, words: 'neither read nor keep the lines that are typed (default: keep them)', fallback: true },
+} as const satisfies Rows;
+export type ChatArgs = SettingsOf<typeof CHAT>;
+
 export const SCORE = {
   model,
   file,

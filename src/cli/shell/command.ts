@@ -27,7 +27,7 @@ export interface CommandRow {
   readonly usage: string;
   readonly maxWords: number;
   /** What its words are. */
-  readonly takes?: 'files' | 'models';
+  readonly takes?: 'files' | 'models' | 'sessions';
   readonly settings: Table;
   /** The settings of all its actions except one, which takes all of `settings`. */
   readonly shared?: { readonly settings: Table; readonly except: string };

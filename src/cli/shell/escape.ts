@@ -19,6 +19,11 @@ export function printableLines(lines: string): string {
   return lines.split('\n').map(printable).join('\n');
 }
 
+/** Text of a chat: lines and tabs stay, other control characters are escaped. It may be a piece of a longer one. */
+export function printableText(text: string): string {
+  return text.replace(/[^\n\t]+/g, printable);
+}
+
 /** A value as JSON on one line. It has no control characters, and stands for the same value as that of JSON.stringify. */
 export function jsonText(value: unknown): string {
   return printable(JSON.stringify(value));

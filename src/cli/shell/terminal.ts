@@ -150,6 +150,11 @@ export class Terminal {
     return new StreamInput('stdin', kind, process.stdin, size);
   }
 
+  /** For a line editor: what is typed, and where it shows, which is never a stdout that is no terminal. */
+  get editing() {
+    return { input: process.stdin, output: this.stderrIsTerminal ? process.stderr : process.stdout };
+  }
+
   #stderr(line: string): void {
     this.progressDone();
     process.stderr.write(`${line}\n`);

@@ -81,6 +81,7 @@ PATH=${bin}:$PATH; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kvgen kvgen "\${!
       'fish',
       'powershell',
       'models',
+      'sessions',
     ]);
     expect(complete('cache', 'p')).toEqual(['prune', 'path', 'plan']);
     expect(complete('models', '--c')).toEqual(['--color']);
@@ -133,7 +134,7 @@ describe('zsh', () => {
       expect(script).toContain(`'*${flag}[`);
     }
     expect(script).toContain(':value:(auto node simd cpu)');
-    expect(script).toContain(':(bash zsh fish powershell models)');
+    expect(script).toContain(':(bash zsh fish powershell models sessions)');
     expect(script).toContain(':value:_kvgen_models');
   });
 
