@@ -25,24 +25,18 @@ export function readWindows(read: ConfigReader, model: WindowsOf): readonly numb
   );
 }
 
-/** undefined: there is none. */
+/** undefined: there is none. Where the config says that there is none, nobody looks at its size. */
 function windowSize(read: ConfigReader, { modelType, nPositions }: WindowsOf): number | undefined {
   const value = read.value('sliding_window');
-  const size = value === null ? undefined : read.count('sliding_window', 4096);
-  switch (modelType) {
-    case 'mistral':
-      return size; // 4096 where the key is absent
-    case 'qwen2':
-    case 'qwen3':
-      return read.flag('use_sliding_window', false) ? size : undefined;
-    case 'smollm3':
-      return read.flag('use_sliding_window', false) && value !== undefined ? size : undefined;
-    default:
-      if (value !== undefined && size !== undefined && size < nPositions) {
-        throw read.wrong('sliding_window', `nothing, or ${nPositions} or more (a ${modelType} has no window)`, value);
-      }
-      return undefined;
+  const isUsed = modelType === 'mistral' || read.flag('use_sliding_window', false);
+  if (modelType !== 'llama') {
+    const isNone = value === null || (modelType === 'smollm3' && value === undefined);
+    return isUsed && !isNone ? read.count('sliding_window', 4096) : undefined;
   }
+  if ((value ?? undefined) !== undefined && read.count('sliding_window', 1) < nPositions) {
+    throw read.wrong('sliding_window', `nothing, or ${nPositions} or more (a ${modelType} has no window)`, value);
+  }
+  return undefined;
 }
 
 type LayerType = 'full_attention' | 'sliding_attention';

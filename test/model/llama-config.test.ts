@@ -144,6 +144,7 @@ describe('windows', () => {
     expect(windows({ model_type: 'mistral', sliding_window: 256 })).toEqual([0, 0, 0, 0]);
     expect(windows({ model_type: 'mistral' })).toEqual([0, 0, 0, 0]); // 4096
     expect(windows({ model_type: 'qwen2', sliding_window: 8, use_sliding_window: false })).toEqual([0, 0, 0, 0]);
+    expect(windows({ model_type: 'qwen2', sliding_window: 0, use_sliding_window: false })).toEqual([0, 0, 0, 0]);
     expect(windows({ sliding_window: 256 })).toEqual([0, 0, 0, 0]);
   });
 });
