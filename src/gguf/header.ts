@@ -157,7 +157,7 @@ function checkedText(cursor: Cursor, length: number, onGarbled: () => void): str
 async function readNumbers(cursor: Cursor, key: string, type: keyof typeof NUMBERS, count: number) {
   const { bytes, list } = NUMBERS[type];
   await cursor.need(count * bytes, key);
-  const copy = Uint8Array.from(cursor.bytes(count * bytes)); // aligned, and apart from the window
+  const copy = new Uint8Array(cursor.bytes(count * bytes)); // aligned, and apart from the window
   const numbers = new list(copy.buffer);
   if (type === 'BOOL' && numbers.some((value) => Number(value) > 1)) {
     throw cursor.broken(`${key}: expected true or false, as 1 or 0`);

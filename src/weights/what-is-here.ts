@@ -196,7 +196,10 @@ function modelsIn(dir: string): string[] {
     const has = (file: string) => exists(join(child, file));
     return (
       isFolder(child, () => {}) &&
-      (has('adapter_config.json') || has('ckpt.pt') || (has('config.json') && WEIGHTS_NAMES.some(has)))
+      (has('adapter_config.json') ||
+        has('ckpt.pt') ||
+        (has('config.json') && WEIGHTS_NAMES.some(has)) ||
+        namesIn(child, () => {}).some((file) => /\.gguf$/i.test(file)))
     );
   };
   const { compare } = new Intl.Collator('en', { numeric: true });

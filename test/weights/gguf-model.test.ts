@@ -298,6 +298,15 @@ describe('which file is the model', () => {
     vi.unstubAllEnvs();
   });
 
+  it('a folder above one says so', async () => {
+    const dir = tempDir();
+    mkdirSync(join(dir, 'Q8_0'));
+    symlinkSync(join(FIXTURES, 'gpt2-q8_0.gguf'), join(dir, 'Q8_0', 'tiny.gguf'));
+    const help = `found only the model "Q8_0" in it; name it: -m ${join(dir, 'Q8_0')}`;
+    await expectFailure(() => folderSource(findModel(dir)), help);
+    expect(findModel(join(dir, 'Q8_0'))).toMatchObject({ single: 'tiny.gguf' });
+  });
+
   it('one that is not there is said not to be', async () => {
     await expectFailure(
       () => findModel('none.gguf'),
