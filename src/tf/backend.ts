@@ -21,6 +21,7 @@ import { gptNeoModel } from './gpt-neo.js';
 import { gptNeoxModel } from './gpt-neox.js';
 import { gpt2Model } from './gpt2.js';
 import { llamaModel } from './llama.js';
+import { inputFirst } from './own-weights.js';
 import { tf } from './tf.js';
 import { TfEngine } from './tf-engine.js';
 import type { TfModel } from './tf-model.js';
@@ -45,15 +46,23 @@ interface EngineOptions {
 
 const require = createRequire(import.meta.url);
 
-type MakeModel = (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel;
+interface TfArchitecture {
+  /** Makes the model of its tensors, and owns them from then on. */
+  readonly make: (config: ModelConfig, tensors: ReadonlyMap<string, Tensor>) => TfModel;
+  /** Turns what is stored into what is multiplied with, one tensor at a time, so that there are never two copies of a model. */
+  readonly laid?: (name: string, stored: Tensor) => Tensor;
+}
 
-const llama: MakeModel = (config, tensors) => llamaModel(config as LlamaConfig, tensors);
+const llama: TfArchitecture = {
+  make: (config, tensors) => llamaModel(config as LlamaConfig, tensors),
+  laid: inputFirst,
+};
 
-/** Makes the model of each architecture, by its `model_type`. */
-const FORWARD_PASSES: Readonly<Record<string, MakeModel>> = {
-  gpt2: (config, tensors) => gpt2Model(config as Gpt2Config, tensors),
-  gpt_neo: (config, tensors) => gptNeoModel(config as GptNeoConfig, tensors),
-  gpt_neox: (config, tensors) => gptNeoxModel(config as GptNeoxConfig, tensors),
+/** The architectures, by their `model_type`. */
+const FORWARD_PASSES: Readonly<Record<string, TfArchitecture>> = {
+  gpt2: { make: (config, tensors) => gpt2Model(config as Gpt2Config, tensors) },
+  gpt_neo: { make: (config, tensors) => gptNeoModel(config as GptNeoConfig, tensors), laid: inputFirst },
+  gpt_neox: { make: (config, tensors) => gptNeoxModel(config as GptNeoxConfig, tensors), laid: inputFirst },
   llama,
   mistral: llama,
   qwen2: llama,
@@ -83,12 +92,14 @@ export async function openEngine(
   if (engine === 'graph' && tfjsNodeDir === undefined) {
     throw new KvgenError(`--engine graph needs the node backend, found ${name}; run \`kvgen setup\``);
   }
+  const { make, laid } = architectureOf(config);
   const tensors = new Map<string, Tensor>();
   try {
     for await (const tensor of weights) {
-      tensors.set(tensor.name, tf.tensor(await readValues(tensor), [...tensor.shape], 'float32'));
+      const stored = tf.tensor(await readValues(tensor), [...tensor.shape], 'float32');
+      tensors.set(tensor.name, laid?.(tensor.name, stored) ?? stored);
     }
-    const model = makeModel(config, tensors);
+    const model = make(config, tensors);
     return engine === 'eager' || tfjsNodeDir === undefined
       ? new TfEngine(config, model, null)
       : new TfEngine(config, model, { tfjsNodeDir, shards: threads, always: engine === 'graph', onNote });
@@ -98,13 +109,13 @@ export async function openEngine(
   }
 }
 
-/** The model owns `tensors` from here on. */
-function makeModel(config: ModelConfig, tensors: ReadonlyMap<string, Tensor>): TfModel {
-  const make = FORWARD_PASSES[config.modelType];
-  if (make === undefined) {
-    throw new KvgenError(`the TensorFlow.js engine has no forward pass for model_type ${config.modelType}`);
+/** @throws KvgenError for one that has no forward pass here */
+function architectureOf({ modelType }: ModelConfig): TfArchitecture {
+  const found = FORWARD_PASSES[modelType];
+  if (found === undefined) {
+    throw new KvgenError(`the TensorFlow.js engine has no forward pass for model_type ${modelType}`);
   }
-  return make(config, tensors);
+  return found;
 }
 
 export function tfjsVersion(): string {
