@@ -58,6 +58,21 @@ const NANO_GPT = 'ckpt.pt';
 const NANO_GPT_HELP =
   "nanoGPT saves none; put GPT-2's vocab.json and merges.txt beside ckpt.pt if it was trained with them, or make " +
   'tokenizer.json of its meta.pkl (README, Models), or give --prompt-ids';
+const CONVERT =
+  'transformers writes the tokenizer.json that is read: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)';
+/** What is there in place of those, if all its names are, and what helps. */
+const IN_THEIR_PLACE: readonly { readonly names: readonly string[]; readonly help: string }[] = [
+  { names: [NANO_GPT], help: NANO_GPT_HELP },
+  {
+    names: ['encoder.json', 'vocab.bpe'],
+    help: "found GPT-2's under the names of OpenAI; rename encoder.json to vocab.json, and vocab.bpe to merges.txt",
+  },
+  ...['sentencepiece.bpe.model', 'sentencepiece.model', 'spm.model', 'tokenizer.tiktoken', 'tekken.json'].map(
+    (name) => ({ names: [name], help: `found ${name}, which is not read; ${CONVERT}` }),
+  ),
+  { names: ['vocab.json'], help: 'found vocab.json without merges.txt; fetch that too' },
+  { names: ['merges.txt'], help: 'found merges.txt without vocab.json; fetch that too' },
+];
 const EXPECTED = 'expected tokenizer.json, vocab.json and merges.txt, vocab.txt, spiece.model or tokenizer.model';
 
 /** Does the folder have a tokenizer's files? They may still be damaged. */
@@ -85,7 +100,8 @@ export async function readTokenizerFiles(folder: ModelFolder): Promise<Tokenizer
     return { tokenizer, ...(mayConvert && { sentencePiece: await readSentencePiece(folder) }), ...about };
   }
   if (!(await hasTokenizer(folder))) {
-    const help = folder.has(NANO_GPT) ? NANO_GPT_HELP : `${EXPECTED}; download the folder again with them`;
+    const found = IN_THEIR_PLACE.find(({ names }) => names.every((name) => folder.has(name)));
+    const help = found?.help ?? `${EXPECTED}; download the folder again with them`;
     throw new KvgenError(`${folder.dir}: no tokenizer: ${help}`);
   }
   return { ...(await readVocabularies(folder)), ...about };

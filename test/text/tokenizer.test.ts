@@ -132,6 +132,17 @@ describe('files', () => {
       { 'ckpt.pt': '' },
       /: no tokenizer: nanoGPT saves none; put GPT-2's vocab\.json and merges\.txt .*meta\.pkl.*, or give --prompt-ids$/,
     ],
+    [
+      'none of the names that are read, but one of SentencePiece',
+      { 'sentencepiece.bpe.model': '' },
+      /: no tokenizer: found sentencepiece\.bpe\.model, .*AutoTokenizer\.from_pretrained\(DIR\)\.save_pretrained/,
+    ],
+    [
+      'those of OpenAI',
+      { 'encoder.json': {}, 'vocab.bpe': '' },
+      /: no tokenizer: found .*; rename encoder\.json to vocab\.json, and vocab\.bpe to merges\.txt$/,
+    ],
+    ['half of them', { 'vocab.json': {} }, /: no tokenizer: found vocab\.json without merges\.txt; fetch that too$/],
     ['broken JSON', { 'tokenizer.json': '{"model":' }, /tokenizer\.json: not valid JSON .*; download the file again$/],
     ['not an object', { 'tokenizer.json': '[1]' }, /tokenizer\.json: expected a JSON object/],
     [
