@@ -93,7 +93,7 @@ function changesOf(
     }
     if (place.role === 'otherUse') {
       otherUses.push(entry.name);
-    } else if (part.kind !== 'original') {
+    } else if (part.kind !== 'original' && !isSecondCopy(entry, file)) {
       const change = changes.get(place.name) ?? { module: part.module };
       changes.set(place.name, change);
       add(change, part.kind, { file, entry });
@@ -101,6 +101,12 @@ function changesOf(
     }
   }
   return { changes, otherUses };
+}
+
+/** With the embeddings PEFT saves a trained module twice, and reads what has its name without the wrapper. */
+function isSecondCopy({ name }: TensorEntry, { entries }: WeightFile): boolean {
+  const plain = name.replace(/\.modules_to_save(\.[^.]+)?(?=\.(weight|bias)$)/, '');
+  return plain !== name && entries.has(plain);
 }
 
 /** @throws KvgenError for the second tensor of a kind */

@@ -48,6 +48,18 @@ describe('the logits are those of PEFT', () => {
     await expectGolden(join(FIXTURES, name), golden(name));
   });
 
+  it('where a trained module is saved twice, with its original', async () => {
+    const { dir } = copies('saved-embedding');
+    changeTensors(dir, (tensors) => {
+      for (const [name, tensor] of [...tensors].filter(([key]) => /(wte|lm_head)\.weight$/.test(key))) {
+        const other = tensor.bytes.map((byte) => byte ^ 1);
+        tensors.set(name.replace('.weight', '.modules_to_save.weight'), tensor);
+        tensors.set(name.replace('.weight', '.original_module.weight'), { ...tensor, bytes: other });
+      }
+    });
+    await expectGolden(dir, golden('saved-embedding'));
+  });
+
   it('of parts of a tensor, from wherever they begin', async () => {
     const dir = join(FIXTURES, 'embeddings');
     const folder = await openModelFolder({ dir });
