@@ -63,7 +63,8 @@ export function stateDict(root: unknown, path: string): TorchTensors {
       tensors.set(name, value);
     }
   }
-  if (tensors.size === 0) {
+  // What lies beside weights in a dict of their own is of the training, such as a loss.
+  if (tensors.size === 0 || weightsKey(root) !== undefined) {
     throw new KvgenError(`${path}: ${whatElse(root)}`);
   }
   return tensors;
@@ -79,9 +80,7 @@ function whatElse(root: unknown): string {
   if (parts.has('model') && parts.has('model_args')) {
     return `${found}, as nanoGPT saves it; rename it to ckpt.pt`;
   }
-  const isStateDict = (part: unknown) =>
-    part instanceof Map && [...part.values()].some((x) => x instanceof TorchTensor);
-  const key = WEIGHTS_KEYS.find((name) => isStateDict(parts.get(name)));
+  const key = weightsKey(parts);
   return key === undefined
     ? `${found}, not a dict of tensors; save model.state_dict() alone`
     : `${found}; torch.save(torch.load(FILE)[${shown(key)}], FILE) leaves the weights, which can be read`;
@@ -89,6 +88,12 @@ function whatElse(root: unknown): string {
 
 /** What programs that train call the weights in their checkpoints. */
 const WEIGHTS_KEYS = ['state_dict', 'model_state_dict', 'model', 'module', 'net', 'weights'];
+
+function weightsKey(root: unknown): string | undefined {
+  const isStateDict = (part: unknown) =>
+    part instanceof Map && [...part.values()].some((x) => x instanceof TorchTensor);
+  return root instanceof Map ? WEIGHTS_KEYS.find((name) => isStateDict(root.get(name))) : undefined;
+}
 
 async function entriesOf(archive: TorchArchive, tensors: TorchTensors): Promise<Map<string, TensorEntry>> {
   const entries = new Map<string, TensorEntry>();

@@ -245,6 +245,11 @@ describe('a file that is not what it says is refused in one line', () => {
       ['as nanoGPT saves it; rename it to ckpt.pt'],
     ],
     [
+      'a dict of dicts beside a tensor',
+      torchZip(op.pickle(op.dict({ model: op.dict({ x: tensor() }), loss: tensor() })), { 0: FLOATS }),
+      ['a checkpoint with ["model","loss"]', 'torch.save(torch.load(FILE)["model"], FILE)'],
+    ],
+    [
       'a checkpoint without weights',
       torchZip(op.pickle(op.dict({ epoch: op.integer(1) }))),
       ['a checkpoint with ["epoch"], not a dict of tensors'],
