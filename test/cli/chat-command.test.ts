@@ -81,7 +81,8 @@ describe('a session', () => {
       answers: 2,
       settings: { model: dir, logitBias: { 122: 1000 } },
     });
-    const ended = await chat(state, 'c\n', ['--verbose', 's']);
+    const env = { XDG_STATE_HOME: state, KVGEN_CACHE_DIR: state };
+    const ended = await kvgenHere(['chat', '--verbose', 's'], { input: 'c\n', env });
     expect(ended).toMatchObject({ code: 0, stdout: 'zzzz\n' });
     expect(counts(ended.stderr)[0]?.[1]).toBe(ids.length - 1);
     expect(ended.stderr).toContain('seed 9');

@@ -7,6 +7,8 @@ import { CHAT, type ChatArgs } from '../shell/command-settings.js';
 
 /** Settings of a turn: those that a line of a batch may have, too. */
 const OF_TURNS = Object.keys(takenBy('line')).filter((name) => name in CHAT && name !== 'system');
+/** What keys and values belong to: with another of them they have to be computed anew. */
+const OF_MACHINE = ['backend', 'weights', 'cacheDtype'];
 const OPTIONS = optionsOf(CHAT).filter(({ name }) => OF_TURNS.includes(name));
 
 /** Those of generate. @throws UsageError for what cannot go together */
@@ -19,13 +21,15 @@ export function generateArgs(args: ChatArgs, maxTokens: number): GenerateArgs {
 
 /** What is not as it is without options, as JSON. */
 export function settingsToJson(args: ChatArgs): object {
-  const changed = OF_TURNS.filter((name) => isChanged(args, name)).map((name) => [name, toJson(settingOf(args, name))]);
+  const changed = [...OF_TURNS, ...OF_MACHINE].filter((name) => isChanged(args, name)).map((name) => [name, toJson(settingOf(args, name))]);
   return { ...Object.fromEntries(changed), model: args.model.includes(sep) ? resolve(args.model) : args.model };
 }
 
 /** The options, and for those that are as they are without any, what was saved. @throws KvgenError for a wrong value */
 export function withSaved(args: ChatArgs, json: unknown): ChatArgs {
-  const saved = Object.entries(Object(json)).filter(([name]) => [...OF_TURNS, 'model'].includes(name));
+  const ofMachine = OF_MACHINE.some((name) => isChanged(args, name)) ? [] : OF_MACHINE; // they go together, or not at all
+  const known = [...OF_TURNS, ...ofMachine, 'model'];
+  const saved = Object.entries(Object(json)).filter(([name]) => known.includes(name));
   const wanted = saved.filter(([name]) => !isChanged(args, name));
   return {
     ...args,
