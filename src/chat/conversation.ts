@@ -107,7 +107,7 @@ export class Conversation {
   /** The first turn whose end is a place in `#known`. */
   #knownFrom: number;
   #answers: number;
-  #turnEnds: Promise<readonly number[]> | undefined;
+  #turnEnds: readonly number[] | undefined;
   #isBusy = false;
 
   /** @param template null: the model continues the text */
@@ -183,12 +183,12 @@ export class Conversation {
     let prompt: ChatPrompt | undefined;
     try {
       const seed = options.seedOf(this.#answers);
-      prompt = await this.#prompt(user, options).catch(unlessAborted(options.signal));
-      if (prompt === undefined) {
+      const begun = await this.#begin(user, seed, options).catch(unlessAborted(options.signal));
+      prompt = begun?.prompt;
+      if (begun === undefined || prompt === undefined) {
         return { finishReason: 'abort', stats: NOTHING_MEASURED, text: '', tokens: [], seed, promptIds: [] };
       }
-      const request = await this.#request(prompt, seed, options);
-      const tokens = new RememberedReturn(complete(this.#model.engine, this.#model.tokenizer, request));
+      const tokens = new RememberedReturn(complete(this.#model.engine, this.#model.tokenizer, begun.request));
       for await (const token of tokens) {
         said.push(token);
         if (token.text !== '') {
@@ -262,6 +262,11 @@ export class Conversation {
     this.#knownFrom = this.#turns.length;
   }
 
+  async #begin(user: string, seed: number, options: SayOptions) {
+    const prompt = await this.#prompt(user, options);
+    return { prompt, request: await this.#request(prompt, seed, options) };
+  }
+
   /** All that the model is to be given; turns at the beginning are dropped where they must and may be. */
   async #prompt(user: string, options: SayOptions): Promise<ChatPrompt> {
     const { settings, onNote } = options;
@@ -301,9 +306,10 @@ export class Conversation {
   ) {
     const { words, drafter } = this.#options;
     const { ids, nCtx } = await preparePrompt(prompt.ids, settings, this.#model, { ...words, onNote, signal });
-    this.#turnEnds ??= this.#findTurnEnds();
-    const fitting: Prompt = { ids, text: prompt.text, nCtx, turnEnds: await this.#turnEnds };
-    return makeRequest(fitting, settings, seed, this.#model, this.#banned, {
+    this.#turnEnds ??= await this.#findTurnEnds(signal);
+    const fitting: Prompt = { ids, text: prompt.text, nCtx, turnEnds: this.#turnEnds };
+    const onFull = this.#template === null ? settings.onFull : 'stop'; // half a conversation is none
+    return makeRequest(fitting, { ...settings, onFull }, seed, this.#model, this.#banned, {
       signal,
       onPrefill,
       drafter,
@@ -311,9 +317,10 @@ export class Conversation {
     });
   }
 
-  async #findTurnEnds(): Promise<readonly number[]> {
+  async #findTurnEnds(signal: AbortSignal | undefined): Promise<readonly number[]> {
     const { tokenizer } = this.#model;
-    const end = this.#template === null || tokenizer === null ? undefined : await turnEnd(this.#template, tokenizer);
+    const template = this.#template;
+    const end = template === null || tokenizer === null ? undefined : await turnEnd(template, tokenizer, signal);
     return end === undefined ? [] : [end];
   }
 

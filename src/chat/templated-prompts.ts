@@ -34,7 +34,7 @@ export class TemplatedPrompts {
 
   /** @throws KvgenError where there is no template, or it refuses a turn; what `signal` aborts with */
   async prompt(messages: readonly ChatMessage[], signal?: AbortSignal): Promise<TemplatedPrompt> {
-    this.#opened ??= this.#openTemplate();
+    this.#opened ??= this.#openTemplate(signal);
     const { template, turnEnds } = await this.#opened;
     return { text: await template.render(messages, { addGenerationPrompt: true, signal }), turnEnds };
   }
@@ -43,7 +43,7 @@ export class TemplatedPrompts {
     this.#opened?.then(({ template }) => template.dispose()).catch(() => {});
   }
 
-  async #openTemplate(): Promise<OpenTemplate> {
+  async #openTemplate(signal: AbortSignal | undefined): Promise<OpenTemplate> {
     const tokenizer = this.#tokenizer;
     if (tokenizer === null) {
       throw new KvgenError(`${this.#dir}: a chat needs a tokenizer`);
@@ -52,7 +52,7 @@ export class TemplatedPrompts {
     if (template === null) {
       throw noTemplate(this.#dir);
     }
-    const end = await turnEnd(template, tokenizer);
+    const end = await turnEnd(template, tokenizer, signal);
     return { template, turnEnds: end === undefined ? [] : [end] };
   }
 }

@@ -121,6 +121,21 @@ describe.skipIf(!hasPython || !hasProc)('at a terminal', () => {
     expect(JSON.parse(readFileSync(join(state, 'kvgen', 'chats', 't.json'), 'utf8')).settings.temperature).toBe(0.5);
   });
 
+  it('SIGTERM ends it as it ends other commands', async () => {
+    const state = tempDir();
+    const { code } = await talk(
+      state,
+      ['s'],
+      [
+        { after: PROMPT, input: 'a\r' },
+        { after: PROMPT, input: 'half a li' },
+        { after: 'half a li', signal: 15 },
+      ],
+    );
+    expect(code).toBe(143);
+    expect(turnsOf(state, 's').map(({ user }) => user)).toEqual(['a']);
+  });
+
   it('says what a command cannot do, and goes on', async () => {
     const { terminal, code } = await talk(
       tempDir(),

@@ -36,7 +36,7 @@ export async function chatCommand(invocation: Invocation): Promise<number> {
       if (given.system !== undefined) {
         talk.conversation.system = given.system;
       }
-      await (terminal.stdinIsTerminal ? talkOnTerminal(invocation, talk, chats) : talkOnLines(invocation, talk));
+      await (isPerson(terminal) ? talkOnTerminal(invocation, talk, chats) : talkOnLines(invocation, talk));
     } finally {
       talk.dispose();
     }
@@ -149,6 +149,11 @@ export class OpenChats {
     const { terminal, signal } = this.#invocation;
     return Chats.open(make, await cacheKey(process.env, signal), (line) => terminal.note(line));
   }
+}
+
+/** Is there somebody who types, and sees it? */
+function isPerson({ stdinIsTerminal, stdoutIsTerminal, stderrIsTerminal }: Invocation['terminal']): boolean {
+  return stdinIsTerminal && (stdoutIsTerminal || stderrIsTerminal);
 }
 
 /** Every line is a turn, whatever is in it. @throws KvgenError for a line that cannot be said */

@@ -21,7 +21,9 @@ export function generateArgs(args: ChatArgs, maxTokens: number): GenerateArgs {
 
 /** What is not as it is without options, as JSON. */
 export function settingsToJson(args: ChatArgs): object {
-  const changed = [...OF_TURNS, ...OF_MACHINE].filter((name) => isChanged(args, name)).map((name) => [name, toJson(settingOf(args, name))]);
+  const changed = [...OF_TURNS, ...OF_MACHINE]
+    .filter((name) => isChanged(args, name))
+    .map((name) => [name, toJson(settingOf(args, name))]);
   return { ...Object.fromEntries(changed), model: args.model.includes(sep) ? resolve(args.model) : args.model };
 }
 

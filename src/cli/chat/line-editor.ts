@@ -16,6 +16,8 @@ export interface EditorStreams {
 }
 
 export interface EditorOptions {
+  /** Can the terminal mark what is pasted? */
+  readonly marksPastes: boolean;
   /** The oldest first. */
   readonly history: readonly string[];
   /** What a line may go on with. */
@@ -40,7 +42,7 @@ export class LineEditor {
     this.#streams = streams;
     this.#options = options;
     this.#input = new TypedInput(streams.input, () => this.#onInterrupt());
-    streams.output.write(PASTE_MARKS.on);
+    this.#mark(PASTE_MARKS.on);
     this.#readline = createInterface({
       input: streams.input.pipe(this.#input),
       output: streams.output,
@@ -85,10 +87,16 @@ export class LineEditor {
   }
 
   close(): void {
-    this.#streams.output.write(PASTE_MARKS.off);
+    this.#mark(PASTE_MARKS.off);
     this.#readline.close();
     this.#streams.input.unpipe(this.#input);
     this.#streams.input.pause();
+  }
+
+  #mark(marks: string): void {
+    if (this.#options.marksPastes) {
+      this.#streams.output.write(marks);
+    }
   }
 
   /** What the line stands for. */

@@ -22,6 +22,7 @@ export async function talkOnTerminal({ terminal, signal }: Invocation, talk: Tal
   const editor = new LineEditor(terminal.editing, {
     history: history?.history() ?? [],
     complete: completions,
+    marksPastes: process.env.TERM !== 'dumb',
     remember: (line) => history?.remember(line),
   });
   const person = new Person(editor, talk, terminal, AbortSignal.any([signal, terminal.closed]));
