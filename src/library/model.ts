@@ -187,7 +187,7 @@ export interface OpenOptions extends MachineChoice {
  * @throws KvgenError where the folder's config cannot be read
  */
 export async function folderSource(found: FoundModel, signal?: AbortSignal): Promise<FolderSource> {
-  const { name, dir, single } = found;
+  const { name, dir } = found;
   const folder = await openModelFolder(found, signal);
   const shape = await loadShape(folder);
   return {
@@ -195,7 +195,7 @@ export async function folderSource(found: FoundModel, signal?: AbortSignal): Pro
     dir,
     folder,
     shape,
-    bytes: weightBytes({ dir: weightsFolder(folder), single }),
+    bytes: weightBytes({ dir: weightsFolder(folder), single: folder.single }),
     stored: shape.stored,
     checkWeights: () => checkWeights(folder, shape),
     tensors: (options) => readTensors(folder, shape, options),

@@ -9,6 +9,7 @@ import { ModelFolder } from '../files/model-folder.js';
 import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, parseAdapterConfig } from './adapter-config.js';
 import { type FoundModel, findModel } from './find.js';
 import { readJson } from './folder-json.js';
+import { onlyGguf } from './gguf-choice.js';
 
 const ADAPTER_FILES: readonly string[] = [ADAPTER_CONFIG, ...ADAPTER_WEIGHTS];
 /** A tokenizer that was saved with an adapter takes the place of the model's, whole: one of these says that it was. */
@@ -17,14 +18,15 @@ const TOKENIZER_FILE = /^(tokenizer|vocab|merges|added_tokens|special_tokens_map
 
 /**
  * As transformers does, an adapter is loaded wherever there is an adapter_config.json.
- * @throws KvgenError for an adapter that is not computed, or whose model is not here
+ * @throws KvgenError for an adapter that is not computed, or whose model is not here; for a folder with several GGUF files
  */
 export async function openModelFolder(
   { dir, single }: Pick<FoundModel, 'dir' | 'single'>,
   signal?: AbortSignal,
 ): Promise<ModelFolder> {
-  if (single !== undefined) {
-    return new ModelFolder(dir, signal, { single });
+  const file = single ?? onlyGguf(dir);
+  if (file !== undefined) {
+    return new ModelFolder(dir, signal, { single: file });
   }
   const own = new ModelFolder(dir, signal);
   const json = await readJson(own, ADAPTER_CONFIG, CONFIG);

@@ -13,7 +13,7 @@ import { readSmallFile } from '../files/open-file.js';
 import { HUB_PREFIX, hubCache, hubFolder } from '../hub/hub-cache.js';
 import { isModelName } from '../hub/model-name.js';
 import { ADAPTER_CONFIG } from './adapter-config.js';
-import { GGUF_NAME, ggufBytes, ggufNames, onlyGguf } from './gguf-choice.js';
+import { GGUF_NAME, ggufBytes, ggufNames, isGgufModel, onlyGguf } from './gguf-choice.js';
 import { CHECKPOINT_NAME } from './nano-gpt.js';
 import { kindOfFile } from './what-is-here.js';
 
@@ -75,6 +75,9 @@ export function listModels(): Listing {
 
 /** Of several GGUF files none is the model; whoever opens the folder is told. */
 function withSingle(found: FoundModel): FoundModel {
+  if (found.single !== undefined) {
+    return found;
+  }
   const [single, ...others] = ggufNames(found.dir);
   return others.length > 0 ? found : { ...found, single };
 }
@@ -210,8 +213,14 @@ class Search {
   }
 
   #modelIn(source: 'package' | 'user', name: string, accepts: Accepts): FoundModel | undefined {
-    const dir = join(PLACES[source](), name);
-    return this.isFolder(dir) && this.#isAccepted(dir, accepts) ? { name, dir, source } : undefined;
+    const place = PLACES[source]();
+    const dir = join(place, name);
+    if (this.isFolder(dir)) {
+      return this.#isAccepted(dir, accepts) ? { name, dir, source } : undefined;
+    }
+    const single = GGUF_NAME.test(name) ? name : `${name}.gguf`;
+    const isThere = isGgufModel(single) && isGguf(join(place, single));
+    return isThere ? { name: single.replace(GGUF_NAME, ''), dir: place, source, single } : undefined;
   }
 
   #isAccepted(dir: string, accepts: Accepts): boolean {

@@ -19,10 +19,11 @@ export function ggufNames(dir: string): string[] {
     names.includes('ckpt.pt') ||
     names.includes('adapter_config.json') ||
     (names.includes('config.json') && WEIGHTS_NAMES.some((name) => names.includes(name)));
-  return hasOthers ? [] : names.filter(isModel);
+  return hasOthers ? [] : names.filter(isGgufModel);
 }
 
-function isModel(name: string): boolean {
+/** Is it the name of a model, or of the first part of one? */
+export function isGgufModel(name: string): boolean {
   return GGUF_NAME.test(name) && !PROJECTOR.test(name) && (PART.exec(name)?.[1] ?? '00001') === '00001';
 }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { ModelFolder } from '../../src/files/model-folder.js';
 import { folderSource, openModel } from '../../src/library/model.js';
-import { findModel, listModels, weightBytes } from '../../src/weights/find.js';
+import { type FoundModel, findModel, listModels, weightBytes } from '../../src/weights/find.js';
 import { checkWeights, loadShape, readConfig } from '../../src/weights/folder.js';
 import { expectFailure } from '../support/errors.js';
 import { type Entry, ggufBytes, type TensorParts, text, texts, u32 } from '../support/gguf.js';
@@ -295,6 +295,23 @@ describe('which file is the model', () => {
       expect(findModel(name)).toEqual({ name, dir: snapshot, source: 'hugging face cache', single: 'tiny-q8_0.gguf' });
     }
     expect(listModels().models).toContainEqual(expect.objectContaining({ name: 'me/tiny', single: 'tiny-q8_0.gguf' }));
+    vi.unstubAllEnvs();
+  });
+
+  it("a file among the user's models, with its ending or without", async () => {
+    const data = tempDir();
+    const dir = join(data, 'kvgen', 'models');
+    mkdirSync(join(dir, 'two'), { recursive: true });
+    for (const name of ['tiny.gguf', 'rest-00002-of-00002.gguf', join('two', 'a.gguf'), join('two', 'b.gguf')]) {
+      symlinkSync(join(FIXTURES, 'gpt2-q8_0.gguf'), join(dir, name));
+    }
+    vi.stubEnv('XDG_DATA_HOME', data);
+    const found = { name: 'tiny', dir, source: 'user', single: 'tiny.gguf' };
+    expect(findModel('tiny')).toEqual(found);
+    expect(findModel('tiny.gguf')).toEqual(found);
+    const mine = listModels().models.filter(({ source }) => source === 'user');
+    expect(mine).toEqual([found, { name: 'two', dir: join(dir, 'two'), source: 'user' }]);
+    await expectFailure(() => folderSource(mine[1] as FoundModel), 'several GGUF files: "a.gguf", "b.gguf"');
     vi.unstubAllEnvs();
   });
 
