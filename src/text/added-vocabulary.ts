@@ -15,6 +15,7 @@ export interface NewToken extends Omit<AddedToken, 'id' | 'normalized' | 'isSkip
 
 export class AddedVocabulary {
   readonly #vocabulary: ReadonlyMap<string, number>;
+  readonly #entries: number;
   /** What was said last of a token. */
   readonly #byId = new Map<number, NewToken>();
   readonly #ids = new Map<string, number>();
@@ -24,8 +25,10 @@ export class AddedVocabulary {
   readonly #plain: NewToken[] = [];
 
   /** @param vocabulary the ids of the model's own tokens */
-  constructor(vocabulary: ReadonlyMap<string, number>) {
+  /** @param entries of the vocabulary, which may have a token twice */
+  constructor(vocabulary: ReadonlyMap<string, number>, entries = vocabulary.size) {
     this.#vocabulary = vocabulary;
+    this.#entries = entries;
   }
 
   /** Its tokens by their ids. One that was special once stays special. */
@@ -76,10 +79,10 @@ export class AddedVocabulary {
     }
   }
 
-  /** How many tokens the vocabulary has, not its highest id, which is more where it has holes. */
+  /** Behind the entries of the vocabulary, not its highest id, which is more where it has holes. */
   #nextId(): number {
     const highest = [...this.#byId.keys()].reduce((most, id) => Math.max(most, id), -1);
-    return Math.max(this.#vocabulary.size, highest + 1);
+    return Math.max(this.#entries, highest + 1);
   }
 }
 

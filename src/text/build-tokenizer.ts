@@ -45,8 +45,8 @@ export interface BuiltTokenizer {
 /** @throws KvgenError that names the file, what was expected and what was found */
 export async function buildTokenizer(files: TokenizerFiles): Promise<BuiltTokenizer> {
   const { parts, settings } = readParts(files);
-  const { model, ids, tokens } = readWordModel(parts);
-  const vocabulary = new AddedVocabulary(ids);
+  const { model, ids, tokens, entries } = readWordModel(parts);
+  const vocabulary = new AddedVocabulary(ids, entries);
   const own = parts.added.missing ? [] : parts.added.list();
   vocabulary.add(
     own.map((part) => readNewToken(part, false)),

@@ -20,7 +20,7 @@ export function readUnigram({ vocab, model }: TokenizerParts): OpenWordModel {
     throw unknown.wrong(`the id of a token, one of ${tokens.length}`);
   }
   const options = { unknownId, byteFallback: model.at('byte_fallback').flag(false) };
-  return { ids, tokens, model: new Unigram(ids, scores, options) };
+  return { ids, tokens, entries: tokens.length, model: new Unigram(ids, scores, options) };
 }
 
 /** Of tokens that are there twice, the last has the id that a text gets. */

@@ -14,6 +14,8 @@ export interface OpenWordModel {
   readonly ids: ReadonlyMap<string, number>;
   /** From an id to its token; it may have holes. */
   readonly tokens: readonly string[];
+  /** So many entries the vocabulary has, where a token may be there twice; undefined: one of each. */
+  readonly entries?: number;
 }
 
 /** Of an unknown word, so much is told. */

@@ -58,3 +58,14 @@ describe.each(cases.map((one, i) => ({ ...one, name: `${i} ${shownAs(Object.keys
     }
   });
 });
+
+it('an added token comes behind all entries of a vocabulary, though one is there twice', async () => {
+  const vocab = [
+    ['<unk>', 0],
+    ['a', -1],
+    ['a', -2],
+  ];
+  const json = { model: { type: 'Unigram', unk_id: 0, vocab }, added_tokens: [{ id: 3, content: '<x>' }] };
+  const { encode } = await buildTokenizer({ tokenizer: { path: 'tokenizer.json', text: JSON.stringify(json) } });
+  expect(encode('a<x>').ids).toEqual([2, 3]);
+});
