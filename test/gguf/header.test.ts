@@ -59,6 +59,15 @@ describe('a sound file', () => {
     expect(y).toMatchObject({ shape: [], byteLength: 4, offset: (x?.offset ?? 0) + 32 });
   });
 
+  it('is read through a window: a text may lie across its end, or be longer than it', async () => {
+    for (const length of [2 ** 20 - 60, 2 ** 20 - 30, 2 ** 20, 3 * 2 ** 20]) {
+      const list = ['x'.repeat(length), 'y'.repeat(400), '', 'é'.repeat(9)];
+      const { metadata, tensors } = await headerOf(ggufBytes({ metadata: [['k', texts(list)]], tensors: [ONE] }));
+      expect(metadata.texts('k')).toEqual(list);
+      expect(tensors.get('x')?.shape).toEqual([3, 2]);
+    }
+  });
+
   it('may have another alignment, and version 2', async () => {
     const alignment = ['general.alignment', u32(64)] as const;
     const { tensors } = await headerOf(
