@@ -42,7 +42,7 @@ export interface ChatModel extends TextModel {
 export interface ConversationOptions {
   readonly system?: string | undefined;
   /** How messages call the options. */
-  readonly words: { readonly logitBias: string; readonly advice: string };
+  readonly words: { readonly bos: string; readonly logitBias: string; readonly advice: string };
   /** What was saved of it. */
   readonly from?: ChatState | undefined;
   /** Makes what guesses for `draft`. */
@@ -292,6 +292,11 @@ export class Conversation {
     const seen = this.#turns.slice(this.#dropped);
     const { tokenizer } = this.#model;
     if (this.#template !== null && tokenizer !== null) {
+      if (!settings.bos) {
+        throw new KvgenError(
+          `${this.#options.words.bos} cannot go with a chat template, which alone says what comes first`,
+        );
+      }
       const messages = messagesOf(this.#system, seen, user);
       return templatePrompt(this.#template, tokenizer, messages, this.#known, { signal, onNote });
     }

@@ -56,7 +56,11 @@ export class Chat {
     }
     const found = await template();
     const { draftModel, ...settings } = options;
-    const words = { logitBias: 'logitBias', advice: 'undo() takes back a turn; onFull: reprefill drops the oldest' };
+    const words = {
+      bos: 'bos: false',
+      logitBias: 'logitBias',
+      advice: 'undo() takes back a turn; onFull: reprefill drops the oldest',
+    };
     const drafter = drafterOf(draftModel?.engine ?? null, model.engine);
     const conversation = new Conversation(model, found, { system, words, drafter });
     const maxTokens = found === null ? ANSWER_TOKENS.plain : ANSWER_TOKENS.template;

@@ -7,6 +7,8 @@ import { afterAll, describe, expect, it } from 'vitest';
 import type { ChatMessage } from '../../src/chat/messages.js';
 import { ChatTemplate } from '../../src/chat/prompt-template.js';
 import { TemplateProcess } from '../../src/chat/template-process.js';
+import { turnEnd } from '../../src/chat/turn-end.js';
+import type { Tokenizer } from '../../src/text/tokenizer.js';
 
 const FOLDER = new URL('../fixtures/chat-templates/', import.meta.url);
 const NAMES = ['chatml', 'llama2-inst', 'llama3-headers', 'zephyr', 'smollm2-default-system'];
@@ -63,6 +65,36 @@ describe('renderings', () => {
     const { template } = fixture('tools-date');
     const text = await template.render([{ role: 'user', content: 'a' }], { addGenerationPrompt: false });
     expect(text).toMatch(/^<\|begin_of_text\|>.*\n\nToday is \d\d [A-Z][a-z][a-z] 20\d\d\.\n/);
+  });
+});
+
+describe('the token that ends an answer', () => {
+  /** Knows these tokens, and characters. */
+  const tokenizer = (special: readonly string[]) =>
+    ({
+      isSpecial: (id: number) => id < special.length,
+      token: (id: number) => special[id],
+      encode: async (text: string) => {
+        const first = special.findIndex((token) => text.startsWith(token));
+        return first < 0 ? [999] : [first, 999];
+      },
+    }) as unknown as Tokenizer;
+
+  it.each([
+    ['chatml', '<|im_end|>'],
+    ['llama2-inst', '</s>'],
+    ['llama3-headers', '<|eot_id|>'],
+    ['zephyr', '</s>'],
+    ['tools-date', '<|eot_id|>'],
+  ])('of %s is %s', async (name, token) => {
+    const special = ['<unk>', '<|im_start|>', '<|im_end|>', '</s>', '<|eot_id|>'];
+    expect(await turnEnd(fixture(name).template, tokenizer(special))).toBe(special.indexOf(token));
+  });
+
+  it('is none where the template writes none', async () => {
+    const plain = template('{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}');
+    expect(await turnEnd(plain, tokenizer(['</s>']))).toBeUndefined();
+    expect(await turnEnd(template('{% if %}'), tokenizer(['</s>']))).toBeUndefined();
   });
 });
 

@@ -60,6 +60,10 @@ describe('lines', () => {
     const ended = await chat(tempDir(), 'a\nb\n', ['-m', refusing, ...Z]);
     expect(ended).toMatchObject({ code: 1, stdout: 'zzzz\n' });
     expect(ended.stderr).toMatch(/: the chat template: turn 2 \(assistant\): once\n$/);
+    expect(await chat(tempDir(), 'a\n', ['-m', dir, '--no-bos'])).toMatchObject({
+      code: 1,
+      stderr: 'kvgen: --no-bos cannot go with a chat template, which alone says what comes first\n',
+    });
     const full = await chat(tempDir(), `${'a'.repeat(600)}\n`, ['-m', dir]);
     expect(full).toMatchObject({
       code: 1,

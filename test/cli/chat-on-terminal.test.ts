@@ -110,7 +110,7 @@ describe.skipIf(!hasPython || !hasProc)('at a terminal', () => {
     const { terminal } = await talk(
       state,
       ['s'],
-      typed('/tokens\r', 'x\r', '/retry\r', '/set temp 0.5\r', '/save t\r'),
+      typed('/tokens\r', 'x\r', '/retry\r', '/set temp 0.5\r', '/save t\r', '/load s\r'),
     );
     expect(terminal).toContain('9 turns, ');
     const [, tokens = 0] = /9 turns, (\d+) of/.exec(terminal) ?? [];
@@ -118,6 +118,7 @@ describe.skipIf(!hasPython || !hasProc)('at a terminal', () => {
     expect(Number(reused)).toBeGreaterThanOrEqual(Number(tokens) - 1);
     expect(Number(prompt) - Number(reused)).toBeLessThan(60);
     expect(turnsOf(state, 't').length).toBe(10);
+    expect(terminal).toMatch(/Session s: 10 turns, \d+ of 2048 tokens\./);
     expect(JSON.parse(readFileSync(join(state, 'kvgen', 'chats', 't.json'), 'utf8')).settings.temperature).toBe(0.5);
   });
 

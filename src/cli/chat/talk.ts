@@ -134,7 +134,11 @@ export class Talk {
     const { model, draft, template } = this.#equipment;
     return new Conversation(model, template, {
       system: this.args.system,
-      words: { logitBias: '--logit-bias', advice: '/undo takes back a turn, --on-full reprefill drops the oldest' },
+      words: {
+        bos: '--no-bos',
+        logitBias: '--logit-bias',
+        advice: '/undo takes back a turn, --on-full reprefill drops the oldest',
+      },
       drafter: drafterOf(draft?.engine ?? null, model.engine),
       from: from === undefined ? undefined : withIdsOf(model.tokenizer, from.state),
     });
@@ -146,41 +150,59 @@ export class Talk {
   }
 
   async #answer(begin: (options: SayOptions) => AsyncGenerator<string, Turn>, signal: AbortSignal): Promise<boolean> {
-    const { terminal, model } = this.#equipment;
+    const { terminal } = this.#equipment;
     const settings = this.#settings();
-    const saved = await this.#equipment.saved(this.#name);
-    this.isOnDisk = saved !== null;
-    let text: SavedText | undefined;
-    const turn = new RememberedReturn(
-      begin({
-        settings,
-        seedOf: (answer) => (this.#seed + answer) % 2 ** 53,
-        signal: AbortSignal.any([signal, terminal.closed]),
-        onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
-        onNote: (line) => terminal.note(line),
-        disk: (prompt) => {
-          const prompts = saved?.prompts(model, prompt.text) ?? null;
-          text = prompts === null ? undefined : new SavedText(prompts, true);
-          return text;
-        },
-      }),
-    );
+    const disk = await this.#disk();
+    const options: SayOptions = {
+      settings,
+      seedOf: (answer) => (this.#seed + answer) % 2 ** 53,
+      signal: AbortSignal.any([signal, terminal.closed]),
+      onPrefill: (done, total) => terminal.progress(`prefill ${done}/${total}`),
+      onNote: (line) => terminal.note(line),
+      disk: (prompt) => disk.begin(prompt.text),
+    };
+    const turn = await this.#write(new RememberedReturn(begin(options)));
+    const isSaid = turn.finishReason !== 'abort' || turn.tokens.length > 0;
+    try {
+      if (isSaid) {
+        await terminal.write('\n');
+        await this.save(); // before keys and values, which take longer and can be computed again
+      }
+    } finally {
+      this.#report(turn, settings, disk.finish());
+    }
+    return isSaid;
+  }
+
+  /** Writes an answer as it comes. */
+  async #write(turn: RememberedReturn<string, Turn>): Promise<Turn> {
+    const { terminal } = this.#equipment;
     try {
       for await (const piece of turn) {
         terminal.progressDone();
         await terminal.write(printableText(piece));
       }
+      return turn.returned as Turn;
     } finally {
       terminal.progressDone();
     }
-    const done = turn.returned as Turn;
-    const isSaid = done.finishReason !== 'abort' || done.tokens.length > 0;
-    if (isSaid) {
-      await terminal.write('\n');
-      await this.save();
-    }
-    this.#report(done, settings, text?.finish(true) ?? 0);
-    return isSaid;
+  }
+
+  /** Where keys and values of one turn go. */
+  async #disk() {
+    const { model, saved: open } = this.#equipment;
+    const saved = await open(this.#name);
+    this.isOnDisk = saved !== null;
+    let text: SavedText | undefined;
+    return {
+      begin(words: string): SavedText | undefined {
+        const prompts = saved?.prompts(model, words) ?? null;
+        text = prompts === null ? undefined : new SavedText(prompts, true);
+        return text;
+      },
+      /** @returns how many tokens were written */
+      finish: () => text?.finish(true) ?? 0,
+    };
   }
 
   #report(turn: Turn, args: Parameters<typeof statisticsLine>[0][number]['args'], writtenTokens: number): void {
