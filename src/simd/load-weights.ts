@@ -56,15 +56,17 @@ export class Loader {
   }
 
   /** Rows do not depend on each other, so that a few at a time will do. */
-  async #loadRows(tensor: NamedTensor, { matrix, spreadLine }: MatrixPlace): Promise<void> {
+  async #loadRows(tensor: NamedTensor, { matrix, spreadLines, spreadLine }: MatrixPlace): Promise<void> {
     const [stored = 0] = tensor.shape;
-    const part = Math.max(4, Math.floor(PART_BYTES / (16 * matrix.columns)) * 4);
-    for (let first = 0; first < matrix.rows; first += part) {
-      const lines = Math.min(part, matrix.rows - first);
-      const count = Math.min(lines, Math.max(0, stored - first));
-      const plain = { group: count, padded: lines };
-      const stage = await this.#stage(tensor, first, count, plain, spreadLine, lines, matrix.columns);
-      this.#team.run(layJob(stage, 'rows', lines, matrix, first));
+    const isFilledUp = spreadLines.group < stored && spreadLines.group !== spreadLines.padded;
+    const spread = isFilledUp ? spreadLines : { group: 4, padded: 4 }; // four rows are laid side by side
+    const part = Math.max(1, Math.floor(PART_BYTES / (4 * matrix.columns * spread.padded)));
+    for (let group = 0; group * spread.padded < matrix.rows; group += part) {
+      const [from, row] = [group * spread.group, group * spread.padded];
+      const count = Math.min(part * spread.group, Math.max(0, stored - from));
+      const lines = Math.min(part * spread.padded, matrix.rows - row);
+      const stage = await this.#stage(tensor, from, count, spread, spreadLine, lines, matrix.columns);
+      this.#team.run(layJob(stage, 'rows', lines, matrix, row));
       this.#memory.release(stage);
     }
   }

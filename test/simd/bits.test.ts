@@ -18,7 +18,15 @@ import { tempDirs } from '../support/temp-dir.js';
 const LENGTH = 139;
 /** No width is a multiple of four. */
 const ODD = { ...TINY, n_embd: 30, n_head: 5, n_positions: 160, vocab_size: 101 };
-const FAMILIES = ['llama-headdim', 'llama-v5-config', 'qwen3', 'qwen2-window', 'gpt-neox', 'gpt-neo-local'];
+const FAMILIES = [
+  'llama-headdim',
+  'llama-v5-config',
+  'qwen3',
+  'qwen2-window',
+  'gpt-neox',
+  'gpt-neo-local',
+  'qwen3-headdim-14',
+];
 const MODELS = ['stories', 'odd', 'random:2x96', ...FAMILIES];
 const FORMS: readonly WeightsName[] = ['float32', 'int8'];
 

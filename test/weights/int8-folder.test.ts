@@ -42,7 +42,15 @@ function headAlone(tensors: Tensors): void {
   tensors.delete('wte.weight');
 }
 
-const FAMILIES = ['llama-headdim', 'llama-v5-config', 'qwen3', 'qwen2-tied', 'gpt-neox', 'gpt-neo-local'];
+const FAMILIES = [
+  'llama-headdim',
+  'llama-v5-config',
+  'qwen3',
+  'qwen2-tied',
+  'gpt-neox',
+  'gpt-neo-local',
+  'gpt-neo-headdim-6',
+];
 const UNTIED = { tie_word_embeddings: false };
 const SOURCES: [what: string, dir: () => string][] = [
   ['stories', () => findModel('stories').dir],
