@@ -20,6 +20,9 @@ const SURROUNDING = new Set([
 
 const QWEN2 = 'Qwen2Tokenizer';
 
+/** The classes that read them so. CLIP's vocab.json and merges.txt, for one, are of another kind of BPE. */
+export const GPT2_CLASSES: ReadonlySet<string> = new Set(['GPT2Tokenizer', 'CodeGenTokenizer', QWEN2, ...SURROUNDING]);
+
 export function fromGpt2Files(files: TokenizerFiles, settings: TokenizerSettings): TokenizerParts {
   const { vocab, merges } = files as { vocab: TextFile; merges: TextFile };
   const part = (value: unknown) => new JsonPart(vocab.path, value);

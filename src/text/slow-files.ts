@@ -3,7 +3,7 @@
 
 import { KvgenError, shown } from '../errors.js';
 import { BERT_CLASSES, fromBertFiles } from './bert-files.js';
-import { fromGpt2Files } from './gpt2-files.js';
+import { fromGpt2Files, GPT2_CLASSES } from './gpt2-files.js';
 import { fromSentencePiece, SENTENCE_PIECE_CLASSES } from './sentence-piece-files.js';
 import { mainPath, type TokenizerFiles } from './tokenizer-files.js';
 import type { Converter, TokenizerParts, TokenizerSettings } from './tokenizer-parts.js';
@@ -13,8 +13,8 @@ interface SlowFiles {
   readonly has: (files: TokenizerFiles) => boolean;
   /** Whose they are, where nobody says; undefined: that cannot be known. */
   readonly className: string | undefined;
-  /** Whose they may be; undefined: of any class. */
-  readonly classes?: ReadonlySet<string>;
+  /** Whose they may be: others have files of these names too, and read them in another way. */
+  readonly classes: ReadonlySet<string>;
   readonly convert: Converter;
 }
 
@@ -22,6 +22,7 @@ const KINDS: readonly SlowFiles[] = [
   {
     has: ({ vocab, merges }) => vocab !== undefined && merges !== undefined,
     className: 'GPT2Tokenizer',
+    classes: GPT2_CLASSES,
     convert: fromGpt2Files,
   },
   {
@@ -45,7 +46,7 @@ export function classOfFiles(files: TokenizerFiles): string | undefined {
 
 /** The usual class of a model, if it reads files that are there; else the one whose files they are. */
 export function classForFiles(files: TokenizerFiles, usual: string | undefined): string | undefined {
-  const fits = KINDS.some(({ has, classes }) => has(files) && (classes?.has(usual ?? '') ?? true));
+  const fits = KINDS.some(({ has, classes }) => has(files) && classes.has(usual ?? ''));
   return fits && usual !== undefined ? usual : (classOfFiles(files) ?? usual);
 }
 
@@ -53,11 +54,11 @@ export function classForFiles(files: TokenizerFiles, usual: string | undefined):
 export function convertFiles(files: TokenizerFiles, settings: TokenizerSettings): TokenizerParts {
   const { className, named = className } = settings;
   const there = KINDS.filter(({ has }) => has(files));
-  const kind = there.find(({ classes }) => classes?.has(named ?? '')) ?? there[0];
+  const kind = there.find(({ classes }) => classes.has(named ?? '')) ?? there[0];
   if (kind === undefined) {
     throw new KvgenError(`${mainPath(files)}: this kind of tokenizer is not supported; use a GPT-2-style model`);
   }
-  if (kind.classes !== undefined && !kind.classes.has(named ?? '')) {
+  if (!kind.classes.has(named ?? '')) {
     throw unfitting(mainPath(files), named, kind.classes);
   }
   return kind.convert(files, settings);

@@ -115,6 +115,11 @@ describe('files that are not computed', () => {
     ['no class is named that reads it, only AlbertTokenizer, GemmaTokenizer, LlamaTokenizer', T5, {}],
     ['the class "CpmTokenizer" is not supported for it', T5, { tokenizer_class: 'CpmTokenizer' }],
     ['the class "BertJapaneseTokenizer" is not supported', BERT, { tokenizer_class: 'BertJapaneseTokenizer' }],
+    [
+      'vocab.json: the class "CLIPTokenizer" is not supported for it, only GPT2Tokenizer',
+      { 'vocab.json': '{"a":0}', 'merges.txt': '#version: 0.2\n' },
+      { tokenizer_class: 'CLIPTokenizer' },
+    ],
     ['it has no pieces', { 'spiece.model': '' }, {}],
     ['no model of SentencePiece (no field begins at 1)', { 'spiece.model': 'garbage' }, {}],
     ['no model of SentencePiece (', { 'spiece.model': cut(bytesOf('unigram-t5/spiece.model')) }, {}],
