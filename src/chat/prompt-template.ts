@@ -34,9 +34,9 @@ export class ChatTemplate {
       return rendering.text;
     }
     const where = await this.#firstRefused(messages, rendering.error, options);
-    const { role } = messages[where] as ChatMessage;
-    const reason = oneLine(rendering.error);
-    throw new KvgenError(`${this.#file.path}: the chat template: turn ${where + 1} (${role}): ${reason}`);
+    const role = messages[where]?.role;
+    const turn = role === undefined ? 'no turn' : `turn ${where + 1} (${role})`;
+    throw new KvgenError(`${this.#file.path}: the chat template: ${turn}: ${oneLine(rendering.error)}`);
   }
 
   dispose(): void {

@@ -3,7 +3,8 @@
 // ends it where the other is gone.
 
 import { runInThisContext } from 'node:vm';
-import { Template } from '@huggingface/jinja';
+import { Environment, Interpreter, Template } from '@huggingface/jinja';
+import { strftime } from './strftime.js';
 
 /** What it is sent: first a template, then what it is rendered with. */
 export type TemplateRequest =
@@ -13,6 +14,24 @@ export type TemplateRequest =
 /** What it answers; a template that was read has no text. */
 export type TemplateAnswer = { readonly text: string } | { readonly error: string };
 
+/**
+ * What transformers gives every template. Dates are not the engine's own, which knows few codes and writes months in the
+ * language of the machine.
+ */
+const GLOBALS: Readonly<Record<string, unknown>> = {
+  true: true,
+  True: true,
+  false: false,
+  False: false,
+  none: null,
+  None: null,
+  range,
+  raise_exception: (message: string) => {
+    throw new Error(message);
+  },
+  strftime_now: (format: string) => strftime(new Date(), format),
+};
+
 let template: Template | undefined;
 
 function answer(request: TemplateRequest): string {
@@ -20,7 +39,18 @@ function answer(request: TemplateRequest): string {
     template = new Template(request.template);
     return '';
   }
-  return (template as Template).render(request.variables);
+  const environment = new Environment();
+  for (const [name, value] of Object.entries({ ...GLOBALS, ...request.variables })) {
+    environment.set(name, value);
+  }
+  return String(new Interpreter(environment).run((template as Template).parsed).value);
+}
+
+/** As in Python. */
+function range(first: number, end?: number, step = 1): number[] {
+  const [from, to] = end === undefined ? [0, first] : [first, end];
+  const length = step === 0 ? 0 : Math.max(0, Math.ceil((to - from) / step));
+  return Array.from({ length }, (_, i) => from + i * step);
 }
 
 /** node:vm counts the time of whatever is called inside, and ends it. */

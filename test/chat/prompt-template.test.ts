@@ -62,8 +62,10 @@ describe('renderings', () => {
   });
 
   it('today is what a template asks for', async () => {
-    const { template } = fixture('tools-date');
-    const text = await template.render([{ role: 'user', content: 'a' }], { addGenerationPrompt: false });
+    const day = await template('{{ strftime_now("%A") }}').render([], { addGenerationPrompt: false });
+    expect(day).toMatch(/^[A-Z][a-z]+day$/);
+    const { template: dated } = fixture('tools-date');
+    const text = await dated.render([{ role: 'user', content: 'a' }], { addGenerationPrompt: false });
     expect(text).toMatch(/^<\|begin_of_text\|>.*\n\nToday is \d\d [A-Z][a-z][a-z] 20\d\d\.\n/);
   });
 });
