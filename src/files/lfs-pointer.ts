@@ -17,10 +17,15 @@ export async function refuseLfsPointer(file: OpenFile): Promise<void> {
   const text = Buffer.from(bytes.subarray(0, await file.read(bytes, 0))).toString('latin1');
   if (FIRST_LINE.test(text)) {
     const size = /^size (\d{1,15})$/m.exec(text)?.[1];
-    const what = size === undefined ? 'a file' : `a file of ${megabytes(Number(size))}`;
+    const what = size === undefined ? 'a file' : `a file of ${sizeOf(Number(size))}`;
     throw new KvgenError(
       `${file.path}: a Git LFS pointer to ${what} that was not fetched; \`git lfs pull\` in the folder fetches it, ` +
         'or `kvgen pull OWNER/NAME` the whole model',
     );
   }
+}
+
+/** A tokenizer's file may be too small for MB. */
+function sizeOf(bytes: number): string {
+  return bytes < 50_000 ? `${bytes} bytes` : megabytes(bytes);
 }

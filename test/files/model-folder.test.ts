@@ -162,6 +162,8 @@ describe('a Git LFS pointer', () => {
     const dir = writeFolder();
     writeFileSync(join(dir, 'config.json'), POINTER.slice(0, 50));
     await expectFailure(() => openAll(dir), 'config.json: a Git LFS pointer to a file that was not', 'git lfs pull');
+    writeFileSync(join(dir, 'config.json'), POINTER.replace('548105171', '665'));
+    await expectFailure(() => openAll(dir), 'config.json: a Git LFS pointer to a file of 665 bytes that was not');
     writeFileSync(join(dir, 'config.json'), `${POINTER}${' '.repeat(1024)}`);
     await expectFailure(() => openAll(dir), 'config.json: not JSON');
   });
