@@ -21,6 +21,9 @@ export function fieldsOf(bytes) {
   const texts = [];
   let at = 4;
   const number = (size) => {
+    if (at + size > bytes.length) {
+      throw new Error('an earlier change has left no sound header');
+    }
     numbers.push({ at, size });
     at += size;
     return size === 8 ? Number(bytes.readBigUInt64LE(at - 8)) : size === 4 ? bytes.readUInt32LE(at - 4) : 0;
