@@ -315,6 +315,7 @@ export class Conversation {
     const fitting: Prompt = { ids, text: prompt.text, nCtx, turnEnds: this.#turnEnds };
     const onFull = this.#template === null ? settings.onFull : 'stop'; // half a conversation is none
     return makeRequest(fitting, { ...settings, onFull }, seed, this.#model, this.#banned, {
+      logprobs: settings.logprobs,
       signal,
       onPrefill,
       drafter,

@@ -11,12 +11,12 @@ import { randomSeed } from '../sampling/random.js';
 import { type GenerateOptions, readOptions } from './library-options.js';
 
 /** The options of `generate`, which all turns begin with, and what the model is told before anything is said. */
-export interface ChatOptions extends Omit<GenerateOptions, 'signal' | 'logprobs'> {
+export interface ChatOptions extends Omit<GenerateOptions, 'signal'> {
   system?: string;
 }
 
 /** The options of one turn. */
-export type TurnOptions = Omit<GenerateOptions, 'logprobs' | 'draftModel'>;
+export type TurnOptions = Omit<GenerateOptions, 'draftModel'>;
 
 /** An answer: its text and ids, why it ended, what was measured. */
 export interface ChatTurn extends Turn {

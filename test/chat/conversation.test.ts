@@ -158,7 +158,8 @@ it('without a template the text goes on', async () => {
   const model = await open({ template: null });
   const chat = await model.chat(OPTIONS);
   expect(chat.hasTemplate).toBe(false);
-  const first = await answer(chat.say('Once'));
+  const first = await answer(chat.say('Once', { logprobs: 1 }));
+  expect(first.tokens[0]?.logprob).toBeLessThan(0);
   const second = await answer(chat.say(' more'));
   expect(second.promptIds).toEqual([...bytes('Once'), ...ids(first), ...bytes(' more')]);
   expect(second.reusedTokens).toBe(4 + 11);
