@@ -95,16 +95,28 @@ function takenTensor(
     return { ...tensor, int8: int8Matrix(found, stored.get(storedAs + SCALE)) };
   }
   checkShape(found, expected);
+  checkNumbers(found);
   return tensor;
 }
 
 /** Tensors of GPTQ, AWQ, bitsandbytes, compressed-tensors and fp8, beside or in place of a matrix. */
 const QUANTIZED = /\.(qweight|qzeros|g_idx|SCB|absmax|quant_map|weight_packed|weight_scale_inv|weight_format)\b/;
 
+/** Whole and complex numbers, and floats of 8 bits or less. */
+const NOT_COMPUTED = /^([IUC]\d|F[4-8]_|BOOL)/;
+
 function checkShape({ file, entry }: StoredTensor, { shape }: ExpectedTensor): void {
   if (entry.shape.join() !== shape.join()) {
     const found = entry.shape.join(', ');
     throw new KvgenError(`${file.path}: ${entry.name}: expected [${shape.join(', ')}], found [${found}]`);
+  }
+}
+
+/** Said here and not where values are read, so that a model that would not load is known by its header. */
+function checkNumbers({ file, entry: { name, dtype } }: StoredTensor): void {
+  if (NOT_COMPUTED.test(dtype)) {
+    const help = 'name the model that they were made from';
+    throw new KvgenError(`${file.path}: ${name}: expected dtype F32, F16, BF16, F64, found ${dtype}; ${help}`);
   }
 }
 

@@ -325,7 +325,7 @@ describe('tensors', () => {
     [
       'of whole numbers',
       (tensors) => tensors.set('wpe.weight', { dtype: 'I64', shape: [24, 8], bytes: new Uint8Array(1536) }),
-      ['model.safetensors: wpe.weight: expected dtype F32, F16, BF16, F64, found I64'],
+      ['model.safetensors: wpe.weight: expected dtype F32, F16, BF16, F64, found I64; name the model'],
     ],
     [
       'of a layer beyond n_layer',
