@@ -64,7 +64,12 @@ async function bitsOf(model: Model): Promise<Bits[]> {
 
 async function textOf(model: Model, options: { seed?: number; temperature?: number }): Promise<string> {
   let all = '';
-  for await (const { text } of generate(model, PROMPT, { ...options, maxTokens: TOKENS, ignoreEos: true })) {
+  for await (const { text } of generate(model, PROMPT, {
+    ...options,
+    maxTokens: TOKENS,
+    ignoreEos: true,
+    special: true,
+  })) {
     all += text;
   }
   return all;

@@ -1,9 +1,10 @@
 // The settings of a chat: given as options, changed by `/set`, saved with a session. Knows nothing of what they do.
 
 import { resolve, sep } from 'node:path';
-import { KvgenError, UsageError } from '../../errors.js';
+import { KvgenError, shown, UsageError } from '../../errors.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf, takenBy } from '../../settings.js';
 import { CHAT, type ChatArgs } from '../shell/command-settings.js';
+import { jsonText } from '../shell/escape.js';
 
 /** Settings of a turn: those that a line of a batch may have, too. */
 const OF_TURNS = Object.keys(takenBy('line')).filter((name) => name in CHAT && name !== 'system');
@@ -61,8 +62,8 @@ export function namesOfSettings(): string[] {
 export function shownSettings(args: ChatArgs): string[] {
   return OPTIONS.map(({ name, long, negates }) => {
     const value = settingOf(args, name);
-    const shown = negates ? !value : value;
-    return `${long.slice(2)} ${shown === undefined ? '(default)' : JSON.stringify(toJson(shown))}`;
+    const given = negates ? !value : value;
+    return `${long.slice(2)} ${given === undefined ? '(default)' : jsonText(toJson(given))}`;
   });
 }
 
@@ -79,13 +80,13 @@ function toFlag(value: string, name: string): boolean {
   ]);
   const found = flags.get(value);
   if (found === undefined) {
-    throw new UsageError(`${name} must be on or off, got ${JSON.stringify(value)}`);
+    throw new UsageError(`${name} must be on or off, got ${shown(value)}`);
   }
   return found;
 }
 
 function isChanged(args: ChatArgs, name: string): boolean {
-  return JSON.stringify(toJson(settingOf(args, name))) !== JSON.stringify(toJson(rowOf(name).fallback));
+  return jsonText(toJson(settingOf(args, name))) !== jsonText(toJson(rowOf(name).fallback));
 }
 
 function settingOf(args: ChatArgs, name: string): unknown {

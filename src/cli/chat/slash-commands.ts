@@ -1,6 +1,6 @@
 // What a person may type instead of a message: lines that begin with `/`. Knows nothing of how lines are typed.
 
-import { KvgenError, megabytes } from '../../errors.js';
+import { KvgenError, megabytes, shown } from '../../errors.js';
 import { PROMPT } from '../../files/file-kinds.js';
 import { readUtf8 } from '../shell/prompt-input.js';
 import type { Terminal } from '../shell/terminal.js';
@@ -60,7 +60,7 @@ export async function runCommand(line: string, place: Place): Promise<Next> {
   }
   const text = rest.trim();
   if ((command.takes === '' && text !== '') || (command.takes.startsWith('<') && text === '')) {
-    throw new KvgenError(`expected ${`/${name} ${command.takes}`.trim()}, got ${JSON.stringify(line)}`);
+    throw new KvgenError(`expected ${`/${name} ${command.takes}`.trim()}, got ${shown(line)}`);
   }
   return command.run(place, text);
 }

@@ -7,7 +7,7 @@ import type { ChatTemplate } from '../../chat/prompt-template.js';
 import { RememberedReturn } from '../../completion/complete.js';
 import { contextSize } from '../../completion/request.js';
 import { drafterOf } from '../../completion/same-tokens.js';
-import { errorMessage, KvgenError, UsageError } from '../../errors.js';
+import { errorMessage, KvgenError, shown, UsageError } from '../../errors.js';
 import { SavedText } from '../../generation/saved-text.js';
 import { ANSWER_TOKENS } from '../../library/chat-session.js';
 import type { Model } from '../../library/model.js';
@@ -16,7 +16,7 @@ import type { Chats } from '../../store/chats.js';
 import { statisticsLine } from '../generate/report.js';
 import type { Saved } from '../generate/saved.js';
 import type { ChatArgs } from '../shell/command-settings.js';
-import { printableText } from '../shell/escape.js';
+import { jsonText, printableText } from '../shell/escape.js';
 import type { Terminal } from '../shell/terminal.js';
 import { generateArgs, settingsToJson, withSaved } from './chat-settings.js';
 
@@ -108,7 +108,7 @@ export class Talk {
     }
     const { state } = this.#conversation;
     const session = { format: FORMAT, settings: settingsToJson(this.args), seed: this.#seed };
-    chats.write(name, `${JSON.stringify({ ...session, ...stateToJson(state) })}\n`);
+    chats.write(name, `${jsonText({ ...session, ...stateToJson(state) })}\n`);
     this.#name = name;
   }
 
@@ -228,9 +228,7 @@ function spaced(before: string, text: string): string {
 /** @throws UsageError for what could be a path, or a name that some system does not take */
 export function checkName(name: string): string {
   if (!NAME.test(name)) {
-    throw new UsageError(
-      `session ${JSON.stringify(name)}: expected at most 64 of A-Z a-z 0-9 _ . - and no . or - first`,
-    );
+    throw new UsageError(`session ${shown(name)}: expected at most 64 of A-Z a-z 0-9 _ . - and no . or - first`);
   }
   return name;
 }
@@ -245,7 +243,7 @@ export async function loadSession(chats: Chats | undefined, name: string): Promi
     const json = JSON.parse(text);
     const { format, settings, seed } = Object(json);
     if (format !== FORMAT) {
-      throw new KvgenError(`format: expected ${FORMAT}, found ${JSON.stringify(format)}`);
+      throw new KvgenError(`format: expected ${FORMAT}, found ${shown(format)}`);
     }
     const isSeed = Number.isSafeInteger(seed) && seed >= 0;
     return { settings, seed: isSeed ? seed : undefined, state: stateFromJson(json) };
