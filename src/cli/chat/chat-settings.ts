@@ -86,7 +86,8 @@ function toFlag(value: string, name: string): boolean {
 }
 
 function isChanged(args: ChatArgs, name: string): boolean {
-  return jsonText(toJson(settingOf(args, name))) !== jsonText(toJson(rowOf(name).fallback));
+  const text = (value: unknown) => jsonText(toJson(value) ?? null);
+  return text(settingOf(args, name)) !== text(rowOf(name).fallback);
 }
 
 function settingOf(args: ChatArgs, name: string): unknown {
