@@ -94,7 +94,9 @@ describe.skipIf(!hasPython || !hasProc)('at a terminal', () => {
     const [turn, ...others] = turnsOf(state, 's');
     expect(others).toEqual([]);
     expect(turn?.answer).toMatch(/^z{3,1990}$/);
-    expect(terminal).toContain('tokens');
+    const [, answer = ''] = /(zzz.*?)tokens/s.exec(terminal) ?? [];
+    expect(answer).toContain('\n');
+    expect(answer).not.toContain(PROMPT); // which a terminal that changes its size would have drawn again
   });
 
   it('/undo after ten turns gives the text of nine, and a killed chat goes on without prefill', async () => {

@@ -26,6 +26,8 @@ export interface EditorOptions {
   readonly remember: (line: string) => void;
 }
 
+type Listener = (...args: unknown[]) => void;
+
 /** A line; or Ctrl-C, which has emptied the line; or the end. */
 export type Typed = { readonly line: string } | { readonly interrupt: 'empty' | 'line' } | { readonly end: true };
 
@@ -34,6 +36,8 @@ export class LineEditor {
   readonly #streams: EditorStreams;
   readonly #options: EditorOptions;
   readonly #readline: Interface & { history?: string[]; line: string };
+  /** Draw the line again when the terminal changes its size. */
+  readonly #redraws: readonly Listener[];
   #answer: ((typed: Typed) => void) | undefined;
   #onInterrupt: () => void = () => {};
   #isClosed = false;
@@ -43,6 +47,7 @@ export class LineEditor {
     this.#options = options;
     this.#input = new TypedInput(streams.input, () => this.#onInterrupt());
     this.#mark(PASTE_MARKS.on);
+    const others = streams.output.listeners('resize');
     this.#readline = createInterface({
       input: streams.input.pipe(this.#input),
       output: streams.output,
@@ -52,6 +57,7 @@ export class LineEditor {
       removeHistoryDuplicates: true,
       completer: (line: string) => [[...options.complete(line)], line],
     });
+    this.#redraws = streams.output.listeners('resize').filter((one) => !others.includes(one)) as Listener[];
     this.#readline.on('line', (line) => this.#give({ line }));
     this.#readline.on('SIGINT', () => this.#interrupt());
     this.#readline.on('close', () => {
@@ -83,7 +89,16 @@ export class LineEditor {
   async speaking<T>(onInterrupt: () => void, work: () => Promise<T>): Promise<T> {
     this.#onInterrupt = onInterrupt;
     this.#input.speak();
-    return work();
+    for (const redraw of this.#redraws) {
+      this.#streams.output.off('resize', redraw); // it would write a prompt over the answer
+    }
+    try {
+      return await work();
+    } finally {
+      for (const redraw of this.#redraws) {
+        this.#streams.output.on('resize', redraw);
+      }
+    }
   }
 
   close(): void {
