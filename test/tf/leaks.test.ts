@@ -205,7 +205,7 @@ describe('loading', () => {
           },
         }),
       'model.safetensors',
-      'download the file again',
+      '; download it again',
     );
     expect(loaded).toBeGreaterThan(10);
     expect(numTensors()).toBe(start);
