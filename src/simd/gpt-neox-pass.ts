@@ -15,6 +15,7 @@ import type { Norm } from './places.js';
 import type { TurnsScratch } from './rotary-plan.js';
 import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
+import { embed, logits } from './vocabulary-pass.js';
 
 /** All that one thread needs for one pass. */
 interface Run {
@@ -37,7 +38,7 @@ export function forward(model: SimdModel<GptNeoxPlan, GptNeoxConfig>, thread: Th
   const run = runOf(model, thread, tokens);
   const { kernels, plan, own, config } = run;
   const half = config.rotary.dimensions / 2;
-  embed(run); // x: [T, C]
+  embed(run, 0); // x: [T, C]
   kernels.rotaryAngles(tokens.positions, tokens.T, plan.inverseFrequencies, half, own.cosines, own.sines);
   for (let i = 0; i < config.nLayer; i++) {
     const layer = plan.layers[i] as Layer;
@@ -56,7 +57,7 @@ export function forward(model: SimdModel<GptNeoxPlan, GptNeoxConfig>, thread: Th
     addMlp(run, layer); // x: [T, C]
     meet(thread);
   }
-  logits(run); // [N, V]
+  lmHead(run); // [N, V]
   meet(thread);
 }
 
@@ -75,17 +76,6 @@ function runOf({ config, plan, blocks }: SimdModel<GptNeoxPlan, GptNeoxConfig>, 
     ownInner: share(thread, inner, 4),
     ownV: share(thread, V, 4),
   };
-}
-
-/** Each thread writes all of x, the same numbers as the others, so that none has to wait for another. */
-function embed({ kernels, plan, tokens }: Run): void {
-  const { wte, widths, buffers } = plan;
-  const { ids, positions, T } = tokens;
-  if (wte.scales === 0) {
-    kernels.embedFloat32(ids, positions, T, wte.at, 0, widths.C, buffers.x); // [T, C]
-  } else {
-    kernels.embedInt8(ids, positions, T, wte.at, wte.scales, 0, widths.C, buffers.x); // [T, C]
-  }
 }
 
 /** Causal multi-head self-attention. A head's query, key and value, side by side, are made by the thread that uses them. */
@@ -141,17 +131,11 @@ function addMlp({ plan, kernels, tokens: { T }, own, ownC }: Run, { mlp: { dense
   multiply(kernels, dense_4h_to_h, dense_4h_to_h.bias, prepared, T, x, plan.widths.C, ownC, 1, own); // [T, C]
 }
 
-/** Only the wanted tokens are multiplied by the vocabulary matrix, the largest of all. */
-function logits({ config, plan, kernels, tokens, own, ownV }: Run): void {
-  const { lm_head, wanted } = tokens;
-  const { C, V } = plan.widths;
+function lmHead(run: Run): void {
+  const { config, plan, kernels } = run;
   const { weight, bias } = plan.final_layer_norm;
-  for (const [n, token] of wanted.entries()) {
-    const x = plan.buffers.x + 4 * C * token;
-    kernels.layerNorm(x, config.nEmbd, C, 1, weight, bias, config.layerNormEpsilon, own.normed + 4 * C * n); // [N, C]
-  }
-  const N = wanted.length;
-  multiply(kernels, lm_head, 0, prepare(kernels, lm_head, own.normed, N, own), N, plan.logits, V, ownV, 0, own); // [N, V]
+  const { nEmbd, layerNormEpsilon } = config;
+  logits(run, (x, y) => kernels.layerNorm(x, nEmbd, plan.widths.C, 1, weight, bias, layerNormEpsilon, y)); // [N, V]
 }
 
 function layerNorm({ config, plan, kernels, tokens, own }: Run, { weight, bias }: Norm): void {

@@ -3,11 +3,11 @@
 // The names are those of the Hugging Face weights.
 
 import { GPT_NEOX, type GptNeoxConfig } from '../model/gpt-neox-config.js';
-import { filledHead } from './blocks.js';
 import { MAX_TOKENS } from './control.js';
+import { type Buffers, type Gpt2Widths, widthsOf } from './gpt2-plan.js';
 import type { Pointer } from './kernels.js';
 import type { MemoryPlan } from './linear-memory.js';
-import { filledUp, type Linear, planLinear, planMatrix, planScratch, type WeightKind } from './matrix.js';
+import { type Linear, planLinear, planMatrix, planScratch, type WeightKind } from './matrix.js';
 import { linearPlaces, type Norm, normPlaces, vocabularyPlace } from './places.js';
 import { planTurns, type TurnsScratch } from './rotary-plan.js';
 import type { ModelPlan, Place, Spread } from './simd-model.js';
@@ -19,44 +19,14 @@ export interface Layer {
   readonly mlp: { readonly dense_h_to_4h: Linear; readonly dense_4h_to_h: Linear };
 }
 
-/** Sizes, each filled up so that kernels need no remainders. */
-export interface GptNeoxWidths {
-  readonly C: number; // nEmbd
-  readonly headDim: number; // a multiple of 4
-  readonly heads: number; // nHead · headDim
-  readonly mixed: number; // the same, a multiple of 16
-  readonly inner: number; // nInner
-  readonly V: number; // vocabSize
-}
-
 export interface GptNeoxPlan extends ModelPlan {
-  readonly widths: GptNeoxWidths;
+  readonly widths: Gpt2Widths;
   readonly inverseFrequencies: Pointer; // [dimensions / 2]
   readonly layers: readonly Layer[];
   readonly final_layer_norm: Norm;
   readonly buffers: Buffers;
   /** One for each thread. */
   readonly scratch: readonly TurnsScratch[];
-}
-
-/** Written by all threads, each its own columns. T tokens, N wanted ones. */
-interface Buffers {
-  readonly x: Pointer; // [T, C]
-  readonly qkv: Pointer; // [T, 3 · heads]
-  readonly mixed: Pointer; // [T, mixed]
-  readonly inner: Pointer; // [T, inner]
-}
-
-function widthsOf({ nEmbd, nHead, headDim, nInner, vocabSize }: GptNeoxConfig): GptNeoxWidths {
-  const head = filledHead(headDim);
-  return {
-    C: filledUp(nEmbd),
-    headDim: head,
-    heads: nHead * head,
-    mixed: filledUp(nHead * head),
-    inner: filledUp(nInner),
-    V: filledUp(vocabSize),
-  };
 }
 
 export function planGptNeox(plan: MemoryPlan, config: GptNeoxConfig, kind: WeightKind, threads: number): GptNeoxPlan {

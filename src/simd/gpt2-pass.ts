@@ -14,6 +14,7 @@ import { multiply, prepare, type Scratch } from './matrix.js';
 import type { Norm } from './places.js';
 import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
+import { embed, logits } from './vocabulary-pass.js';
 
 /** All that one thread needs for one pass. */
 interface Run {
@@ -34,13 +35,13 @@ interface Run {
 /** The logits are in `plan.logits` when every thread has returned. */
 export function forward(model: SimdModel<Gpt2Plan, Gpt2Config>, thread: Thread, tokens: Tokens): void {
   const run = runOf(model, thread, tokens);
-  embed(run); // x: [T, C]
+  embed(run, model.plan.wpe); // x: [T, C]
   for (let layer = 0; layer < model.config.nLayer; layer++) {
     const block = model.plan.h[layer] as Block;
     attention(run, block, layer); // x: [T, C]
     mlp(run, block); // x: [T, C]
   }
-  logits(run); // [N, V]
+  lmHead(run); // [N, V]
   meet(thread);
 }
 
@@ -59,17 +60,6 @@ function runOf({ config, plan, blocks }: SimdModel<Gpt2Plan, Gpt2Config>, thread
     ownInner: share(thread, inner, 4),
     ownV: share(thread, V, 4),
   };
-}
-
-/** Each thread writes all of x, the same numbers as the others, so that none has to wait for another. */
-function embed({ kernels, plan, tokens }: Run): void {
-  const { wte, wpe, widths, buffers } = plan;
-  const { ids, positions, T } = tokens;
-  if (wte.scales === 0) {
-    kernels.embedFloat32(ids, positions, T, wte.at, wpe, widths.C, buffers.x); // [T, C]
-  } else {
-    kernels.embedInt8(ids, positions, T, wte.at, wte.scales, wpe, widths.C, buffers.x); // [T, C]
-  }
 }
 
 /** Causal multi-head self-attention, added to x. A head's queries, keys and values are made by the thread that uses them. */
@@ -123,17 +113,11 @@ function mlp(run: Run, { ln_2, mlp: { c_fc, c_proj } }: Block): void {
   meet(thread);
 }
 
-/** Only the wanted tokens are multiplied by the vocabulary matrix, the largest of all. */
-function logits({ config, plan, kernels, tokens, own, ownV }: Run): void {
-  const { lm_head, wanted } = tokens;
-  const { C, V } = plan.widths;
+function lmHead(run: Run): void {
+  const { config, plan, kernels } = run;
   const { weight, bias } = plan.ln_f;
-  for (const [n, token] of wanted.entries()) {
-    const x = plan.buffers.x + 4 * C * token;
-    kernels.layerNorm(x, config.nEmbd, C, 1, weight, bias, config.layerNormEpsilon, own.normed + 4 * C * n); // [N, C]
-  }
-  const N = wanted.length;
-  multiply(kernels, lm_head, 0, prepare(kernels, lm_head, own.normed, N, own), N, plan.logits, V, ownV, 0, own); // [N, V]
+  const { nEmbd, layerNormEpsilon } = config;
+  logits(run, (x, y) => kernels.layerNorm(x, nEmbd, plan.widths.C, 1, weight, bias, layerNormEpsilon, y)); // [N, V]
 }
 
 function layerNorm({ config, plan, kernels, tokens }: Run, { weight, bias }: Norm, x: Pointer, y: Pointer): void {

@@ -46,7 +46,9 @@ export interface Buffers {
   readonly inner: Pointer; // [T, inner]
 }
 
-function widthsOf({ nEmbd, nHead, headDim, nInner, vocabSize }: Gpt2Config): Gpt2Widths {
+type Sizes = Pick<Gpt2Config, 'nEmbd' | 'nHead' | 'headDim' | 'nInner' | 'vocabSize'>;
+
+export function widthsOf({ nEmbd, nHead, headDim, nInner, vocabSize }: Sizes): Gpt2Widths {
   const head = filledHead(headDim);
   return {
     C: filledUp(nEmbd),

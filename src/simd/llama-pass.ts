@@ -14,6 +14,7 @@ import { type Linear, multiply, prepare } from './matrix.js';
 import type { TurnsScratch } from './rotary-plan.js';
 import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
+import { embed, logits } from './vocabulary-pass.js';
 
 /** All that one thread needs for one pass. */
 interface Run {
@@ -38,7 +39,7 @@ interface Run {
 export function forward(model: SimdModel<LlamaPlan, LlamaConfig>, thread: Thread, tokens: Tokens): void {
   const run = runOf(model, thread, tokens);
   const { kernels, plan, own, config } = run;
-  embed(run); // x: [T, C]
+  embed(run, 0); // x: [T, C]
   kernels.rotaryAngles(
     tokens.positions,
     tokens.T,
@@ -52,7 +53,7 @@ export function forward(model: SimdModel<LlamaPlan, LlamaConfig>, thread: Thread
     attention(run, layer, i); // x: [T, C]
     mlp(run, layer); // x: [T, C]
   }
-  logits(run); // [N, V]
+  lmHead(run); // [N, V]
   meet(thread);
 }
 
@@ -82,17 +83,6 @@ function runOf({ config, plan, blocks }: SimdModel<LlamaPlan, LlamaConfig>, thre
 function within([from, to]: Range, first: number, count: number): Range {
   const clamped = (i: number) => Math.min(Math.max(i - first, 0), count);
   return [clamped(from), clamped(to)];
-}
-
-/** Each thread writes all of x, the same numbers as the others, so that none has to wait for another. */
-function embed({ kernels, plan, tokens }: Run): void {
-  const { wte, widths, buffers } = plan;
-  const { ids, positions, T } = tokens;
-  if (wte.scales === 0) {
-    kernels.embedFloat32(ids, positions, T, wte.at, 0, widths.C, buffers.x); // [T, C]
-  } else {
-    kernels.embedInt8(ids, positions, T, wte.at, wte.scales, 0, widths.C, buffers.x); // [T, C]
-  }
 }
 
 /** Causal self-attention, added to x. Heads that share keys and values may be another thread's, so that all meet in between. */
@@ -182,16 +172,10 @@ function mlp(run: Run, { post_attention_layernorm, mlp: { gate_proj, up_proj, do
   meet(thread);
 }
 
-/** Only the wanted tokens are multiplied by the vocabulary matrix, the largest of all. */
-function logits({ config, plan, kernels, tokens, own, ownV }: Run): void {
-  const { lm_head, wanted } = tokens;
-  const { C, V } = plan.widths;
-  for (const [n, token] of wanted.entries()) {
-    const x = plan.buffers.x + 4 * C * token;
-    kernels.rmsNorm(x, config.nEmbd, C, 1, plan.norm, config.rmsNormEpsilon, own.normed + 4 * C * n); // [N, C]
-  }
-  const N = wanted.length;
-  multiply(kernels, lm_head, 0, prepare(kernels, lm_head, own.normed, N, own), N, plan.logits, V, ownV, 0, own); // [N, V]
+function lmHead(run: Run): void {
+  const { config, plan, kernels } = run;
+  const { nEmbd, rmsNormEpsilon } = config;
+  logits(run, (x, y) => kernels.rmsNorm(x, nEmbd, plan.widths.C, 1, plan.norm, rmsNormEpsilon, y)); // [N, V]
 }
 
 function rmsNorm({ config, plan, kernels, tokens, own }: Run, weight: Pointer, x: Pointer): void {
