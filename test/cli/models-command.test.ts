@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { goldenDir } from '../support/golden.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { kvgen, kvgenJson, visible } from './run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from './here.js';
+import { kvgen as kvgenProcess, visible } from './run.js';
 
 const tempDir = tempDirs();
 
@@ -197,7 +198,7 @@ describe('kvgen tokenize', () => {
 
   it("needs only the tokenizer's files, and loads no TensorFlow", async () => {
     const folder = goldenDir('gpt2-tokenizer');
-    const { code, stdout, stderr } = await kvgen(['tokenize', '-m', folder, 'Hello world'], {
+    const { code, stdout, stderr } = await kvgenProcess(['tokenize', '-m', folder, 'Hello world'], {
       env: { NODE_DEBUG: 'esm' },
     });
     expect({ code, stdout }).toEqual({ code: 0, stdout: '[15496,995]\n' });

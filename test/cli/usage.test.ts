@@ -9,7 +9,8 @@ import { COMMANDS } from '../../src/cli/commands.js';
 import { GENERATE, optionsOf } from '../../src/settings.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { BIN, type Ended, hasProc, kvgen, type SpawnOptions, visible } from './run.js';
+import { kvgenHere as kvgen } from './here.js';
+import { BIN, type Ended, hasProc, kvgen as kvgenProcess, type SpawnOptions, visible } from './run.js';
 
 const tempDir = tempDirs();
 
@@ -171,12 +172,12 @@ describe('the environment', () => {
     ['a HOME that does not exist', { env: { HOME: '/nonexistent' } }],
     ['nothing but PATH, in a folder of the system', { onlyEnv: { PATH: process.env.PATH as string }, cwd: '/proc' }],
   ])('with %s it works', async (_, options) => {
-    expect(await kvgen(['-m', BYTES, ...args], options)).toMatchObject({ code: 0, stdout: 'hi\n', stderr: '' });
+    expect(await kvgenProcess(['-m', BYTES, ...args], options)).toMatchObject({ code: 0, stdout: 'hi\n', stderr: '' });
   });
 
   it('an empty HOME is not the current folder', async () => {
     const cwd = tempDir();
-    const { stderr } = await kvgen(['-m', 'no-such-model', 'x'], { env: { HOME: '' }, cwd });
+    const { stderr } = await kvgenProcess(['-m', 'no-such-model', 'x'], { env: { HOME: '' }, cwd });
     expect(stderr).toMatch(/not found in \/[^,]*, \/[^,]*, \/[^;]*;/);
   });
 });
@@ -188,7 +189,7 @@ describe('an old Node', () => {
     writeFileSync(disguise, `Object.defineProperty(process, 'versions', ${versions});`);
     for (const args of [['--version'], ['doctor'], ['hi']]) {
       const env = { NODE_OPTIONS: `--require "${disguise}"` };
-      expect(await kvgen(args, { env })).toMatchObject({
+      expect(await kvgenProcess(args, { env })).toMatchObject({
         code: 1,
         stdout: '',
         stderr: `kvgen: Node 20 or newer is needed, found ${found}; install it from https://nodejs.org or with your version manager\n`,
@@ -202,7 +203,7 @@ describe('--version and --help', () => {
   let help: Ended;
   beforeAll(async () => {
     const env = { NODE_DEBUG: 'esm' }; // names each module on stderr as it is loaded
-    [version, help] = await Promise.all([kvgen(['--version'], { env }), kvgen(['--help'], { env })]);
+    [version, help] = await Promise.all([kvgenProcess(['--version'], { env }), kvgenProcess(['--help'], { env })]);
   });
 
   it('--version is one line, also as -V', async () => {
@@ -242,6 +243,6 @@ describe('--version and --help', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toContain(`Usage: kvgen ${name === 'generate' ? '[options]' : name}`);
     expect(stdout).toMatch(/^ {2}\$ kvgen/);
-    expectNoCode((await kvgen([name, '-h'], { env: { NODE_DEBUG: 'esm' } })).stderr);
+    expectNoCode((await kvgenProcess([name, '-h'], { env: { NODE_DEBUG: 'esm' } })).stderr);
   });
 });

@@ -9,7 +9,8 @@ import { findModel } from '../../../src/weights/find.js';
 import { writeModel } from '../../support/model-folder.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES } from '../folders.js';
-import { kvgen, kvgenJson, start } from '../run.js';
+import { kvgenHere as kvgen, kvgenJsonHere as kvgenJson } from '../here.js';
+import { start } from '../run.js';
 
 const tempDir = tempDirs();
 let parent: string;
