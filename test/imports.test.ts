@@ -41,7 +41,8 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
     neverSees: /^(tf|simd|text|weights|native|files|gguf)\/|^(kinds|backends|settings)\.ts$/,
   },
   { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights|files|gguf)\// },
-  { name: 'chat', files: /^chat\//, neverSees: /^(tf|simd|store|native|hub|weights)\// },
+  { name: 'view', files: /^view\//, neverSees: /^(?!errors|exp|view\/)/ },
+  { name: 'chat', files: /^chat\//, neverSees: /^(tf|simd|store|native|hub|weights|view)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
   { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
 ];
