@@ -12,6 +12,22 @@ export interface Pass {
   readonly wanted: readonly number[];
   /** true: passes like this one may run several ids of a sequence, and want the logits of each. An engine that records knows by it what. */
   readonly drafts?: boolean | undefined;
+  /**
+   * Called within the pass for each layer and sequence, several times where the tokens of a sequence run in parts. Left out,
+   * as it is but for pictures of a run, no weight is read; given, the pass takes longer.
+   */
+  readonly onAttention?: ((attention: LayerAttention) => void) | undefined;
+}
+
+/** How much each head of a layer took from each position, for some tokens of one sequence that follow each other. */
+export interface LayerAttention {
+  readonly layer: number;
+  /** Index of the sequence in `Pass.ids`. */
+  readonly sequence: number;
+  /** Position of the first of the T tokens. */
+  readonly from: number;
+  /** [nHead, T, from + T]: a row sums to 1, and is 0 where a position is not seen. Lent until the call returns. */
+  readonly weights: Float32Array;
 }
 
 /** What a pass spends its time on: the inputs; the model; appending to the cache and reading the logits. */

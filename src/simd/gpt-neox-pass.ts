@@ -13,7 +13,7 @@ import type { Kernels } from './kernels.js';
 import { multiply, prepare } from './matrix.js';
 import type { Norm } from './places.js';
 import type { TurnsScratch } from './rotary-plan.js';
-import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
+import { ownScores, type SimdModel, type Tokens, weightsOf } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
 import { embed, logits } from './vocabulary-pass.js';
 
@@ -104,7 +104,7 @@ function attend(run: Run, { input_layernorm, attention: { query_key_value } }: L
   }
   const scale = 1 / Math.sqrt(config.headDim);
   // biome-ignore format: the tokens, the blocks, the heads, the result
-  kernels.attendHeads(qkv, stride, step, T, tables, positions, keys, values, P, headDim, from, to, 1, scale, 0, ownScores(thread, tokens), plan.buffers.mixed, mixed);
+  kernels.attendHeads(qkv, stride, step, T, tables, positions, keys, values, P, headDim, from, to, 1, scale, 0, ownScores(thread, tokens), plan.buffers.mixed, mixed, weightsOf(tokens, config, i), tokens.columns);
 }
 
 function addAttention({ plan, kernels, tokens: { T }, own, ownC }: Run, { attention: { dense } }: Layer): void {

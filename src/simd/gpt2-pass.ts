@@ -12,7 +12,7 @@ import type { Block, Gpt2Plan } from './gpt2-plan.js';
 import type { Kernels, Pointer } from './kernels.js';
 import { multiply, prepare, type Scratch } from './matrix.js';
 import type { Norm } from './places.js';
-import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
+import { ownScores, type SimdModel, type Tokens, weightsOf } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
 import { embed, logits } from './vocabulary-pass.js';
 
@@ -95,7 +95,7 @@ function attend({ config, plan, blocks, kernels, tokens, thread }: Run, layer: n
     kernels.storeHeads(source, 3 * heads, headDim, T, tables, positions, offset + P * toOwn, P, headDim, to - from);
   }
   // biome-ignore format: the tokens, the blocks, the heads, the result
-  kernels.attendHeads(qkv, 3 * heads, headDim, T, tables, positions, keys, values, P, headDim, from, to, 1, scoreScale(config, layer), config.windows?.[layer] ?? 0, ownScores(thread, tokens), plan.buffers.mixed, mixed);
+  kernels.attendHeads(qkv, 3 * heads, headDim, T, tables, positions, keys, values, P, headDim, from, to, 1, scoreScale(config, layer), config.windows?.[layer] ?? 0, ownScores(thread, tokens), plan.buffers.mixed, mixed, weightsOf(tokens, config, layer), tokens.columns);
 }
 
 function mlp(run: Run, { ln_2, mlp: { c_fc, c_proj } }: Block): void {

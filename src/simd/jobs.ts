@@ -19,11 +19,19 @@ export const stopJob: Job = [STOP];
 
 /** Where the scores of all threads are kept; see `Tokens`. */
 export type ScoresRoom = Pick<Tokens, 'scores' | 'scoresBytes'>;
+/** Where what heads look at goes. */
+export type AttentionRoom = Pick<Tokens, 'attention' | 'columns'>;
 
-/** A pass over T tokens, N of them wanted. */
-export function forwardJob(T: number, N: number, lm_head: Matrix, { scores, scoresBytes }: ScoresRoom): Job {
+/** A pass over T tokens, N of them wanted. @param asked undefined: nobody asks what heads look at */
+export function forwardJob(
+  T: number,
+  N: number,
+  lm_head: Matrix,
+  { scores, scoresBytes }: ScoresRoom,
+  asked: AttentionRoom = { attention: 0, columns: 0 },
+): Job {
   const { at, scales, rows, columns } = lm_head;
-  return [FORWARD, T, N, at, scales, rows, columns, scores, scoresBytes];
+  return [FORWARD, T, N, at, scales, rows, columns, scores, scoresBytes, asked.attention, asked.columns];
 }
 
 /** Brings lines of float32 into the order of a matrix, from row `firstRow` on. */
@@ -55,7 +63,8 @@ export function doJob(model: SimdModel, thread: Thread, words: Uint32Array, want
 }
 
 function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: Uint32Array): void {
-  const [, T = 0, N = 0, at = 0, scales = 0, rows = 0, columns = 0, scores = 0, scoresBytes = 0] = words;
+  const [, T = 0, N = 0, at = 0, scales = 0, rows = 0, K = 0, scores = 0, scoresBytes = 0, ...asked] = words;
+  const [attention = 0, columns = 0] = asked;
   const { forward } = PASSES[model.config.modelType] as SimdArchitecture;
   forward(model, thread, {
     T,
@@ -63,9 +72,11 @@ function runPass(model: SimdModel, thread: Thread, words: Uint32Array, wanted: U
     positions: POSITIONS,
     tables: TABLES,
     wanted: Array.from(wanted.subarray(0, N)),
-    lm_head: { at, scales, rows, columns },
+    lm_head: { at, scales, rows, columns: K },
     scores,
     scoresBytes,
+    attention,
+    columns,
   });
 }
 

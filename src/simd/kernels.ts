@@ -30,7 +30,7 @@ export interface Kernels {
   // biome-ignore format: a line each
   storeHeads(source: Pointer, stride: number, step: number, T: number, tables: Pointer, positions: Pointer, offset: number, P: number, headDim: number, heads: number): void;
   // biome-ignore format: a line each
-  attendHeads(queries: Pointer, stride: number, step: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, from: number, to: number, group: number, scale: number, window: number, scores: Pointer, mixed: Pointer, mixedStride: number): void;
+  attendHeads(queries: Pointer, stride: number, step: number, T: number, tables: Pointer, positions: Pointer, keys: number, values: number, P: number, headDim: number, from: number, to: number, group: number, scale: number, window: number, scores: Pointer, mixed: Pointer, mixedStride: number, weights: Pointer, columns: number): void;
   // biome-ignore format: a line each
   embedInt8(ids: Pointer, positions: Pointer, T: number, wte: Pointer, scales: Pointer, wpe: Pointer, C: number, x: Pointer): void;
   // biome-ignore format: a line each

@@ -12,7 +12,7 @@ import type { Kernels, Pointer } from './kernels.js';
 import type { Layer, LlamaPlan } from './llama-plan.js';
 import { type Linear, multiply, prepare } from './matrix.js';
 import type { TurnsScratch } from './rotary-plan.js';
-import { ownScores, type SimdModel, type Tokens } from './simd-model.js';
+import { ownScores, type SimdModel, type Tokens, weightsOf } from './simd-model.js';
 import { meet, type Range, share, type Thread } from './thread.js';
 import { embed, logits } from './vocabulary-pass.js';
 
@@ -152,7 +152,7 @@ function attend({ config, plan, blocks, kernels, tokens, thread, ownHeads: [from
   const scale = 1 / Math.sqrt(config.headDim);
   const scores = ownScores(thread, tokens);
   // biome-ignore format: the tokens, the blocks, the heads, the result
-  kernels.attendHeads(plan.buffers.qkv, q + 2 * kv, headDim, T, tables, positions, keys, values, P, headDim, from, to, group, scale, windows[i] as number, scores, plan.buffers.mixed, mixed);
+  kernels.attendHeads(plan.buffers.qkv, q + 2 * kv, headDim, T, tables, positions, keys, values, P, headDim, from, to, group, scale, windows[i] as number, scores, plan.buffers.mixed, mixed, weightsOf(tokens, config, i), tokens.columns);
 }
 
 /** SwiGLU: down(act(gate(x)) · up(x)), added to x. */

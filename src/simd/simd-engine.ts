@@ -5,6 +5,7 @@ import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import type { ModelConfig } from '../model/config.js';
+import { AttentionReader } from './attention-reader.js';
 import { BlockCache, type BlockSequence } from './block-cache.js';
 import type { BlockPool, KvBlock } from './blocks.js';
 import { IDS, MAX_TOKENS, POSITIONS, TABLES, WANTED } from './control.js';
@@ -80,7 +81,7 @@ export class SimdEngine implements Engine {
       own.makeRoom(counts);
       this.#room.grow(longestOf(counts, own.lengths));
       onPart?.('feed');
-      const logits = this.#run(pass, own, sum(counts));
+      const logits = this.#runOrShow(pass, own, counts);
       onPart?.('graph');
       own.grow(counts);
       onPart?.('read');
@@ -111,17 +112,40 @@ export class SimdEngine implements Engine {
     }
   }
 
+  /** Runs the tokens of a pass, and shows what heads look at where somebody asks. */
+  #runOrShow(pass: Pass, cache: BlockCache, counts: readonly number[]): Float32Array[] {
+    const { onAttention } = pass;
+    if (onAttention === undefined) {
+      return this.#run(pass, cache, sum(counts), MAX_TOKENS, null);
+    }
+    const columns = longestOf(counts, cache.lengths);
+    const reader = new AttentionReader(this.#pool.memory, this.config, columns, onAttention);
+    try {
+      return this.#run(pass, cache, sum(counts), reader.tokens, reader);
+    } finally {
+      reader.dispose();
+    }
+  }
+
   /**
    * Runs the tokens of a pass piece by piece, in order, so that each piece sees the keys of those before. Plain loops: whatever is
    * called here is compiled while the first tokens are made, on a core that they need.
    */
-  #run({ ids, wanted }: Pass, cache: BlockCache, tokens: number): Float32Array[] {
+  #run(
+    { ids, wanted }: Pass,
+    cache: BlockCache,
+    tokens: number,
+    most: number,
+    reader: AttentionReader | null,
+  ): Float32Array[] {
     const logits: Float32Array[] = [];
     let [b, t] = [0, 0];
-    for (let first = 0; first < tokens; first += MAX_TOKENS) {
-      const count = Math.min(MAX_TOKENS, tokens - first);
+    for (let first = 0; first < tokens; first += most) {
+      const count = Math.min(most, tokens - first);
+      reader?.begin();
       for (let i = 0; i < count; i++) {
         this.#writeToken(i, b, t, ids, cache);
+        reader?.expect(b, this.#positions[i] as number);
         t++;
         if (t === (ids[b] as readonly number[]).length) {
           b++;
@@ -132,7 +156,8 @@ export class SimdEngine implements Engine {
       for (let n = 0; n < here.length; n++) {
         this.#wanted[n] = (wanted[here[n] as number] as number) - first;
       }
-      this.#team.run(forwardJob(count, here.length, this.#head, this.#room));
+      this.#team.run(forwardJob(count, here.length, this.#head, this.#room, reader?.room));
+      reader?.read();
       for (let n = 0; n < here.length; n++) {
         const view = this.#logits(n);
         logits[here[n] as number] = here.length === wanted.length ? view : view.slice(); // the next piece writes over it

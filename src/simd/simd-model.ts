@@ -34,6 +34,14 @@ export interface Tokens {
   /** Room for scores: so many bytes for each thread, which suffice for the longest sequence (see kernels/attention.ts). */
   readonly scores: Pointer;
   readonly scoresBytes: number;
+  /** Where what heads look at goes: [nLayer, nHead, T, columns], zeros before. 0: nobody asks. */
+  readonly attention: Pointer;
+  readonly columns: number;
+}
+
+/** Where it goes in one layer; 0: nowhere. */
+export function weightsOf({ attention, columns, T }: Tokens, { nHead }: ModelConfig, layer: number): Pointer {
+  return attention === 0 ? 0 : attention + 4 * layer * nHead * T * columns;
 }
 
 /** A thread's own room for scores. */

@@ -16,6 +16,7 @@ export interface Visible {
   readonly bias: Tensor2D; // [group · T, S]
   /** Added to those of the segment before; null: all of it is seen. */
   readonly padding: Tensor | null; // broadcasts to [B, nKvHead, group · T, S]
+  readonly onWeights: ForwardInputs['onWeights'];
 }
 
 /**
@@ -26,7 +27,7 @@ export interface Visible {
  * @returns mixed [B·T, nHead · headDim]; k and v: the last segment with the new tokens appended
  */
 export function attend(q: Tensor4D, newK: Tensor4D, newV: Tensor4D, visible: Visible): KeyValue & { mixed: Tensor2D } {
-  const { past, bias, padding } = visible;
+  const { past, bias, padding, onWeights } = visible;
   const last = past.at(-1);
   const k = append(last?.k, newK); // [B, nKvHead, S, headDim]
   const v = append(last?.v, newV); // [B, nKvHead, S, headDim]
@@ -40,6 +41,7 @@ export function attend(q: Tensor4D, newK: Tensor4D, newV: Tensor4D, visible: Vis
   const queries = intoGroups(q, newK.shape[1]); // [B, nKvHead, group · T, headDim]
   const scores = segments.map((segment) => addBias(tf.matMul(queries, segment.k, false, true), segment.bias)); // [B, nKvHead, group · T, S]
   const values = segments.map((segment) => segment.v); // [B, nKvHead, S, headDim]
+  onWeights?.(outOfGroups(softmax(scores), q)); // [B, nHead, T, S of all segments]
   return { mixed: mergeHeads(outOfGroups(mixValues(scores, values), q)), k, v };
 }
 
@@ -51,8 +53,8 @@ export interface Hidden {
 }
 
 /** @param group query heads that share keys and values */
-export function hiddenOf({ bias, padding, windows }: ForwardInputs, group: number): Hidden {
-  const everywhere = { bias: biasOfGroups(bias, group), padding };
+export function hiddenOf({ bias, padding, windows, onWeights }: ForwardInputs, group: number): Hidden {
+  const everywhere = { bias: biasOfGroups(bias, group), padding, onWeights };
   if (windows === null) {
     return { everywhere, nearby: null };
   }
@@ -60,6 +62,7 @@ export function hiddenOf({ bias, padding, windows }: ForwardInputs, group: numbe
   const nearby = {
     bias: biasOfGroups(windows.bias, group),
     padding: padding === null ? before : tf.add(padding, before), // [B, 1, group · T, S]
+    onWeights,
   };
   return { everywhere, nearby };
 }
@@ -99,12 +102,13 @@ function intoGroups(q: Tensor4D, nKvHead: number): Tensor4D {
   return tf.reshape(q, [b, nKvHead, t === 1 ? nHead / nKvHead : -1, headDim]); // [B, nKvHead, group · T, headDim]
 }
 
-function outOfGroups(mixed: Tensor4D, { shape: [B, nHead, T, headDim] }: Tensor4D): Tensor4D {
-  if (mixed.shape[1] === nHead) {
-    return mixed;
+/** @param x [B, nKvHead, group · T, …] */
+function outOfGroups(x: Tensor4D, { shape: [B, nHead, T] }: Tensor4D): Tensor4D {
+  if (x.shape[1] === nHead) {
+    return x;
   }
   const [b, t] = anyNumber(B, T);
-  return tf.reshape(mixed, [b, nHead, t, headDim]); // [B, nHead, T, headDim]
+  return tf.reshape(x, [b, nHead, t, x.shape[3]]); // [B, nHead, T, …]
 }
 
 function append(past: Tensor4D | undefined, added: Tensor4D): Tensor4D {
@@ -126,4 +130,9 @@ function mixValues(scores: readonly Tensor4D[], values: readonly Tensor4D[]): Te
   const total = exponentials.map((e) => tf.sum<Tensor4D>(e, -1, true)).reduce((a, b) => tf.add(a, b)); // [B, nKvHead, group · T, 1]
   const mixed = exponentials.map((e, i) => tf.matMul(e, values[i] as Tensor4D)).reduce((a, b) => tf.add(a, b)); // [B, nKvHead, group · T, headDim]
   return tf.div(mixed, total); // [B, nKvHead, group · T, headDim]
+}
+
+/** What `mixValues` mixes by, for those who want to see it. */
+function softmax(scores: readonly Tensor4D[]): Tensor4D {
+  return tf.softmax(scores.length === 1 ? (scores[0] as Tensor4D) : tf.concat([...scores], 3)); // [B, nKvHead, group · T, S of all segments]
 }

@@ -7,7 +7,7 @@
 
 import type { Tensor, Tensor2D, Tensor4D } from '@tensorflow/tfjs-core';
 import { GPT_NEOX, type GptNeoxConfig } from '../model/gpt-neox-config.js';
-import { attend, splitHeads, type Visible } from './attention.js';
+import { attend, hiddenOf, splitHeads, type Visible } from './attention.js';
 import { activate, type LayerNorm, type Linear, layerNorm, linear } from './layers.js';
 import { OwnWeights } from './own-weights.js';
 import { tf } from './tf.js';
@@ -32,14 +32,16 @@ interface GptNeoxWeights {
 function forward(
   config: GptNeoxConfig,
   weights: GptNeoxWeights,
-  { ids, positions, bias, padding, wanted }: ForwardInputs,
+  inputs: ForwardInputs,
   past: readonly Past[] | null,
 ): ForwardResult {
   return tf.tidy(() => {
+    const { ids, positions, wanted } = inputs;
     const turns = turnsOf(config.rotary, positions);
+    const { everywhere } = hiddenOf(inputs, 1);
     let x: Tensor2D = tf.reshape(tf.gather(weights.embed_in, ids), [-1, config.nEmbd]); // [B·T, C]
     const presents = weights.layers.map((layer, i) => {
-      const visible = { past: past?.[i] ?? [], bias, padding };
+      const visible = { past: past?.[i] ?? [], ...everywhere };
       const step = transformerLayer({ config, layer, shape: ids.shape, turns, ...visible }, x);
       x = step.x;
       return { k: step.k, v: step.v };

@@ -5,6 +5,7 @@ import type { Engine, ForwardPart, Pass } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
 import type { KvRows } from '../engine/kv-rows.js';
 import type { ModelConfig } from '../model/config.js';
+import { weightsReader } from './attention-weights.js';
 import { type Form, type GraphOptions, type Recording, Recordings } from './graph.js';
 import { forwardInputs, TensorCache, tidyNumbers } from './tensor-cache.js';
 import { tf } from './tf.js';
@@ -56,9 +57,11 @@ export class TfEngine implements Engine {
 
   forward(pass: Pass, cache: KvCache | null, onPart?: (part: ForwardPart) => void): readonly Float32Array[] {
     const own = cache === null ? null : TensorCache.from(cache);
-    const recording = own === null ? undefined : this.#recordingFor(pass, own);
+    const { onAttention } = pass; // no recording gives weights
+    const recording = own === null || onAttention !== undefined ? undefined : this.#recordingFor(pass, own);
     const values = tidyNumbers(() => {
-      const inputs = forwardInputs(pass, own, this.#model.window);
+      const onWeights = onAttention && weightsReader(own?.padding ?? [], onAttention);
+      const inputs = { ...forwardInputs(pass, own, this.#model.window), onWeights };
       onPart?.('feed');
       const { logits, presents } = recording?.(inputs, own?.layers ?? null) ?? this.#model.forward(inputs, past(own));
       onPart?.('graph');

@@ -22,6 +22,8 @@ export interface ForwardInputs {
   readonly padding: Tensor4D | null; // [B, 1, 1, S], added to the scores of the segment before; null: no padding
   readonly windows: WindowBias | null; // null: no layer has a window
   readonly wanted: Tensor1D; // [N] int32, the rows of [B·T, C] whose logits are wanted
+  /** Called layer by layer with what each head takes from each position: [B, nHead, T, positions of all segments], lent. */
+  readonly onWeights?: ((weights: Tensor4D) => void) | undefined;
 }
 
 /** In place of `bias`, and besides `padding`, in layers where a token sees the newest positions alone. */

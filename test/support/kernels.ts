@@ -280,6 +280,8 @@ export class KernelBench {
         scores,
         target,
         mixedStride,
+        0,
+        0,
       );
       return {
         mixed: this.#floats(target, mixed.length),

@@ -59,6 +59,7 @@ export function storeHeads(
  * @param window positions that a token sees, itself included; 0: all
  * @param scores room for twice as many float32 as the longest sequence has positions, and sixteen more
  * @param mixed [T][mixedStride] float32, where the first head's result begins
+ * @param weights [nHead][T][columns] float32, zeros: gets what each head takes from each position; 0: nobody asks
  */
 export function attendHeads(
   queries: usize,
@@ -79,6 +80,8 @@ export function attendHeads(
   scores: usize,
   mixed: usize,
   mixedStride: i32,
+  weights: usize,
+  columns: i32,
 ): void {
   for (let head = from; head < to; ) {
     const shared = head / group;
@@ -86,7 +89,8 @@ export function attendHeads(
     const query = queries + bytes4(head * step);
     const toHead = bytes4(shared * P * headDim);
     const result = mixed + bytes4(head * headDim);
-    attendHead(query, stride, step, heads, T, tables, positions, keys + toHead, values + toHead, P, headDim, scale, window, scores, result, mixedStride);
+    const own: usize = weights == 0 ? 0 : weights + bytes4(head * T * columns);
+    attendHead(query, stride, step, heads, T, tables, positions, keys + toHead, values + toHead, P, headDim, scale, window, scores, result, mixedStride, own, columns);
     head += heads;
   }
 }
@@ -112,6 +116,8 @@ function attendHead(
   scores: usize,
   mixed: usize,
   mixedStride: i32,
+  weights: usize,
+  columns: i32,
 ): void {
   for (let t = 0; t < T; t++) {
     const query = queries + bytes4(t * stride);
@@ -125,18 +131,21 @@ function attendHead(
     const seen = table + bytes4(skipped);
     const hidden = first - skipped * P;
     const length = position + 1 - skipped * P;
+    const row: usize = weights == 0 ? 0 : weights + bytes4(t * columns + skipped * P);
+    const nextHead = bytes4(T * columns);
     if (isPair) {
       const secondHidden = window == 0 ? 0 : max(0, position + 2 - window) - skipped * P;
       for (let head = 0; head < heads; head++) {
         const first = query + bytes4(head * step);
         const firstResult = result + bytes4(head * headDim);
-        attendPair(first, stride, seen, keys, values, length, 1, P, headDim, scale, hidden, secondHidden, scores, firstResult, mixedStride);
+        const own: usize = row == 0 ? 0 : row + <usize>head * nextHead;
+        attendPair(first, stride, seen, keys, values, length, 1, P, headDim, scale, hidden, secondHidden, scores, firstResult, mixedStride, own, bytes4(columns));
       }
       t++;
     } else if (heads == 2) {
-      attendPair(query, step, seen, keys, values, length, 0, P, headDim, scale, hidden, hidden, scores, result, headDim);
+      attendPair(query, step, seen, keys, values, length, 0, P, headDim, scale, hidden, hidden, scores, result, headDim, row, nextHead);
     } else {
-      attendOne(query, seen, keys, values, length, P, headDim, scale, hidden, scores, result);
+      attendOne(query, seen, keys, values, length, P, headDim, scale, hidden, scores, result, row);
     }
   }
 }
@@ -154,9 +163,13 @@ function attendOne(
   hidden: i32,
   scores: usize,
   mixed: usize,
+  weights: usize,
 ): void {
   scoreKeys(query, table, keys, length, P, headDim, scale, scores);
   const total = exponentials(scores, hidden, length);
+  if (weights != 0) {
+    copyWeights(scores, length, total, weights);
+  }
   let d = 0;
   for (; d + 32 <= headDim; d += 32) {
     mix32(table, values + bytes4(d), length, P, headDim, scores, total, mixed + bytes4(d));
@@ -173,6 +186,7 @@ function attendOne(
  * @param more how many more the second sees: 0 or 1
  * @param hidden positions at the beginning that the first does not see
  * @param mixedStride numbers from one result to the other
+ * @param toSecond bytes from the first's weights to the second's
  */
 @inline
 function attendPair(
@@ -191,11 +205,17 @@ function attendPair(
   scores: usize,
   mixed: usize,
   mixedStride: i32,
+  weights: usize,
+  toSecond: usize,
 ): void {
   const secondScores = scores + bytes4((length + 7) & ~3);
   scorePair(query, query + bytes4(stride), table, keys, length + more, P, headDim, scale, scores, secondScores);
   const total = exponentials(scores, hidden, length);
   const secondTotal = exponentials(secondScores, secondHidden, length + more);
+  if (weights != 0) {
+    copyWeights(scores, length, total, weights);
+    copyWeights(secondScores, length + more, secondTotal, weights + toSecond);
+  }
   for (let d = 0; d < headDim; d += 16) {
     const result = mixed + bytes4(d);
     mixPair16(table, values + bytes4(d), length, more, P, headDim, scores, secondScores, total, secondTotal, result, result + bytes4(mixedStride));
@@ -314,6 +334,13 @@ function exponentials(scores: usize, hidden: i32, length: i32): f32 {
     sum = f32x4.add(sum, e);
   }
   return sumOf(sum);
+}
+
+/** The exponentials as shares of their sum. */
+function copyWeights(scores: usize, length: i32, total: f32, weights: usize): void {
+  for (let i: usize = 0; i < bytes4(length); i += 4) {
+    store<f32>(weights + i, load<f32>(scores + i) / total);
+  }
 }
 
 /** Eight vectors of the mixed values: Σ_j e[j] · v[j] / total. */

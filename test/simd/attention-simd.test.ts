@@ -1,0 +1,3 @@
+import { testAttention } from '../support/attention.js';
+
+testAttention('simd', 2);
