@@ -20,8 +20,11 @@ export interface RunRecord {
 
 /** Where a generated token's time went, in milliseconds. */
 export interface StepTime {
-  /** Of the pass that gave the logits it was chosen by, with the cache; of the first token: the prefill. */
-  readonly cachedMs: number;
+  /**
+   * Of the pass that gave the logits it was chosen by, with the cache; of the first token: the prefill. 0: a draft guessed it, and
+   * the pass before had checked it. null: the run had no cache.
+   */
+  readonly cachedMs: number | null;
   /** The same pass over all ids with no past, measured in this run; null: the text was too long for it. */
   readonly uncachedMs: number | null;
 }
