@@ -1,6 +1,6 @@
 """llama.cpp's HTTP server on a GGUF file, until stdin ends. Usage: python llama-server.py FILE SLOTS CONTEXT
 
-Prints its address when it listens. Slots share nothing: each has CONTEXT positions.
+Prints its address when it listens. Slots share nothing: each has CONTEXT positions. Keys and values are float32, as kvgen's are.
 """
 
 import sys
@@ -14,6 +14,8 @@ params.model_alias = {"stories"}
 params.n_parallel = slots
 params.n_ctx = slots * context
 params.n_threads_http = 8
+params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 params.warmup = False
 params.endpoint_props = False
 params.endpoint_metrics = True
