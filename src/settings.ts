@@ -260,6 +260,11 @@ export const GENERATE = {
     fallback: false,
     for: RUN,
   },
+  colorByProbability: {
+    kind: flag,
+    words: 'on a terminal the colour of each token says how likely it was; never in a pipe',
+    fallback: false,
+  },
   echo: { kind: flag, words: 'print the prompt first', fallback: false, for: PROMPT },
   json: { kind: flag, words: 'print one JSON object at the end instead of the text', fallback: false },
   jsonl: { kind: flag, words: 'print a JSON object for each token as it comes, and one at the end', fallback: false },
@@ -274,7 +279,7 @@ export const GENERATE = {
   quiet: { kind: flag, words: 'errors only on stderr', short: 'q', fallback: false, for: RUN },
   color: {
     kind: oneOf(['auto', 'always', 'never']),
-    words: 'colours on stderr and in tables, never in the text',
+    words: 'colours on stderr and in tables; in the text only with --color-by-probability',
     value: '<when>',
     fallback: 'auto',
     for: RUN,
@@ -416,8 +421,8 @@ export function wantsPromptCache(
 }
 
 /** How many of the likeliest tokens come with each token; undefined: no log-probabilities are computed. */
-export function wantedLogprobs({ logprobs, jsonl }: GenerateArgs): number | undefined {
-  return logprobs ?? (jsonl ? 0 : undefined);
+export function wantedLogprobs({ logprobs, jsonl, colorByProbability }: GenerateArgs): number | undefined {
+  return logprobs ?? (jsonl || colorByProbability ? 0 : undefined);
 }
 
 /** Where the key of sealed files comes from: the variable that says so, and its value. */
@@ -453,6 +458,8 @@ export function checkGenerateArgs(args: GenerateArgs, prompt: string | undefined
     [seed > Number.MAX_SAFE_INTEGER - (samples - 1), '--seed: seed + samples − 1 must be at most 2^53−1'],
     [args.json && args.jsonl, '--json cannot go with --jsonl'],
     [args.logprobs !== undefined && !args.json && !args.jsonl, '--logprobs needs --json or --jsonl'],
+    [args.colorByProbability && args.json, '--color-by-probability cannot go with --json'],
+    [args.colorByProbability && args.jsonl, '--color-by-probability cannot go with --jsonl'],
     [args.quiet && args.verbose, '--quiet cannot go with --verbose'],
     ...chatConflicts(args),
     ...promptConflicts(args, prompt),

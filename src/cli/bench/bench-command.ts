@@ -19,6 +19,7 @@ import { Detokenizer } from '../../text/detokenizer.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { BENCH, type BenchArgs } from '../shell/command-settings.js';
+import { withColors } from './chart.js';
 import { combinations, machineName } from './combinations.js';
 import { type BenchMachine, type BenchRun, formatResults, jsonLine, type Subject } from './format.js';
 import { measure, type Result } from './measure.js';
@@ -96,7 +97,10 @@ async function run(bench: Bench, models: readonly Model[]): Promise<void> {
   terminal.progressDone();
   if (args.format !== 'jsonl') {
     const runs = models.map((model, i): BenchRun => ({ ...machineOf(model), results: results[i] ?? [] }));
-    await terminal.print(formatResults(args.format, about, runs));
+    const isTable = args.format === 'table';
+    await terminal.print(formatResults(args.format, about, runs), (lines) =>
+      isTable ? withColors(lines, terminal.chalk) : lines,
+    );
   }
 }
 

@@ -2,6 +2,8 @@
 // between points, so each column gets a point of its own, on the straight line between two results.
 
 import plot from 'simple-ascii-chart';
+import { colorOfPlace, ink } from '../shell/palette.js';
+import type { Terminal } from '../shell/terminal.js';
 
 export type ChartPoint = readonly [depth: number, ms: number];
 
@@ -41,6 +43,11 @@ export function depthChart(all: readonly ChartLine[]): string | undefined {
   const legend = lines.map(({ name }, i) => `${SYMBOLS[i]} ${name}`).join('   ');
   const drawing = chart.split('\n').map((line) => line.trimEnd());
   return `milliseconds per token over depth   ${legend}\n${drawing.filter((line) => line !== '').join('\n')}`;
+}
+
+/** The symbols of each line in its own colour, in the chart and in its legend. */
+export function withColors(chart: string, chalk: Terminal['chalk']): string {
+  return chart.replace(/●+|○+|◆+|◇+/g, (run) => ink(colorOfPlace(SYMBOLS.indexOf(run[0] ?? '')), chalk)(run));
 }
 
 /** A point for each column of the chart. */

@@ -165,6 +165,7 @@ function question(args: GenerateArgs, machine: Machine, fingerprint: string, pro
     verbose,
     quiet,
     color,
+    colorByProbability,
     ...rest
   } = args;
   const {

@@ -25,6 +25,7 @@ import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenize
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
+import type { Terminal } from '../shell/terminal.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import type { AskedAnswers } from './answer-cache.js';
 import { checkStops, fittedPrompt, goesOnFrom, noteContext, onOpening, openDraftModel, savedFor } from './opening.js';
@@ -39,11 +40,12 @@ const MAX_TOGETHER = 64;
 
 export async function generateCommand(invocation: Invocation): Promise<number> {
   const { words, terminal, signal } = invocation;
-  const args = withUnescapedStops(invocation.settings(GENERATE));
-  checkGenerateArgs(args, words[0]);
-  checkDraftModel(args);
-  checkCacheEnvironment(args);
-  await terminal.configure(args);
+  const given = withUnescapedStops(invocation.settings(GENERATE));
+  checkGenerateArgs(given, words[0]);
+  checkDraftModel(given);
+  checkCacheEnvironment(given);
+  await terminal.configure(given);
+  const args = { ...given, colorByProbability: given.colorByProbability && canColor(terminal) };
   noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);
   const found = findModel(args.model);
@@ -59,6 +61,15 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
     return EXIT.ok;
   }
   return loadAndRun(asked, known);
+}
+
+/** A note says why not, and then the run is as without --color-by-probability: no log-probability is computed. */
+function canColor(terminal: Terminal): boolean {
+  if (!terminal.colorsText) {
+    const problem = terminal.stdoutIsTerminal ? 'colours are off' : 'stdout is not a terminal';
+    terminal.note(`--color-by-probability does not apply: ${problem}`);
+  }
+  return terminal.colorsText;
 }
 
 /** What the run is for, known before the model is loaded. */

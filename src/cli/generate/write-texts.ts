@@ -11,6 +11,7 @@ import type { Terminal } from '../shell/terminal.js';
 import { reportFields, statisticsLine } from './report.js';
 import { tokenEvent } from './report-tokens.js';
 import type { FinishedRun, TextRun } from './samples.js';
+import { TokenColors } from './token-colors.js';
 
 interface Output {
   readonly args: GenerateArgs;
@@ -43,7 +44,8 @@ export async function writeTexts(
   const { args, terminal } = output;
   const { runs } = texts;
   const finished = new Map<TextRun, FinishedRun>();
-  const writer: Writer = args.json || args.jsonl ? new JsonWriter(output) : new TextWriter(output, runs);
+  const colors = args.colorByProbability ? new TokenColors(terminal.chalk) : null;
+  const writer: Writer = args.json || args.jsonl ? new JsonWriter(output) : new TextWriter(output, runs, colors);
   await writer.begin?.();
   for await (const event of events) {
     terminal.progressDone();
@@ -64,6 +66,7 @@ export async function writeTexts(
     }
   }
   const all = runs.flatMap((run) => finished.get(run) ?? []);
+  terminal.legend((chalk) => colors?.legend(chalk));
   terminal.statistics(statisticsLine(all));
   return all;
 }
@@ -81,6 +84,8 @@ interface Writer {
 class TextWriter implements Writer {
   readonly #output: Output;
   readonly #runs: readonly TextRun[];
+  /** null: the text is written as it is. */
+  readonly #colors: TokenColors | null;
   /** The index of the text that is being written; those before it are done. */
   #turn = 0;
   /** Text that came too early to be written. */
@@ -88,9 +93,10 @@ class TextWriter implements Writer {
   /** Ended texts, by the index of the sample. */
   readonly #completions: (Completion | undefined)[] = [];
 
-  constructor(output: Output, runs: readonly TextRun[]) {
+  constructor(output: Output, runs: readonly TextRun[], colors: TokenColors | null) {
     this.#output = output;
     this.#runs = runs;
+    this.#colors = colors;
   }
 
   /** Writes the prompt where --echo asks for it. */
@@ -103,7 +109,7 @@ class TextWriter implements Writer {
   }
 
   async tokens(run: TextRun, tokens: readonly CompletionToken[]): Promise<void> {
-    const text = joinedText(tokens);
+    const text = this.#colors?.paint(run, tokens) ?? joinedText(tokens);
     if (this.#output.args.stream && run === this.#runs[this.#turn]) {
       await this.#output.terminal.write(text);
     } else {

@@ -2,7 +2,7 @@
 // terminal and in a pipe; everything else goes to stderr.
 
 import { once } from 'node:events';
-import { Chalk, type ChalkInstance } from 'chalk';
+import { Chalk, type ChalkInstance, supportsColor, supportsColorStderr } from 'chalk';
 import type { Ora } from 'ora';
 import { EXIT, errorCode, errorMessage, oneLine } from '../../errors.js';
 import type { FileKind } from '../../files/file-kinds.js';
@@ -55,6 +55,11 @@ export class Terminal {
     this.#ora = options.quiet || !canSpin() ? null : (await import('ora')).default;
   }
 
+  /** May the text on stdout be coloured? Never where it goes anywhere but to a terminal, whatever --color says. */
+  get colorsText(): boolean {
+    return this.stdoutIsTerminal && this.#colorful(process.stdout);
+  }
+
   /** Colours for stdout. */
   get chalk(): ChalkInstance {
     return this.#chalk(process.stdout);
@@ -74,9 +79,12 @@ export class Terminal {
     settled.abort();
   }
 
-  /** Writes lines of a result to stdout, control characters escaped. */
-  async print(lines: string): Promise<void> {
-    await this.write(`${printableLines(lines)}\n`);
+  /**
+   * Writes lines of a result to stdout, control characters escaped.
+   * @param paint colours them, when they are harmless
+   */
+  async print(lines: string, paint = (harmless: string) => harmless): Promise<void> {
+    await this.write(`${paint(printableLines(lines))}\n`);
   }
 
   /** Writes values to stdout as lines of JSON, in one call. */
@@ -114,6 +122,14 @@ export class Terminal {
 
   error(line: string): void {
     this.#stderr(`kvgen: ${oneLine(printable(line))}`);
+  }
+
+  /** Writes a line of our own words that explains colours to stderr, in these colours, unless --quiet. */
+  legend(words: (chalk: ChalkInstance) => string | undefined): void {
+    const line = this.#options.quiet || this.closed.aborted ? undefined : words(this.#chalk(process.stderr));
+    if (line !== undefined) {
+      this.#stderr(line);
+    }
   }
 
   /** Writes a line to stderr on a terminal or with --verbose, unless --quiet or the reader of stdout is gone. */
@@ -161,7 +177,8 @@ export class Terminal {
   }
 
   #chalk(stream: NodeJS.WriteStream): ChalkInstance {
-    return new Chalk({ level: this.#colorful(stream) ? 1 : 0 });
+    const found = stream === process.stderr ? supportsColorStderr : supportsColor;
+    return new Chalk({ level: this.#colorful(stream) ? (found || { level: 1 as const }).level : 0 });
   }
 
   /** chalk and ora ignore NO_COLOR, so it is decided here. */

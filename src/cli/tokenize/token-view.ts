@@ -1,10 +1,8 @@
 // A token as a line for people: its id, its text in which nothing is invisible, its bytes. Knows nothing of tokenizers.
 
 import { isUtf8 } from 'node:buffer';
+import { colorOfPlace, ink } from '../shell/palette.js';
 import type { Terminal } from '../shell/terminal.js';
-
-/** Neighbours differ. */
-const COLORS = ['cyan', 'yellow', 'magenta', 'green', 'blue'] as const;
 
 /** What nobody sees: white space, controls, marks of direction, what joins or hides characters. */
 const INVISIBLE = /[\p{Z}\p{C}\p{Default_Ignorable_Code_Point}]/u;
@@ -17,9 +15,8 @@ const NAMED: Readonly<Record<string, string>> = { ' ': '␣', '\n': '\\n', '\t':
  * @param index its place, which gives it its colour
  */
 export function viewLine(id: number, bytes: Uint8Array, index: number, chalk: Terminal['chalk']): string {
-  const color = COLORS[index % COLORS.length] as (typeof COLORS)[number];
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
-  return `${id}\t${chalk[color](visible(bytes))}\t${chalk.dim(hex)}`;
+  return `${id}\t${ink(colorOfPlace(index), chalk)(visible(bytes))}\t${chalk.dim(hex)}`;
 }
 
 /** A space is ␣; what else is invisible, and bytes that are no whole character, are as --escape reads them. */

@@ -1,8 +1,11 @@
 // How several machines are shown beside each other. How one is: test/cli/bench/bench.test.ts.
 
+import { Chalk } from 'chalk';
 import { describe, expect, it } from 'vitest';
+import { withColors } from '../../../src/cli/bench/chart.js';
 import { type BenchRun, formatResults, jsonLine } from '../../../src/cli/bench/format.js';
 import type { Result } from '../../../src/cli/bench/measure.js';
+import { visible } from '../run.js';
 
 const ABOUT = { model: 'toy', parameters: 1500, versions: { kvgen: '0', node: '20' } };
 
@@ -51,6 +54,15 @@ describe('several machines', () => {
     const [first, last] = [rows.findIndex((row) => row.includes('●')), rows.findIndex((row) => row.includes('○'))];
     expect(first).toBeGreaterThanOrEqual(0);
     expect(last).toBeGreaterThan(first); // the faster one lies below
+  });
+
+  it('each line of the chart has a colour of its own, in its legend too; only colours are added', () => {
+    const table = formatResults('table', ABOUT, RUNS);
+    const colored = withColors(table, new Chalk({ level: 2 }));
+    expect(colored).toContain('\u001b[38;5;27m●\u001b[39m node float32   \u001b[38;5;136m○\u001b[39m simd int8\n');
+    expect(visible(colored).replace(/␛\[[\d;]+m/g, '')).toBe(table);
+    expect(colored.match(/38;5;27m●+/g)?.length).toBe(table.match(/●+/g)?.length);
+    expect(withColors(table, new Chalk({ level: 0 }))).toBe(table);
   });
 
   it('md has the same columns', () => {

@@ -58,7 +58,7 @@ describe('--view', () => {
   it('is coloured where that was asked for', async () => {
     const { stdout } = await kvgen(['tokenize', '--view', '--color', 'always', '--decode', '480,259']);
     expect(stdout).toBe(
-      '480\t\u001b[36m␣upon\u001b[39m\t\u001b[2m20 75 70 6f 6e\u001b[22m\n259\t\u001b[33m␣a\u001b[39m\t\u001b[2m20 61\u001b[22m\n',
+      '480\t\u001b[94m␣upon\u001b[39m\t\u001b[2m20 75 70 6f 6e\u001b[22m\n259\t\u001b[91m␣a\u001b[39m\t\u001b[2m20 61\u001b[22m\n',
     );
   });
 
