@@ -63,7 +63,7 @@ export function expectParity(a: ArrayLike<number>, b: ArrayLike<number>): void {
 }
 
 /** Greedy steps up to the first whose two best are so close that rounding may decide. */
-export function sureSteps(steps: readonly GoldenStep[]): readonly GoldenStep[] {
+export function sureSteps<S extends Pick<GoldenStep, 'gap'>>(steps: readonly S[]): readonly S[] {
   const doubtful = steps.findIndex(({ gap }) => gap <= 1e-4);
   return doubtful < 0 ? steps : steps.slice(0, doubtful);
 }
