@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -22,9 +23,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, 'dist');
 const stamp = 'build-stamp';
 const temporary = '.kvgen-dist-';
-/** For the sources, and for the kernels. */
-const [typescript, assemblyscript] = ['typescript', 'assemblyscript'].map((name) => join(root, 'node_modules', name));
-const compilers = [typescript, assemblyscript];
+/** For the sources, for the kernels, and for the script of kvgen view's page, which has uPlot in it. */
+const compilers = ['typescript', 'assemblyscript', 'esbuild', 'uplot'].map((name) => join(root, 'node_modules', name));
+const [typescript, assemblyscript, , uplot] = compilers;
 
 /** True when dist/ is current at the end or nothing can be done; throws when the compiler fails. */
 export async function build({ log, force = false }) {
@@ -39,7 +40,7 @@ export async function build({ log, force = false }) {
     return;
   }
   log('kvgen: building dist/');
-  compile(wanted);
+  await compile(wanted);
 }
 
 /** A hash of all that decides what dist/ contains. */
@@ -50,7 +51,8 @@ function fingerprint() {
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
     .sort();
   const versions = compilers.map((path) => join(path, 'package.json'));
-  for (const path of [...sources, join(root, 'tsconfig.json'), ...versions]) {
+  const settings = ['tsconfig.json', 'tsconfig.page.json'].map((name) => join(root, name));
+  for (const path of [...sources, ...settings, ...versions]) {
     hash
       .update(`${path.slice(root.length)}\0`)
       .update(readFileSync(path))
@@ -78,7 +80,7 @@ function sweep(parent) {
   }
 }
 
-function compile(wanted) {
+async function compile(wanted) {
   sweep(join(root, 'node_modules'));
   const out = mkdtempSync(join(root, 'node_modules', temporary));
   const fresh = join(out, 'new');
@@ -86,6 +88,7 @@ function compile(wanted) {
     const { bin } = JSON.parse(readFileSync(join(typescript, 'package.json'), 'utf8'));
     run('tsc', join(typescript, bin.tsc), ['-p', join(root, 'tsconfig.json'), '--outDir', fresh]);
     compileKernels(join(fresh, 'simd', 'kernels.wasm'));
+    await bundlePage(join(fresh, 'view', 'page'));
     writeFileSync(join(fresh, stamp), wanted);
     replace(fresh, join(out, 'old'), wanted);
   } finally {
@@ -99,6 +102,24 @@ function compileKernels(target) {
   const features = ['--enable', 'simd', '--enable', 'threads', '--runtime', 'stub', '--noAssert', '-O3'];
   const memory = ['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536'];
   run('asc', join(assemblyscript, 'bin', 'asc.js'), [source, '--outFile', target, ...features, ...memory]);
+}
+
+/** The page runs in a browser, alone: one script without imports, one style sheet, and the licence of what is in them. */
+async function bundlePage(target) {
+  const { build: bundle } = await import('esbuild');
+  const source = join(root, 'src', 'view', 'page');
+  await bundle({
+    entryPoints: { script: join(source, 'page-script.ts'), style: join(source, 'page.css') },
+    outdir: target,
+    bundle: true,
+    minify: true,
+    format: 'iife',
+    target: ['es2022', 'chrome105', 'firefox113', 'safari16.4'],
+    legalComments: 'none',
+    tsconfig: join(root, 'tsconfig.page.json'),
+    logLevel: 'warning',
+  });
+  copyFileSync(join(uplot, 'LICENSE'), join(target, 'uplot-licence.txt'));
 }
 
 function run(name, script, args) {

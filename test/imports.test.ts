@@ -41,7 +41,7 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
     neverSees: /^(tf|simd|text|weights|native|files|gguf)\/|^(kinds|backends|settings)\.ts$/,
   },
   { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights|files|gguf)\// },
-  { name: 'view', files: /^view\//, neverSees: /^(?!errors|exp|view\/)/ },
+  { name: 'view', files: /^view\//, neverSees: /^(?!errors|exp|view\/|node:(crypto|fs|zlib)$|uplot$)/ },
   { name: 'chat', files: /^chat\//, neverSees: /^(tf|simd|store|native|hub|weights|view)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
   { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
@@ -55,6 +55,7 @@ const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
   { name: /^@huggingface\/jinja$/, allowed: /^chat\/template-worker\.ts$/ },
   { name: /^@huggingface\/hub$/, allowed: /^hub\// },
+  { name: /^uplot$/, allowed: /^view\/page\// },
   { name: /^buffer-crc32$/, allowed: /^files\/crc32\.ts$/ },
 ];
 
@@ -218,6 +219,7 @@ const READERS = [
   'native/status.ts', // package.json
   'simd/kernels.ts', // kernels.wasm
   'store/files.ts', // a folder that nobody else can write to
+  'view/page-files.ts', // the page's bundled script and style
   'weights/write-safetensors.ts', // to write
 ];
 

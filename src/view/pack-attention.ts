@@ -1,0 +1,108 @@
+// Puts the attention of a record into bytes: weights rounded to 255ths so that rows still sum to 1, of a long text only the
+// largest of each row, deflated.
+
+import { deflateRawSync } from 'node:zlib';
+import { type AttentionShape, entriesBefore, entryCount, tableBytes, WHOLE } from './attention-table.js';
+import type { AttentionRecord, AttentionRow } from './run-record.js';
+
+/** A page with 1,000 tokens is to stay below 5 MB: so much of it may be attention, before base64 adds a third. */
+const MOST_PACKED_BYTES = 2_300_000;
+/** What is worth trying to deflate. */
+const MOST_TABLE_BYTES = 5 * MOST_PACKED_BYTES;
+
+type ShortRow = Exclude<AttentionRow, readonly number[]>;
+
+export interface PackedAttention {
+  readonly shape: AttentionShape;
+  /** The table, deflated, in base64. */
+  readonly base64: string;
+}
+
+/** All entries of rows where there is room for them, else as many of the largest as there is room for. */
+export function packAttention(record: AttentionRecord): PackedAttention {
+  const shape = shapeOf(record);
+  const packed = tableBytes(shape) > MOST_TABLE_BYTES ? undefined : deflateRawSync(tableOf(record, shape));
+  const entries = shape.most ?? shape.rows;
+  return packed === undefined || (packed.length > MOST_PACKED_BYTES && entries > 1)
+    ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))))
+    : { shape, base64: packed.toString('base64') };
+}
+
+/** The shape of a record as it is: of rows that are shortened, the longest. */
+function shapeOf({ layers }: AttentionRecord): AttentionShape {
+  const rows = layers[0]?.[0]?.length ?? 0;
+  let [most, isWhole] = [0, true];
+  for (const row of layers.flat(2)) {
+    isWhole &&= isList(row);
+    most = Math.max(most, isList(row) ? row.length : row.top.length);
+  }
+  return { layers: layers.length, heads: layers[0]?.length ?? 0, rows, most: isWhole ? null : most };
+}
+
+function shortened({ layers }: AttentionRecord, most: number): AttentionRecord {
+  return { layers: layers.map((heads) => heads.map((rows) => rows.map((row) => largest(row, most)))) };
+}
+
+/** The `most` largest weights of a row. */
+function largest(row: AttentionRow, most: number): ShortRow {
+  const { top, rest } = shortRow(row);
+  if (top.length <= most) {
+    return { top, rest };
+  }
+  const least = Float64Array.from(top, ([, weight]) => weight).sort()[top.length - most] as number;
+  const kept = top.filter(([, weight]) => weight >= least).slice(0, most);
+  return { top: kept, rest: Math.max(0, top.reduce(plusWeight, rest) - kept.reduce(plusWeight, 0)) };
+}
+
+function shortRow(row: AttentionRow): ShortRow {
+  return isList(row) ? { top: row.map((weight, position) => [position, weight] as const), rest: 0 } : row;
+}
+
+function isList(row: AttentionRow): row is readonly number[] {
+  return Array.isArray(row);
+}
+
+function plusWeight(sum: number, [, weight]: readonly [number, number]): number {
+  return sum + weight;
+}
+
+function tableOf(record: AttentionRecord, shape: AttentionShape): Uint8Array {
+  const table = new Uint8Array(tableBytes(shape));
+  const entries = entryCount(shape);
+  record.layers.flat().forEach((rows, head) => {
+    rows.forEach((row, query) => {
+      const from = head * entriesBefore(shape, shape.rows) + entriesBefore(shape, query);
+      inWholes(row).forEach(([position, weight], i) => {
+        table[from + i] = weight;
+        if (shape.most !== null) {
+          table[entries + from + i] = position % 256;
+          table[2 * entries + from + i] = position >> 8;
+        }
+      });
+    });
+  });
+  return table;
+}
+
+/** A row's weights in 255ths, in the order of positions. */
+function inWholes(row: AttentionRow): (readonly [position: number, weight: number])[] {
+  const { top, rest } = shortRow(row);
+  const wholes = quantize([...top.map(([, weight]) => weight), rest]);
+  return top.map(([position], i) => [position, wholes[i] as number] as const).sort(([a], [b]) => a - b);
+}
+
+/** Whole numbers in the proportions of the weights that sum to 255: rounded down, and one more for the largest remainders. */
+export function quantize(weights: readonly number[]): number[] {
+  const sum = weights.reduce((total, weight) => total + weight, 0);
+  if (!(sum > 0)) {
+    return weights.map((_, i) => (i === weights.length - 1 ? WHOLE : 0));
+  }
+  const shares = weights.map((weight) => (WHOLE * weight) / sum);
+  const wholes = shares.map(Math.floor);
+  const missing = WHOLE - wholes.reduce((total, whole) => total + whole, 0);
+  const byRemainder = shares.map((share, i) => [share - Math.floor(share), i] as const).sort(([a], [b]) => b - a);
+  for (const [, i] of byRemainder.slice(0, missing)) {
+    wholes[i] = (wholes[i] as number) + 1;
+  }
+  return wholes;
+}

@@ -1,0 +1,46 @@
+// What the page's script is given: a record without what the page does not show, the prompt's tokens and the generated ones in
+// one list, attention in bytes.
+
+import type { AttentionShape } from './attention-table.js';
+import type { ModelSizes, PrefillPart, ReportToken, RunRecord, StepTime } from './run-record.js';
+
+export interface PageData {
+  readonly promptTokens: number;
+  readonly model: ModelSizes;
+  readonly cache: RunRecord['report']['cache'];
+  /** By position. */
+  readonly tokens: readonly ReportToken[];
+  readonly prefill: readonly PrefillPart[];
+  readonly steps: readonly StepTime[];
+  readonly attention: AttentionShape | null;
+}
+
+/** The ids of the elements that hold data. */
+export const DATA = { run: 'run-data', attention: 'attention-data' } as const;
+
+export function pageData(record: RunRecord, attention: AttentionShape | null): PageData {
+  const { report, model, prefill, steps } = record;
+  const { enabled, positions, bytes } = report.cache;
+  return {
+    promptTokens: report.prompt_ids.length,
+    model,
+    cache: { enabled, positions, bytes },
+    tokens: tokensOf(record),
+    prefill,
+    steps,
+    attention,
+  };
+}
+
+/** By position: the prompt's, and those that were generated. */
+export function tokensOf({ report }: RunRecord): ReportToken[] {
+  return [...report.prompt_tokens_detail, ...report.tokens].map(({ id, text, bytes, logprob, top }) => ({
+    id,
+    text,
+    bytes,
+    logprob,
+    ...(top === undefined
+      ? {}
+      : { top: top.map((rival) => ({ id: rival.id, text: rival.text, logprob: rival.logprob })) }),
+  }));
+}

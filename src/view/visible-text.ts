@@ -1,0 +1,71 @@
+// Text of a model in pieces that can be shown: what would be invisible, or would move or reorder what stands around it, is a
+// mark that says what it is. Knows nothing of markup.
+
+/** A piece of a token's text. A mark stands for characters that cannot be shown as they are. */
+export interface Piece {
+  readonly text: string;
+  readonly isMark: boolean;
+  /** The line ends behind the mark. */
+  readonly breaks?: boolean;
+}
+
+/** Controls, marks of direction, of joining and of no width, separators of lines, halves of characters; letters that are blank. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u2800\u3164\uffa0]|\u034f/u;
+/** A token may be nothing but line ends; so many are lines. */
+const MOST_BREAKS = 4;
+const DELETE = 0x7f;
+
+/** The pieces of the first `limit` characters; the last says how many there are where some are left out. */
+export function visiblePieces(text: string, limit: number): Piece[] {
+  const characters = [...text];
+  const pieces: Piece[] = [];
+  let breaks = 0;
+  for (const character of characters.slice(0, limit)) {
+    const last = pieces.at(-1);
+    if (UNSEEN.test(character)) {
+      const isBreak = character === '\n' && breaks++ < MOST_BREAKS;
+      pieces.push({ text: markOf(character), isMark: true, ...(isBreak ? { breaks: true } : {}) });
+    } else if (last?.isMark === false) {
+      pieces[pieces.length - 1] = { text: last.text + character, isMark: false };
+    } else {
+      pieces.push({ text: character, isMark: false });
+    }
+  }
+  const left = characters.length > limit;
+  return left ? [...pieces, { text: `… ${characters.length} characters`, isMark: true }] : pieces;
+}
+
+/** What a token shows: its text; of one that is only a part of a character, the bytes; of one that has none, the id. */
+export function tokenPieces(
+  token: { readonly id: number; readonly text: string; readonly bytes?: readonly number[] | undefined },
+  limit: number,
+): Piece[] {
+  if (token.text !== '') {
+    return visiblePieces(token.text, limit);
+  }
+  const bytes = token.bytes ?? [];
+  return [{ text: bytes.length > 0 ? hexBytes(bytes.slice(0, limit)) : `#${token.id}`, isMark: true }];
+}
+
+export function hexBytes(bytes: readonly number[]): string {
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0').toUpperCase()).join(' ');
+}
+
+/** One line of plain text, for titles and labels. */
+export function visibleLine(pieces: readonly Piece[]): string {
+  return pieces.map(({ text, isMark }) => (isMark ? `⟨${text}⟩` : text)).join('');
+}
+
+function markOf(character: string): string {
+  const code = character.codePointAt(0) as number;
+  if (character === '\n') {
+    return '↵';
+  }
+  if (character === '\t') {
+    return '⇥';
+  }
+  if (code < 0x20) {
+    return String.fromCodePoint(0x2400 + code); // the picture of the control, such as ␛
+  }
+  return code === DELETE ? '␡' : `U+${code.toString(16).toUpperCase().padStart(4, '0')}`;
+}

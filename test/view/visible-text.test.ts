@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { tokenPieces, visibleLine, visiblePieces } from '../../src/view/visible-text.js';
+
+const line = (text: string, limit = 100) => visibleLine(visiblePieces(text, limit));
+
+describe('what cannot be seen', () => {
+  it.each([
+    ['a\nb', 'a⟨↵⟩b'],
+    ['\t', '⟨⇥⟩'],
+    ['\u001b[31mred', '⟨␛⟩[31mred'],
+    ['\0', '⟨␀⟩'],
+    ['\u007f', '⟨␡⟩'],
+    ['\u0085', '⟨U+0085⟩'],
+    ['\u202eabc', '⟨U+202E⟩abc'],
+    ['\u2066\u2069', '⟨U+2066⟩⟨U+2069⟩'],
+    ['a\u200bb\ufeff', 'a⟨U+200B⟩b⟨U+FEFF⟩'],
+    ['\u2028', '⟨U+2028⟩'],
+    ['\ud800', '⟨U+D800⟩'],
+    ['\u{e0041}', '⟨U+E0041⟩'],
+    ['\u3164', '⟨U+3164⟩'],
+    ['<b>é 😀 שלום', '<b>é 😀 שלום'],
+  ])('%j is %s', (text, seen) => {
+    expect(line(text)).toBe(seen);
+  });
+
+  it('a long text is cut, and its length said', () => {
+    expect(line('x'.repeat(10_000), 5)).toBe('xxxxx⟨… 10000 characters⟩');
+  });
+
+  it('of many line ends only the first few end a line', () => {
+    expect(visiblePieces('\n'.repeat(50), 100).filter(({ breaks }) => breaks)).toHaveLength(4);
+  });
+
+  it('a part of a character is its bytes, a token without bytes its id', () => {
+    expect(tokenPieces({ id: 5, text: '', bytes: [0xf0, 0x9f] }, 9)).toEqual([{ text: 'F0 9F', isMark: true }]);
+    expect(tokenPieces({ id: 5, text: '', bytes: [] }, 9)).toEqual([{ text: '#5', isMark: true }]);
+  });
+});
