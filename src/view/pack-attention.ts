@@ -7,8 +7,8 @@ import type { AttentionRecord, AttentionRow } from './run-record.js';
 
 /** A page with 1,000 tokens is to stay below 5 MB: so much of it may be attention, before base64 adds a third. */
 const MOST_PACKED_BYTES = 2_300_000;
-/** What is worth trying to deflate. */
-const MOST_TABLE_BYTES = 5 * MOST_PACKED_BYTES;
+/** A larger table than so many times that is not worth trying to deflate. */
+const MOST_TABLES = 5;
 
 type ShortRow = Exclude<AttentionRow, readonly number[]>;
 
@@ -19,12 +19,12 @@ export interface PackedAttention {
 }
 
 /** All entries of rows where there is room for them, else as many of the largest as there is room for. */
-export function packAttention(record: AttentionRecord): PackedAttention {
+export function packAttention(record: AttentionRecord, mostBytes = MOST_PACKED_BYTES): PackedAttention {
   const shape = shapeOf(record);
-  const packed = tableBytes(shape) > MOST_TABLE_BYTES ? undefined : deflateRawSync(tableOf(record, shape));
+  const packed = tableBytes(shape) > MOST_TABLES * mostBytes ? undefined : deflateRawSync(tableOf(record, shape));
   const entries = shape.most ?? shape.rows;
-  return packed === undefined || (packed.length > MOST_PACKED_BYTES && entries > 1)
-    ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))))
+  return packed === undefined || (packed.length > mostBytes && entries > 1)
+    ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))), mostBytes)
     : { shape, base64: packed.toString('base64') };
 }
 

@@ -2,7 +2,7 @@
 // in page/page.css, under the same numbers.
 
 /** The lowest probability of each step; what is below all is in the last, one more. */
-export const PROBABILITY_STEPS = [0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.003] as const;
+export const PROBABILITY_STEPS = [0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01] as const;
 
 /** The number of a probability's step, 0: the surest. */
 export function probabilityStep(logprob: number): number {

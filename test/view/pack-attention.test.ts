@@ -86,14 +86,14 @@ describe('packing', () => {
   });
 
   it('keeps the largest of each row where all are too many, and what is left out is the rest', () => {
-    const { attention } = syntheticRun({ prompt: 1, generated: 300, layers: 10, heads: 14 });
-    const packed = packAttention(attention as AttentionRecord);
+    const { attention } = syntheticRun({ prompt: 1, generated: 300, layers: 1, heads: 2 });
+    const packed = packAttention(attention as AttentionRecord, 12_000);
     expect(packed.shape.most).toBeLessThanOrEqual(64);
-    expect(packed.shape.most).toBeGreaterThan(20);
-    expect(packed.base64.length).toBeLessThan(3_100_000);
+    expect(packed.shape.most).toBeGreaterThan(8);
+    expect(packed.base64.length).toBeLessThan(16_100);
     const table = opened(packed);
-    const row = attention?.layers[9]?.[13]?.[299] as number[];
-    const { entries, rest } = table.row(9, 13, 299);
+    const row = attention?.layers[0]?.[1]?.[299] as number[];
+    const { entries, rest } = table.row(0, 1, 299);
     expect(entries.reduce((sum, [, weight]) => sum + weight, rest)).toBe(WHOLE);
     expect(entries.map(([position]) => position)).toContain(row.indexOf(Math.max(...row)));
     expect(rest).toBeGreaterThan(0);
