@@ -2,7 +2,7 @@
 // again. Each turn asks it as a prompt cache; the first asks the disk. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
-import type { PromptCache } from '../generation/sequence.js';
+import type { PromptCache, Restored } from '../generation/sequence.js';
 
 export class KeptCache {
   #ids: readonly number[] = [];
@@ -38,13 +38,13 @@ export class KeptCache {
     this.#ids = [];
   }
 
-  #restore(known: number) {
+  #restore(known: number): Restored | null {
     if (this.#cache === null || known === 0) {
       return null;
     }
     const cache = this.#cache.fork();
     cache.truncate(known);
-    return { cache, logits: null }; // those behind a part of it are not known
+    return { cache, logits: null, source: 'memory' }; // those behind a part of it are not known
   }
 
   #hold(ids: readonly number[], cache: KvCache): void {

@@ -3,6 +3,7 @@
 
 import type { Engine } from '../engine/engine.js';
 import { generateMany, type RequestSource } from '../generation/generate-many.js';
+import type { PoolOptions } from '../generation/prompt-pool.js';
 import type { SequenceStats } from '../generation/sequence.js';
 import type { TokenTexts } from '../text/detokenizer.js';
 import { type Completion, type CompletionToken, GrowingText } from './complete.js';
@@ -18,12 +19,14 @@ export type CompletionEvent<R> = { readonly request: R } & (
 /**
  * Generates the texts of all requests, `concurrency` of them together.
  * @param tokenizer null: the model has none, and every text is empty
+ * @param pool what is kept in memory for prompts that begin alike
  */
 export async function* completeMany<R extends CompletionRequest>(
   engine: Engine,
   tokenizer: TokenTexts | null,
   source: RequestSource<R>,
   concurrency: number,
+  pool: PoolOptions = {},
 ): AsyncGenerator<CompletionEvent<R>, void> {
   const sequences: RequestSource<GrowingText<R>> = {
     take() {
@@ -32,7 +35,7 @@ export async function* completeMany<R extends CompletionRequest>(
     },
     wait: () => source.wait(),
   };
-  for await (const event of generateMany(engine, sequences, concurrency)) {
+  for await (const event of generateMany(engine, sequences, concurrency, pool)) {
     const text = event.request;
     const { request } = text;
     if ('error' in event) {

@@ -1,6 +1,6 @@
-// The loop over many sequences: each is prefilled alone, then all are decoded together, and one pass gives one token to
-// each. When a sequence ends, the next request takes its place. Each has its own sampler, so its ids are the same as
-// if it ran alone. Knows nothing of text or of where the requests come from.
+// The loop over many sequences. In each round the prompts that wait are run a piece further, and those that are done are
+// decoded together: one pass gives one token to each. When a sequence ends, the next request takes its place. Each has its
+// own sampler, so its ids are the same as if it ran alone. Knows nothing of text or of where the requests come from.
 
 import type { Engine } from '../engine/engine.js';
 import type { KvCache, Sequences } from '../engine/kv-cache.js';
@@ -8,8 +8,9 @@ import type { Sampler } from '../sampling/sampler.js';
 import { DecodeSteps } from './decode-steps.js';
 import { EventLoop } from './event-loop.js';
 import { keepText } from './keep-text.js';
-import { lastOf, prefillPrompt, reprefill } from './prefill.js';
-import { PromptPool } from './prompt-pool.js';
+import { CHUNK, lastOf } from './prefill.js';
+import { type PrefillEvent, PrefillTurns } from './prefill-turns.js';
+import { type PoolOptions, PromptPool } from './prompt-pool.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
 
 export interface SequenceRequest {
@@ -33,23 +34,29 @@ type SequenceEvent<R> = { readonly request: R } & (
   | { readonly error: unknown }
 );
 
+/** Ids of prompts that a round runs beside sequences that are decoded, each of which waits for its next token meanwhile. */
+const CHUNK_BESIDE_OTHERS = 64;
+
 /**
- * Generates ids for every request of the source.
- * @param concurrency how many sequences are decoded together
+ * Generates ids for every request of the source. One whose signal aborts leaves in the next round.
+ * @param concurrency how many sequences are prefilled and decoded at a time
+ * @param pool what is kept in memory for prompts that begin alike
  */
 export async function* generateMany<R extends SequenceRequest>(
   engine: Engine,
   source: RequestSource<R>,
   concurrency: number,
+  pool: PoolOptions = {},
 ): AsyncGenerator<SequenceEvent<R>, void> {
-  const batch = new Batch<R>(engine);
+  const batch = new Batch<R>(engine, pool);
   const eventLoop = new EventLoop();
   try {
     for (;;) {
       for (let next = take(); next !== undefined; next = take()) {
-        yield* batch.admit(next);
+        batch.admit(next);
       }
       if (batch.size > 0) {
+        yield* batch.prefill();
         yield* batch.choose();
         if (eventLoop.due) {
           await eventLoop.run();
@@ -76,7 +83,7 @@ interface Member<R> {
   logits: Float32Array | null;
   /** Where those of a step are kept while others are prefilled or chosen for; the engine only lends them. */
   readonly kept: Float32Array;
-  /** Its own after prefill, the one of the whole batch from then on; null: it runs uncached. */
+  /** Its own after prefill, the one of the whole batch from then on; null: it runs uncached, or has aborted. */
   cache: KvCache | null;
   /** Which of the sequences in `cache` it is, from 0. */
   place: number;
@@ -85,38 +92,53 @@ interface Member<R> {
 class Batch<R extends SequenceRequest> {
   readonly #engine: Engine;
   readonly #pool: PromptPool;
+  readonly #prefills: PrefillTurns<R>;
   readonly #steps: DecodeSteps;
+  /** Those that are decoded. */
   #members: Member<R>[] = [];
   /** Holds the sequences that were last decoded together. */
   #cache: KvCache | null = null;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, pool: PoolOptions) {
     this.#engine = engine;
-    this.#pool = new PromptPool(engine.config);
+    this.#pool = new PromptPool(engine.config, pool);
+    this.#prefills = new PrefillTurns(engine, this.#pool);
     this.#steps = new DecodeSteps(engine);
   }
 
   get size(): number {
-    return this.#members.length;
+    return this.#members.length + this.#prefills.size;
   }
 
-  /** Prefills a sequence and adds it to the batch. */
-  async *admit(request: R): AsyncGenerator<SequenceEvent<R>, void> {
+  admit(request: R): void {
     const options = { ...request.options, promptCache: this.#pool.in(request.options.promptCache) };
-    const sequence = new Sequence(this.#engine.config, request.promptIds, options);
-    try {
-      const prefilled = await prefillPrompt(this.#engine, sequence);
-      const kept = new Float32Array(this.#engine.config.vocabSize);
-      this.#members.push({ request, sequence, kept, place: 0, ...prefilled });
-    } catch (error) {
-      yield { request, error };
+    this.#prefills.add(request, new Sequence(this.#engine.config, request.promptIds, options));
+  }
+
+  /** Runs prompts a piece further. Those that are done are decoded from now on. */
+  *prefill(): Generator<SequenceEvent<R>, void> {
+    for (const event of this.#prefills.run(this.#members.length === 0 ? CHUNK : CHUNK_BESIDE_OTHERS)) {
+      if ('error' in event) {
+        yield { request: event.request, error: event.error };
+      } else {
+        this.#members.push(this.#memberOf(event));
+      }
     }
+  }
+
+  #memberOf(prefilled: Exclude<PrefillEvent<R>, { error: unknown }>): Member<R> {
+    return { ...prefilled, kept: new Float32Array(this.#engine.config.vocabSize), place: 0 };
   }
 
   /** Chooses an id for each sequence, or several where a draft was right, and removes those that end. */
   *choose(): Generator<SequenceEvent<R>, void> {
-    this.#gather(this.#members.filter(({ cache, logits }) => cache !== null && logits !== null));
-    for (const member of [...this.#members]) {
+    yield* this.#chooseForEach(this.#members.filter(({ sequence }) => sequence.aborted)); // they leave before the others are gathered
+    this.#gather(this.#members.filter(({ cache }) => cache !== null));
+    yield* this.#chooseForEach([...this.#members]);
+  }
+
+  *#chooseForEach(members: readonly Member<R>[]): Generator<SequenceEvent<R>, void> {
+    for (const member of members) {
       try {
         yield* this.#chooseFor(member);
       } catch (error) {
@@ -126,20 +148,21 @@ class Batch<R extends SequenceRequest> {
   }
 
   /** Runs the newest id of every sequence. An error in a pass over one sequence does not touch the others. */
-  async *step(): AsyncGenerator<SequenceEvent<R>, void> {
-    for (const member of this.#members.filter(({ sequence }) => sequence.full)) {
-      yield* await this.#attempt([member], () => this.#reprefill(member));
+  *step(): Generator<SequenceEvent<R>, void> {
+    for (const member of this.#members.filter(({ sequence }) => sequence.full && !sequence.aborted)) {
+      this.#leave(member);
+      this.#prefills.addAnew(member.request, member.sequence);
     }
     const waiting = this.#members.filter(({ logits, sequence }) => logits === null && !sequence.aborted);
     for (const member of waiting.filter(({ cache }) => cache === null)) {
-      yield* await this.#attempt([member], () => {
+      yield* this.#attempt([member], () => {
         const [logits] = this.#engine.forward(lastOf(member.sequence.window), null);
         keepLogits(member, logits as Float32Array);
       });
     }
     const cached = waiting.filter(({ cache }) => cache !== null);
     if (cached.length > 0) {
-      yield* await this.#attempt(cached, () => this.#stepTogether(cached));
+      yield* this.#attempt(cached, () => this.#stepTogether(cached));
     }
   }
 
@@ -147,14 +170,14 @@ class Batch<R extends SequenceRequest> {
     for (const member of [...this.#members]) {
       this.#remove(member);
     }
-    this.#cache?.dispose();
+    this.#prefills.dispose();
     this.#pool.dispose();
   }
 
   /** Does some work for `members`, and removes them from the batch if it fails. */
-  async #attempt(members: readonly Member<R>[], work: () => void | Promise<void>): Promise<SequenceEvent<R>[]> {
+  #attempt(members: readonly Member<R>[], work: () => void): SequenceEvent<R>[] {
     try {
-      await work();
+      work();
       return [];
     } catch (error) {
       return this.#fail(members, error);
@@ -186,15 +209,6 @@ class Batch<R extends SequenceRequest> {
       }
       member.logits = sequence.nextOfDraft();
     } while (member.logits !== null);
-  }
-
-  /** Takes a sequence out of the common cache and prefills it anew, in a cache of its own. */
-  async #reprefill(member: Member<R>): Promise<void> {
-    const { sequence } = member;
-    this.#free(member);
-    member.cache = sequence.options.cache ? this.#engine.newCache() : null;
-    member.place = 0;
-    member.logits = await reprefill(this.#engine, sequence, member.cache);
   }
 
   #stepTogether(members: readonly Member<R>[]): void {
@@ -229,14 +243,20 @@ class Batch<R extends SequenceRequest> {
   }
 
   #remove(member: Member<R>): void {
-    this.#members = this.#members.filter((other) => other !== member);
-    this.#free(member);
+    this.#leave(member);
     member.sequence.dispose();
   }
 
-  #free({ cache }: Member<R>): void {
-    if (cache !== this.#cache) {
-      cache?.dispose();
+  /** Takes a sequence out of the batch; of a common cache the last frees it. */
+  #leave(member: Member<R>): void {
+    const { cache } = member;
+    this.#members = this.#members.filter((other) => other !== member);
+    if (cache === null || this.#members.some((other) => other.cache === cache)) {
+      return;
+    }
+    cache.dispose();
+    if (cache === this.#cache) {
+      this.#cache = null;
     }
   }
 }

@@ -4,28 +4,47 @@
 import type { KvCache } from '../engine/kv-cache.js';
 import type { ModelConfig } from '../model/config.js';
 import { RecentPrompts } from './recent-prompts.js';
-import type { Prefilled, PromptCache, Restored } from './sequence.js';
+import type { EndedText, Prefilled, PromptCache, Restored } from './sequence.js';
+
+export interface PoolOptions {
+  /** Bytes of keys, values and logits that are kept (default: `MAX_BYTES` of recent-prompts.ts). */
+  readonly maxBytes?: number | undefined;
+  /**
+   * Is what is generated kept, too? Of use where a prompt goes on from an answer, as in a conversation; else it would take
+   * the place of prompts, which are shared more often.
+   */
+  readonly keepsTexts?: boolean | undefined;
+}
 
 interface KeptPrompt {
   readonly cache: KvCache;
-  readonly logits: Float32Array;
+  /** Those that follow it; null: it is a part of a prompt, or a text that has ended. */
+  readonly logits: Float32Array | null;
 }
 
 export class PromptPool {
   readonly #prompts: RecentPrompts<KeptPrompt>;
+  readonly #keepsTexts: boolean;
 
-  constructor(config: ModelConfig) {
-    this.#prompts = new RecentPrompts(config);
+  constructor(config: ModelConfig, { maxBytes, keepsTexts = false }: PoolOptions = {}) {
+    this.#prompts = new RecentPrompts(config, maxBytes);
+    this.#keepsTexts = keepsTexts;
   }
 
-  /**
-   * A prompt cache that looks here first and in `lasting` after that, and keeps prompts in both. What is generated is kept
-   * in `lasting` alone: here it would take the place of prompts, which are shared more often.
-   */
+  /** A prompt cache that looks here first and in `lasting` after that, and keeps prompts in both. */
   in(lasting: PromptCache | undefined): PromptCache {
+    const keepsTexts = this.#keepsTexts;
+    const keepHere = (ended: EndedText) => this.keepPart(ended.ids, ended.cache);
     return {
       get keepText() {
-        return lasting?.keepText?.bind(lasting);
+        const keepThere = lasting?.keepText?.bind(lasting);
+        if (!keepsTexts) {
+          return keepThere;
+        }
+        return (ended: EndedText) => {
+          keepThere?.(ended);
+          keepHere(ended);
+        };
       },
       restore: (ids) => this.#restore(ids, lasting),
       keep: (prefilled) => {
@@ -33,6 +52,18 @@ export class PromptPool {
         this.#keep(prefilled);
       },
     };
+  }
+
+  /** How many ids at the beginning are known here. */
+  known(ids: readonly number[]): number {
+    return this.#prompts.common(ids);
+  }
+
+  /** Keeps ids that are no whole prompt. @param cache holds them; borrowed */
+  keepPart(ids: readonly number[], cache: KvCache): void {
+    if (ids.length > 0 && this.known(ids) < ids.length) {
+      this.#keep({ promptIds: ids, cache, logits: null });
+    }
   }
 
   dispose(): void {
@@ -43,10 +74,10 @@ export class PromptPool {
 
   #restore(ids: readonly number[], lasting: PromptCache | undefined): Restored | null {
     const best = this.#prompts.nearest(ids);
-    if (best?.isSame) {
-      return { cache: best.value.cache.fork(), logits: best.value.logits };
+    if (best?.isSame && best.value.logits !== null) {
+      return { cache: best.value.cache.fork(), logits: best.value.logits, source: 'memory' };
     }
-    const known = best?.known ?? 0;
+    const known = Math.min(best?.known ?? 0, ids.length - 1); // the last must be run for its logits
     const stored = lasting?.restore(ids, known) ?? null;
     if (stored?.logits) {
       this.#keep({ promptIds: ids, cache: stored.cache, logits: stored.logits });
@@ -56,11 +87,13 @@ export class PromptPool {
     }
     const cache = best.value.cache.fork();
     cache.truncate(known);
-    return { cache, logits: null };
+    return { cache, logits: null, source: 'memory' };
   }
 
-  #keep({ promptIds, cache, logits }: Pick<Prefilled, 'promptIds' | 'cache' | 'logits'>): void {
-    for (const { cache: old } of this.#prompts.keep(promptIds, { cache: cache.fork(), logits: logits.slice() })) {
+  #keep({ promptIds, cache, logits }: Pick<Prefilled, 'promptIds' | 'cache'> & Pick<KeptPrompt, 'logits'>): void {
+    const contained = this.#prompts.removeBeginnings(promptIds, (kept) => kept.logits === null);
+    const kept = { cache: cache.fork(), logits: logits?.slice() ?? null };
+    for (const { cache: old } of [...contained, ...this.#prompts.keep(promptIds, kept)]) {
       old.dispose();
     }
   }

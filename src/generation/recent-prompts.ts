@@ -3,9 +3,12 @@
 
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 
-/** How much is kept: bytes of keys, values and logits, and prompts. The newest prompt is always kept. */
-const MAX_BYTES = 2 ** 28;
+/** How much is kept by default: bytes of keys, values and logits. The newest prompt is always kept. */
+export const MAX_BYTES = 2 ** 28;
+/** More would take long to look through. */
 const MAX_PROMPTS = 256;
+/** Engines keep positions in pieces of up to so many, and the last piece is counted as a whole. */
+const PIECE = 64;
 
 interface RecentPrompt<T> {
   readonly ids: readonly number[];
@@ -26,10 +29,12 @@ export class RecentPrompts<T> {
   readonly #kept: RecentPrompt<T>[] = [];
   readonly #bytesPerPosition: number;
   readonly #bytesOfLogits: number;
+  readonly #maxBytes: number;
 
-  constructor(config: ModelConfig) {
+  constructor(config: ModelConfig, maxBytes = MAX_BYTES) {
     this.#bytesPerPosition = bytesPerPosition(config);
     this.#bytesOfLogits = 4 * config.vocabSize;
+    this.#maxBytes = maxBytes;
   }
 
   /** The prompt with the longest common beginning, the same prompt before any other; it counts as used. */
@@ -53,15 +58,33 @@ export class RecentPrompts<T> {
     return { value: best.value, known: same ? most : Math.min(most, ids.length - 1), isSame: same };
   }
 
+  /** How many ids at the beginning are kept with any prompt. None counts as used. */
+  common(ids: readonly number[]): number {
+    return this.#kept.reduce((most, { ids: kept }) => Math.max(most, commonLength(kept, ids)), 0);
+  }
+
   /** @returns what had to go for it */
   keep(ids: readonly number[], value: T): T[] {
     this.#kept.unshift({ ids: [...ids], value });
     let bytes = 0;
     const last = this.#kept.findIndex(({ ids }, i) => {
-      bytes += this.#bytesPerPosition * ids.length + this.#bytesOfLogits;
-      return i > 0 && (i === MAX_PROMPTS || bytes > MAX_BYTES);
+      bytes += this.#bytesPerPosition * PIECE * Math.ceil(ids.length / PIECE) + this.#bytesOfLogits;
+      return i > 0 && (i === MAX_PROMPTS || bytes > this.#maxBytes);
     });
     return last < 0 ? [] : this.#kept.splice(last).map(({ value }) => value);
+  }
+
+  /** Takes out those that are a beginning of these ids. @returns what was kept with them, where `isIn` says so */
+  removeBeginnings(ids: readonly number[], isIn: (value: T) => boolean): T[] {
+    const removed: T[] = [];
+    for (let i = this.#kept.length - 1; i >= 0; i--) {
+      const { ids: kept, value } = this.#kept[i] as RecentPrompt<T>;
+      if (isIn(value) && kept.length <= ids.length && commonLength(kept, ids) === kept.length) {
+        this.#kept.splice(i, 1);
+        removed.push(value);
+      }
+    }
+    return removed;
   }
 
   /** @returns all that was kept */

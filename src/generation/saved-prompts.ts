@@ -54,7 +54,7 @@ export class SavedPrompts implements PromptCache {
     this.#store.used(found, promptIds.length, savedMs);
     this.report = { ...this.report, reusedAs: this.#store.dtype, savedMs };
     this.#msPerToken = found.prefillMs / found.reused;
-    return { cache, logits: found.logits };
+    return { cache, logits: found.logits, source: 'disk' };
   }
 
   keep({ promptIds, cache, logits, reused: known, computeMs }: Prefilled): void {

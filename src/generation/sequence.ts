@@ -48,7 +48,12 @@ export interface Restored {
   readonly cache: KvCache;
   /** Those that follow the whole prompt; null: `cache` holds only a part of it. */
   readonly logits: Float32Array | null;
+  /** Where it was kept. */
+  readonly source: ReuseSource;
 }
+
+/** Where keys and values were kept that need not be computed again. */
+export type ReuseSource = 'memory' | 'disk';
 
 export interface Prefilled {
   readonly promptIds: readonly number[];
@@ -76,10 +81,12 @@ export interface SequenceStats {
   readonly generationTokens: number;
   /** From the start of the process to the start of prefill. */
   readonly loadMs: number;
-  /** Prefill. */
+  /** Prefill: the time of its own passes, also where others ran between them. */
   readonly promptMs: number | null;
   /** Tokens at the beginning of the prompt that needed no pass, since their keys and values were known. */
   readonly reusedTokens: number;
+  /** Where these were kept; null: there were none. */
+  readonly reusedFrom: ReuseSource | null;
   /** From the start of prefill to the first token. */
   readonly firstTokenMs: number | null;
   /** From the first to the last token. */
@@ -197,10 +204,15 @@ export class Sequence {
       : null;
   }
 
-  /** Called at the end of prefill. @param done false: it was aborted */
-  prefilled(reusedTokens: number, done: boolean): void {
+  /** Called at the end of prefill. */
+  prefilled({
+    reusedTokens,
+    reusedFrom,
+    promptMs,
+  }: Pick<SequenceStats, 'reusedTokens' | 'reusedFrom' | 'promptMs'>): void {
     this.#measured.reusedTokens = reusedTokens;
-    this.#measured.promptMs = done ? this.#elapsed : null;
+    this.#measured.reusedFrom = reusedFrom;
+    this.#measured.promptMs = promptMs;
   }
 
   /** Called after a pass. @param positions how many of this sequence the cache holds now, a draft left out; 0: it is uncached */
@@ -260,6 +272,7 @@ export const NOTHING_MEASURED: SequenceStats = {
   loadMs: 0,
   promptMs: null,
   reusedTokens: 0,
+  reusedFrom: null,
   firstTokenMs: null,
   decodeMs: null,
   cachePositions: 0,

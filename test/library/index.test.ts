@@ -101,6 +101,7 @@ describe('generate', () => {
       loadMs: expect.any(Number),
       promptMs: expect.any(Number),
       reusedTokens: 0,
+      reusedFrom: null,
       firstTokenMs: expect.any(Number),
       decodeMs: expect.any(Number),
       cachePositions: positions,

@@ -154,7 +154,7 @@ export class Samples {
 
 /** Times that began with the first sample's prefill instead of the own one. */
 function withPromptOf(first: SequenceStats, own: SequenceStats): SequenceStats {
-  const { loadMs, promptMs, reusedTokens } = first;
+  const { loadMs, promptMs, reusedTokens, reusedFrom } = first;
   const firstTokenMs = own.firstTokenMs === null ? null : own.firstTokenMs + own.loadMs - loadMs;
-  return { ...own, loadMs, promptMs, reusedTokens, firstTokenMs };
+  return { ...own, loadMs, promptMs, reusedTokens, reusedFrom, firstTokenMs };
 }
