@@ -17,6 +17,7 @@ import {
   SCORE,
   SHELLS,
   TOKENIZE,
+  VIEW,
 } from './shell/command-settings.js';
 
 export const COMMANDS: readonly [CommandRow, ...CommandRow[]] = [
@@ -38,6 +39,7 @@ Commands (kvgen <command> --help):
   chat         talk to a model, or write with it turn by turn
   batch        many prompts in one run, JSON lines in and out
   bench        measure prefill and decode, with and without the cache
+  view         a page of one run: tokens, probabilities, attention, cache, time
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats, plan
   tokenize     token ids of a text as a JSON array
   models       the models found on this machine
@@ -122,6 +124,25 @@ Environment: XDG_STATE_HOME (where sessions and the lines that were typed are ke
 pp128: prefill of a prompt of 128 tokens. tg32: 32 tokens decoded one by one behind a cache of the given depth;
 tg3 without the cache: 3 tokens, each after computing all tokens before it anew.`,
     load: async () => (await import('./bench/bench-command.js')).benchCommand,
+  },
+  {
+    name: 'view',
+    description:
+      'An HTML page of one run: tokens with their probabilities, what each head looks at, the cache, the time.',
+    usage: '[options] [prompt or record.json]',
+    maxWords: 1,
+    takes: 'files',
+    settings: VIEW,
+    examples: [
+      'kvgen view "Once upon a time"',
+      'kvgen view -n 200 --seed 7 -o dragon.html --record dragon.json "The dragon"',
+      'kvgen view dragon.json',
+    ],
+    notes: `
+The page is one file and asks for nothing from anywhere. An argument that ends in .json and is a file is a run that --record wrote
+(docs/run-record.md), and is drawn again; after -- it is a prompt: kvgen view -- text.json
+Attention is of up to 1000 tokens. How long each token would take without the cache is measured too, in texts of up to 256 tokens.`,
+    load: async () => (await import('./view/view-command.js')).viewCommand,
   },
   {
     name: 'tokenize',

@@ -24,8 +24,9 @@ export interface LayerAttention {
   readonly layer: number;
   /** Index of the sequence in `Pass.ids`. */
   readonly sequence: number;
-  /** Position of the first of the T tokens. */
+  /** Position of the first of the tokens, and how many they are, T. */
   readonly from: number;
+  readonly tokens: number;
   /** [nHead, T, from + T]: a row sums to 1, and is 0 where a position is not seen. Lent until the call returns. */
   readonly weights: Float32Array;
 }

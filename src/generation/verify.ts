@@ -4,6 +4,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Engine, Pass } from '../engine/engine.js';
 import type { RowsDtype } from '../engine/kv-rows.js';
+import { withForward } from '../engine/with-forward.js';
 import type { Sampler } from '../sampling/sampler.js';
 import { argmax } from '../sampling/scan.js';
 import { lastOf } from './prefill.js';
@@ -53,24 +54,10 @@ export class CacheVerifier {
 
   /** The engine to generate with: it notes which ids each pass sees. */
   get engine(): Engine {
-    const engine = this.#engine;
-    return {
-      get name() {
-        return engine.name;
-      },
-      config: engine.config,
-      parameters: engine.parameters,
-      ragged: engine.ragged,
-      passCost: engine.passCost,
-      newCache: (positions) => engine.newCache(positions),
-      gather: (sources) => engine.gather(sources),
-      forward: (pass, cache, onPart) => {
-        this.#note(pass, cache?.length ?? 0);
-        return engine.forward(pass, cache, onPart);
-      },
-      numTensors: () => engine.numTensors(),
-      dispose: () => engine.dispose(),
-    };
+    return withForward(this.#engine, (pass, cache, onPart) => {
+      this.#note(pass, cache?.length ?? 0);
+      return this.#engine.forward(pass, cache, onPart);
+    });
   }
 
   /** The sampler to generate with: it notes the logits of each step. */

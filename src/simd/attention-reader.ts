@@ -99,6 +99,6 @@ export class AttentionReader {
         weights.set(seen, (head * count + t) * width);
       }
     }
-    return { layer, sequence, from, weights };
+    return { layer, sequence, from, tokens: count, weights };
   }
 }

@@ -19,7 +19,7 @@ export function weightsReader(
     for (let sequence = 0; sequence < B; sequence++) {
       const own = all.subarray(sequence * nHead * T * S, (sequence + 1) * nHead * T * S);
       const missing = padding[sequence] ?? 0;
-      onAttention({ layer, sequence, from: S - missing - T, weights: withoutFirst(own, missing, S) });
+      onAttention({ layer, sequence, from: S - missing - T, tokens: T, weights: withoutFirst(own, missing, S) });
     }
     layer++;
   };

@@ -31,9 +31,9 @@ export class Rows {
     this.#nHead = config.nHead;
   }
 
-  add({ layer, sequence, from, weights }: LayerAttention): void {
+  add({ layer, sequence, from, tokens: T, weights }: LayerAttention): void {
     const nHead = this.#nHead;
-    const T = (Math.sqrt(from * from + (4 * weights.length) / nHead) - from) / 2; // weights.length = nHead · T · (from + T)
+    expect(weights.length).toBe(nHead * T * (from + T));
     for (let row = 0; row < nHead * T; row++) {
       const [head, t] = [Math.floor(row / T), row % T];
       const own = [...weights.subarray(row * (from + T), (row + 1) * (from + T))];

@@ -8,7 +8,6 @@ import { completeMany } from '../../completion/complete-many.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { drafterOf } from '../../completion/same-tokens.js';
 import { EXIT } from '../../errors.js';
-import type { ModelFolder } from '../../files/model-folder.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
 import type { CacheVerifier, VerifyReport } from '../../generation/verify.js';
 import { machineFor } from '../../library/machine.js';
@@ -21,14 +20,22 @@ import {
   type GenerateArgs,
   wantedLogprobs,
 } from '../../settings.js';
-import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
+import type { Tokenizer } from '../../text/tokenizer.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import { checkHasInput, promptText } from '../shell/prompt-input.js';
 import type { Terminal } from '../shell/terminal.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import type { AskedAnswers } from './answer-cache.js';
-import { checkStops, fittedPrompt, goesOnFrom, noteContext, onOpening, openDraftModel, savedFor } from './opening.js';
+import {
+  fittedPrompt,
+  goesOnFrom,
+  noteContext,
+  onOpening,
+  openDraftModel,
+  openTokenizer,
+  savedFor,
+} from './opening.js';
 import { missLine, verifyLine } from './report-cache.js';
 import type { FinishedRun } from './samples.js';
 import { type Sample, Samples } from './samples.js';
@@ -191,15 +198,6 @@ async function* eventsOfOne(
     yield { request, tokens: [token] };
   }
   yield { request, end: tokens.returned as Completion };
-}
-
-/** null: the folder has none, and --prompt-ids needs none. */
-async function openTokenizer(folder: ModelFolder, args: GenerateArgs): Promise<Tokenizer | null> {
-  if (args.promptIds === undefined || (await hasTokenizer(folder))) {
-    return loadTokenizer(folder);
-  }
-  checkStops(args, null, folder.dir);
-  return null;
 }
 
 async function verifierFor({ engine }: Model, { ids }: Prompt): Promise<CacheVerifier> {

@@ -7,11 +7,12 @@ import { contextNote, type Preparing, type Prompt, preparePrompt } from '../../c
 import { checkSameTokens } from '../../completion/same-tokens.js';
 import type { TextModel } from '../../completion/text-bounds.js';
 import { KvgenError } from '../../errors.js';
+import type { ModelFolder } from '../../files/model-folder.js';
 import type { MachineChoice } from '../../library/machine.js';
 import { folderSource, type Model, type OpenOptions, openModel } from '../../library/model.js';
 import type { ModelConfig } from '../../model/config.js';
 import { type GenerateArgs, type StoreArgs, wantsPromptCache } from '../../settings.js';
-import type { Tokenizer } from '../../text/tokenizer.js';
+import { hasTokenizer, loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { type FoundModel, findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
 import type { Terminal } from '../shell/terminal.js';
@@ -124,6 +125,15 @@ function toMessages(prompt: string | readonly ChatMessage[] | undefined, { syste
 /** With --echo the text is one with the prompt's: a character that the prompt leaves unfinished is written when it is whole. */
 export function goesOnFrom({ held = '' }: Prompt, { echo, json, jsonl }: GenerateArgs): boolean {
   return held !== '' && echo && !json && !jsonl;
+}
+
+/** null: the folder has none, and --prompt-ids needs none. */
+export async function openTokenizer(folder: ModelFolder, args: GenerateArgs): Promise<Tokenizer | null> {
+  if (args.promptIds === undefined || (await hasTokenizer(folder))) {
+    return loadTokenizer(folder);
+  }
+  checkStops(args, null, folder.dir);
+  return null;
 }
 
 /** @throws KvgenError for stop strings where there is no tokenizer to make text */

@@ -93,6 +93,29 @@ export const CHAT = {
 } as const satisfies Rows;
 export type ChatArgs = SettingsOf<typeof CHAT>;
 
+const { onFull, ...ofOneText } = ofTurns; // a page shows the positions of one cache, which a reprefill would begin anew
+
+/** What makes one text, and where its page goes. */
+export const VIEW = {
+  output: {
+    kind: path,
+    words: 'the page to write; - is stdout',
+    short: 'o',
+    value: '<file>',
+    fallback: 'kvgen-view.html',
+  },
+  record: { kind: path, words: 'write the run as JSON too; kvgen view <file.json> draws it again', value: '<file>' },
+  file,
+  promptIds,
+  truncatePrompt,
+  maxTokens,
+  chat,
+  system,
+  ...ofOneText,
+  logprobs: { ...logprobs, words: 'likeliest tokens that are shown beside each token', fallback: 10 },
+} as const satisfies Rows;
+export type ViewArgs = SettingsOf<typeof VIEW>;
+
 export const SCORE = {
   model,
   file,

@@ -1,0 +1,105 @@
+// `kvgen view`: makes a text and draws a page of the run, or draws the page of a run that was recorded.
+
+import { TemplatedPrompts } from '../../chat/templated-prompts.js';
+import { EXIT, megabytes } from '../../errors.js';
+import { checkNewFile, writeNewFile } from '../../files/new-file.js';
+import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
+import { checkCacheEnvironment, checkDraftModel, checkGenerateArgs, type GenerateArgs } from '../../settings.js';
+import type { RunRecord } from '../../view/run-record.js';
+import { findModel } from '../../weights/find.js';
+import { fittedPrompt, noteContext, onOpening, openDraftModel, openTokenizer, savedFor } from '../generate/opening.js';
+import { statisticsLine } from '../generate/report.js';
+import { missLine } from '../generate/report-cache.js';
+import type { Saved } from '../generate/saved.js';
+import type { Invocation } from '../shell/command.js';
+import { VIEW, type ViewArgs } from '../shell/command-settings.js';
+import { checkHasInput, promptText } from '../shell/prompt-input.js';
+import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
+import { type Watched, watchRun } from './watch-run.js';
+
+export async function viewCommand(invocation: Invocation): Promise<number> {
+  const { words, terminal } = invocation;
+  const view = withUnescapedStops(invocation.settings(VIEW));
+  const args = generateArgs(view);
+  checkGenerateArgs(args, words[0]);
+  checkDraftModel(args);
+  checkCacheEnvironment(args);
+  await terminal.configure(args);
+  noteLiteralStop(args, terminal);
+  checkHasInput(invocation, args);
+  await checkTargets(view);
+  const { run, record } = await makeRun(args, invocation);
+  const missed = missLine(run);
+  if (missed !== undefined) {
+    terminal.statistics(missed);
+  }
+  terminal.statistics(statisticsLine([run]));
+  if (view.record !== undefined) {
+    await write(invocation, view.record, record, `${JSON.stringify(record)}\n`);
+  }
+  return EXIT.ok;
+}
+
+/** As generate would be called for the JSON that the page shows. */
+function generateArgs(view: ViewArgs): GenerateArgs {
+  return {
+    ...view,
+    json: true,
+    jsonl: false,
+    echo: true,
+    onFull: 'stop',
+    separator: '',
+    stream: true,
+    answerCache: false,
+    verifyCache: false,
+  };
+}
+
+/** Before the model is loaded, and not after minutes of work. */
+async function checkTargets({ record }: ViewArgs): Promise<void> {
+  for (const path of [record]) {
+    if (path !== undefined) {
+      await checkNewFile(path);
+    }
+  }
+}
+
+async function makeRun(args: GenerateArgs, invocation: Invocation): Promise<Watched> {
+  const found = findModel(args.model);
+  const text = await promptText(invocation, args);
+  const saved = await savedFor(args, found, invocation);
+  const source = await folderSource(found, invocation.signal);
+  noteContext(args, source.shape.config, invocation.terminal);
+  return openAndWatch(args, source, text, saved, invocation);
+}
+
+async function openAndWatch(
+  args: GenerateArgs,
+  source: FolderSource,
+  text: string | undefined,
+  saved: Saved | null,
+  { terminal, signal }: Invocation,
+): Promise<Watched> {
+  const tokenizer = async () => openTokenizer(source.folder, args);
+  const model = await openModel(source, { ...onOpening(args, terminal, signal), tokenizer });
+  let draft: Model | null = null;
+  try {
+    draft = await openDraftModel(args, model, terminal, signal);
+    await saved?.identify(source.folder);
+    const chats = new TemplatedPrompts(model.dir, model.tokenizer, () => model.chatTemplate());
+    const preparing = { onNote: (line: string) => terminal.note(line), signal, chats };
+    const prompt = await fittedPrompt(text, args, model, preparing).finally(() => chats.dispose());
+    const prompts = saved?.prompts(model, prompt.text) ?? null;
+    const ended = AbortSignal.any([signal, terminal.closed]);
+    return await watchRun({ args, model, draft, prompt, prompts, terminal, signal: ended });
+  } finally {
+    model.dispose();
+    draft?.dispose();
+  }
+}
+
+/** Says what was written where. */
+async function write({ terminal }: Invocation, path: string, { report }: RunRecord, text: string): Promise<void> {
+  await writeNewFile(path, text);
+  terminal.note(`${path}: ${report.generation_tokens} tokens, ${megabytes(Buffer.byteLength(text))}`);
+}

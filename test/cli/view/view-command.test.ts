@@ -1,0 +1,135 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import type { AttentionRow, RunRecord } from '../../../src/view/run-record.js';
+import { familyDir } from '../../support/families.js';
+import { tempDirs } from '../../support/temp-dir.js';
+import { kvgenHere, kvgenJsonHere } from '../here.js';
+
+const tempDir = tempDirs();
+const SIMD = ['--backend', 'simd', '--threads', '1'];
+
+/** Runs `kvgen view`, and reads what --record wrote. */
+async function viewed(args: readonly string[], dir = tempDir(), env: NodeJS.ProcessEnv = {}) {
+  const ended = await kvgenHere(['view', ...SIMD, '--record', 'run.json', ...args], { cwd: dir, env });
+  expect([ended.stderr, ended.code]).toEqual([expect.stringContaining('run.json: '), 0]);
+  const record = JSON.parse(readFileSync(join(dir, 'run.json'), 'utf8')) as RunRecord;
+  return { ...ended, record };
+}
+
+/** What is measured or random in a report differs from run to run. */
+function settled({ report }: RunRecord): object {
+  return { ...report, ...unmeasured };
+}
+
+const unmeasured = {
+  load_ms: 0,
+  prompt_ms: 0,
+  first_token_ms: 0,
+  decode_ms: 0,
+  prompt_tps: 0,
+  generation_tps: 0,
+  peak_rss_bytes: 0,
+};
+
+function sumOf(row: AttentionRow): number {
+  const [weights, rest] = 'top' in row ? [row.top.map(([, weight]) => weight), row.rest] : [row, 0];
+  return weights.reduce((sum, weight) => sum + weight, rest);
+}
+
+describe('kvgen view --record', () => {
+  it('holds the object of --json --echo --logprobs, prefill and times, and what each head looks at', async () => {
+    const text = ['-n', '12', '--seed', '7', 'Once upon a time'];
+    const { record, stdout } = await viewed(text);
+    const { json } = await kvgenJsonHere(['generate', ...SIMD, '--echo', '--logprobs', '10', ...text]);
+    expect(stdout).toBe('');
+    expect(settled(record)).toEqual({ ...json, ...unmeasured });
+    expect(record.report.tokens[0]?.top?.length).toBe(10);
+    expect(record.model).toEqual({
+      modelType: 'gpt2',
+      nLayer: 6,
+      nHead: 6,
+      nKvHead: 6,
+      headDim: 32,
+      nCtx: 512,
+      bytesPerPosition: 9216,
+    });
+    expect(record.prefill).toEqual([{ from: 0, to: 4, source: 'computed', ms: expect.any(Number) }]);
+    expect(record.steps.length).toBe(12);
+    for (const { cachedMs, uncachedMs } of record.steps) {
+      expect([cachedMs, uncachedMs].every((ms) => typeof ms === 'number' && ms > 0)).toBe(true);
+    }
+    const layers = record.attention?.layers ?? [];
+    expect([layers.length, ...layers.map((heads) => heads.length)]).toEqual([6, 6, 6, 6, 6, 6, 6]);
+    for (const rows of layers.flat()) {
+      expect(rows.map((row) => ('top' in row ? 0 : row.length))).toEqual(Array.from({ length: 15 }, (_, t) => t + 1));
+      expect(Math.max(...rows.map((row) => Math.abs(sumOf(row) - 1)))).toBeLessThan(1e-5);
+    }
+  });
+
+  it('with --prompt-cache, what is reused stays reused, and its attention and log-probabilities are there', async () => {
+    const dir = tempDir();
+    const text = ['--prompt-cache', '--cache-dir', dir, '-n', '6', '--temp', '0', '-m', familyDir('llama-tied')];
+    const ids = ['--prompt-ids', '5,9,1,7,7,30,2,8'];
+    const { record: first } = await viewed([...text, ...ids], dir);
+    const { record: again } = await viewed([...text, ...ids], dir);
+    expect(first.prefill.map(({ source }) => source)).toEqual(['computed']);
+    expect(again.prefill).toEqual([{ from: 0, to: 8, source: 'disk', ms: expect.any(Number) }]);
+    expect(again.report.ids).toEqual(first.report.ids);
+    expect(again.attention).toEqual(first.attention);
+    expect(again.attention?.layers[0]?.[0]?.length).toBe(13);
+    const { json } = await kvgenJsonHere([...SIMD, '--echo', '--logprobs', '10', ...text.slice(3), ...ids]);
+    expect(again.report.prompt_tokens_detail).toEqual(json.prompt_tokens_detail);
+    expect(again.report.tokens).toEqual(json.tokens);
+  });
+
+  it('--no-cache: no time with the cache; --draft: a guessed token costs nothing', async () => {
+    const { record } = await viewed(['--no-cache', '-n', '3', 'Once upon a time']);
+    expect(record.prefill.map(({ from, to }) => [from, to])).toEqual([[0, 4]]);
+    expect(record.steps.map(({ cachedMs }) => cachedMs)).toEqual([null, null, null]);
+    expect(record.report.cache.enabled).toBe(false);
+    const text = ['--temp', '0', '-n', '20', 'the cat sat. the cat sat. the cat sat. the cat'];
+    const [plain, drafted] = [await viewed(text), await viewed(['--draft', '4', ...text])];
+    expect(drafted.record.report.ids).toEqual(plain.record.report.ids);
+    expect(drafted.record.attention).toEqual(plain.record.attention);
+    expect(drafted.record.steps.length).toBe(20);
+    expect(drafted.record.steps.filter(({ cachedMs }) => cachedMs === 0).length).toBeGreaterThan(0);
+  });
+
+  it('-n 0: the prompt alone', async () => {
+    const { record } = await viewed(['-n', '0', 'Once upon a time']);
+    expect([record.steps, record.report.tokens]).toEqual([[], []]);
+    expect(record.attention?.layers[5]?.[5]?.length).toBe(4);
+  });
+
+  it('refuses where it cannot write before it loads a model', async () => {
+    const dir = tempDir();
+    const { code, stderr } = await kvgenHere(['view', '-m', './none', '--record', dir, 'x']);
+    expect([code, stderr]).toEqual([
+      1,
+      `kvgen: ${dir}: expected a file or nothing, found a folder; name another file\n`,
+    ]);
+    const missing = join(dir, 'none', 'x.json');
+    const gone = await kvgenHere(['view', '-m', './none', '--record', missing, 'x']);
+    expect([gone.code, gone.stderr]).toEqual([
+      1,
+      expect.stringContaining(`kvgen: ${missing}: cannot be written (ENOENT`),
+    ]);
+    expect(existsSync(join(dir, 'none'))).toBe(false);
+  });
+
+  it('knows no option that makes no sense for one page', async () => {
+    for (const option of [
+      '--json',
+      '--jsonl',
+      '--samples=2',
+      '--answer-cache',
+      '--verify-cache',
+      '--no-stream',
+      '--server=x',
+    ]) {
+      const { code, stderr } = await kvgenHere(['view', option, 'x']);
+      expect([code, stderr]).toEqual([2, expect.stringContaining('unknown option')]);
+    }
+  });
+});
