@@ -4,7 +4,14 @@ import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import { EXIT, megabytes } from '../../errors.js';
 import { checkNewFile, writeNewFile } from '../../files/new-file.js';
 import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
-import { checkCacheEnvironment, checkDraftModel, checkGenerateArgs, type GenerateArgs } from '../../settings.js';
+import {
+  checkCacheEnvironment,
+  checkDraftModel,
+  checkGenerateArgs,
+  GENERATE,
+  type GenerateArgs,
+  settingsOf,
+} from '../../settings.js';
 import type { RunRecord } from '../../view/run-record.js';
 import { findModel } from '../../weights/find.js';
 import { fittedPrompt, noteContext, onOpening, openDraftModel, openTokenizer, savedFor } from '../generate/opening.js';
@@ -40,19 +47,9 @@ export async function viewCommand(invocation: Invocation): Promise<number> {
   return EXIT.ok;
 }
 
-/** As generate would be called for the JSON that the page shows. */
+/** As generate would be called for the JSON that the page shows; a setting that a page does not take has its default. */
 function generateArgs(view: ViewArgs): GenerateArgs {
-  return {
-    ...view,
-    json: true,
-    jsonl: false,
-    echo: true,
-    onFull: 'stop',
-    separator: '',
-    stream: true,
-    answerCache: false,
-    verifyCache: false,
-  };
+  return settingsOf(GENERATE, { ...view, json: true, echo: true });
 }
 
 /** Before the model is loaded, and not after minutes of work. */
