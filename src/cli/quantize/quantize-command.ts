@@ -16,7 +16,7 @@ import { findModel, weightBytes } from '../../weights/find.js';
 import { type Companions, readCompanions, writeInt8Folder } from '../../weights/int8-folder.js';
 import { writeFolder } from '../../weights/new-folder.js';
 import type { WrittenTensor } from '../../weights/write-safetensors.js';
-import { hasDocuments, textLoss, usualStride } from '../score/text-loss.js';
+import { hasDocuments, modelScorer, textLoss, usualStride } from '../score/text-loss.js';
 import type { Invocation } from '../shell/command.js';
 import { QUANTIZE, type QuantizeArgs } from '../shell/command-settings.js';
 import { readUtf8 } from '../shell/prompt-input.js';
@@ -122,7 +122,8 @@ async function lossOf(
 ): Promise<number> {
   const nCtx = contextSize(undefined, model.config);
   const perDocument = hasDocuments(text) && tokenizer.eosId !== undefined;
-  const run = { model, tokenizer, file, nCtx, stride: usualStride(nCtx), perDocument, bos: true, terminal, signal };
+  const [scorer, stride] = [modelScorer(model), usualStride(nCtx)];
+  const run = { scorer, tokenizer, file, nCtx, stride, perDocument, bos: true, terminal, signal };
   return (await textLoss(run, text)).loss;
 }
 

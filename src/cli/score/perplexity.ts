@@ -1,17 +1,20 @@
-// `kvgen score --perplexity`: the mean loss of a model on a text, printed.
+// `kvgen score --perplexity`: the mean loss on a text, printed.
 
 import { KvgenError } from '../../errors.js';
 import type { ScoreRun } from './score-run.js';
-import { type TextLoss, textLoss, usualStride } from './text-loss.js';
+import { type TextLoss, type TextScorer, textLoss, usualStride } from './text-loss.js';
 
 /** @param file where the text came from */
-export async function perplexity(run: ScoreRun, text: string, file: string): Promise<void> {
+export async function perplexity(run: ScoreRun, scorer: TextScorer, text: string, file: string): Promise<void> {
   const { args, nCtx } = run;
   const stride = strideFor(args.stride, nCtx);
   if (nCtx < 2) {
     throw new KvgenError(`--ctx-size ${nCtx}: a loss needs two tokens or more in the context`);
   }
-  await print(run, await textLoss({ ...run, file, stride, perDocument: args.perDocument, bos: args.bos }, text));
+  await print(
+    run,
+    await textLoss({ ...run, scorer, file, stride, perDocument: args.perDocument, bos: args.bos }, text),
+  );
 }
 
 function strideFor(stride: number | undefined, nCtx: number): number {

@@ -1,16 +1,21 @@
-// What scoring needs, of choices and of a text.
+// What scoring needs, of choices and of a text, on a model here or on a server.
 
-import type { Model } from '../../library/model.js';
+import type { TextModel } from '../../completion/text-bounds.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import type { Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
 import type { ScoreArgs } from '../shell/command-settings.js';
 
 export interface ScoreRun extends Pick<Invocation, 'terminal' | 'signal'> {
   readonly args: ScoreArgs;
-  readonly saved: Saved | null;
-  readonly model: Model;
+  /** Whose tokens are scored. */
+  readonly textModel: TextModel;
   readonly tokenizer: Tokenizer;
   /** Ids that the context holds. */
   readonly nCtx: number;
+}
+
+export interface ScoreInput {
+  /** The prompt of choices, or the text that is scored; undefined: the prompt came as ids. */
+  readonly text: string | undefined;
+  readonly choices: readonly string[];
 }

@@ -1,4 +1,4 @@
-// The mean loss of a model on a text, as a whole or document by document. Knows nothing of what is printed.
+// The mean loss on a text, as a whole or document by document, of a model here or of a server. Knows nothing of what is printed.
 
 import { checkVocabulary } from '../../completion/request.js';
 import { KvgenError } from '../../errors.js';
@@ -11,8 +11,29 @@ import type { Invocation } from '../shell/command.js';
 
 const SEPARATOR = /^<\|endoftext\|>[ \t]*\r?$/m;
 
+/** What losses are of. */
+export interface TextScorer {
+  /** Where its tokenizer came from, for messages. */
+  readonly dir: string;
+  /** Windows that are scored at the same time. */
+  readonly atOnce: number;
+  /** @throws KvgenError for an id that it does not have */
+  check(ids: readonly number[]): void;
+  /** The sum of the losses of a window's scored ids, in nats. */
+  loss(window: Window, signal: AbortSignal): Promise<number>;
+}
+
+export function modelScorer(model: Model): TextScorer {
+  return {
+    dir: model.dir,
+    atOnce: 1,
+    check: (ids) => checkVocabulary(ids, model.config),
+    loss: (window, signal) => windowLoss(model.engine, window, signal),
+  };
+}
+
 export interface LossRun extends Pick<Invocation, 'terminal' | 'signal'> {
-  readonly model: Model;
+  readonly scorer: TextScorer;
   readonly tokenizer: Tokenizer;
   /** Of the text, for messages. */
   readonly file: string;
@@ -36,10 +57,10 @@ export interface TextLoss {
 
 /** @throws KvgenError for a text that cannot be scored */
 export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
-  const { model, nCtx, stride, terminal, signal } = run;
+  const { scorer, nCtx, stride, terminal, signal } = run;
   const texts: number[][] = [];
   for await (const ids of run.perDocument ? documents(run, text) : [wholeText(run, text)]) {
-    checkVocabulary(ids, model.config);
+    scorer.check(ids);
     texts.push(ids);
   }
   const tokens = texts.reduce((sum, ids) => sum + scoredIds(ids.length, nCtx, stride), 0);
@@ -49,11 +70,14 @@ export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
   let nats = 0;
   let done = 0;
   let bytes = 0;
-  for (const window of windowsOf(run, texts)) {
+  for (const windows of groupsOf(windowsOf(run, texts), scorer.atOnce)) {
     terminal.progress(`perplexity ${done}/${tokens} tokens`);
-    nats += await windowLoss(model.engine, window, signal);
-    done += window.scored;
-    bytes += scoredBytes(run, window);
+    const losses = await Promise.all(windows.map((window) => scorer.loss(window, signal)));
+    for (const [i, window] of windows.entries()) {
+      nats += losses[i] as number;
+      done += window.scored;
+      bytes += scoredBytes(run, window);
+    }
   }
   terminal.progressDone();
   if (run.tokenizer.decoding !== undefined) {
@@ -65,6 +89,20 @@ export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
 function* windowsOf({ nCtx, stride }: LossRun, texts: readonly number[][]): Generator<Window, void> {
   for (const ids of texts) {
     yield* slidingWindows(ids, nCtx, stride);
+  }
+}
+
+function* groupsOf<T>(all: Iterable<T>, size: number): Generator<T[], void> {
+  let group: T[] = [];
+  for (const one of all) {
+    group.push(one);
+    if (group.length === size) {
+      yield group;
+      group = [];
+    }
+  }
+  if (group.length > 0) {
+    yield group;
   }
 }
 
@@ -95,10 +133,10 @@ function documentsOf(text: string): string[] {
 
 /** The ids of each document, between two end-of-text tokens and without the white space around it. */
 async function* documents(run: LossRun, text: string): AsyncGenerator<number[], void> {
-  const { tokenizer, model, signal } = run;
+  const { tokenizer, scorer, signal } = run;
   const { eosId } = tokenizer;
   if (eosId === undefined) {
-    throw new KvgenError(`${model.dir}: --per-document needs an end-of-text token and the tokenizer has none`);
+    throw new KvgenError(`${scorer.dir}: --per-document needs an end-of-text token and the tokenizer has none`);
   }
   const loop = new EventLoop();
   for (const document of documentsOf(text)) {
