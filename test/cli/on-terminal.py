@@ -7,7 +7,8 @@ shows in what came since the step before; then the terminal is resized, the inpu
 
 Streams that are not on the terminal: stdin is empty, stdout and stderr are pipes. `input` is typed once `after` shows on
 the terminal, or the process sleeps if `after` is empty; "\\u0003" is Ctrl-C. The terminal passes bytes on as they are:
-it turns no "\\n" into "\\r\\n". All output in the answer is latin-1, one character a byte.
+it turns no "\\n" into "\\r\\n". All output in the answer is latin-1, one character a byte. With "moments": true the answer has also
+what came to the terminal piece by piece, each with the seconds since the start.
 """
 import fcntl
 import json
@@ -56,6 +57,7 @@ for name, fd in files.items():
 start = time.time()
 steps = request.get("steps") or ([{"after": request.get("after", ""), "input": request["input"]}] if request.get("input") else [])
 seen = 0
+moments = []
 ticks = None
 
 
@@ -75,6 +77,8 @@ while selector.get_map():
         except OSError:  # the terminal, when its last user is gone
             data = b""
         collected[key.data] += data
+        if key.data == "terminal" and data:
+            moments.append([round(time.time() - start, 4), data.decode("latin-1")])
         if not data:
             selector.unregister(key.fd)
     after = steps[0].get("after", "").encode() if steps else b""
@@ -92,4 +96,5 @@ while selector.get_map():
         child.kill()
         break
 child.wait()
-print(json.dumps({"code": child.returncode, **{name: data.decode("latin-1") for name, data in collected.items()}}))
+times = {"moments": moments} if request.get("moments") else {}
+print(json.dumps({"code": child.returncode, **times, **{name: data.decode("latin-1") for name, data in collected.items()}}))

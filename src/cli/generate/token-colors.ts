@@ -34,11 +34,11 @@ export class TokenColors {
       return undefined;
     }
     const steps = SCALE.map(({ atLeast, color }, i) => {
-      const limit = atLeast > 0 ? `at least ${percent(atLeast)}` : `below ${percent(SCALE[i - 1]?.atLeast ?? 1)}`;
+      const limit = atLeast > 0 ? `≥ ${percent(atLeast)}` : `< ${percent(SCALE[i - 1]?.atLeast ?? 1)}`;
       return ink(color, chalk)(`${colorName(color, this.#chalk)} ${limit}`);
     });
     const unknown = this.#hasUnknown ? ['no colour: not known'] : [];
-    return `how likely each token was: ${[...steps, ...unknown].join(' · ')}`;
+    return `probability of each token: ${[...steps, ...unknown].join(' · ')}`;
   }
 
   #token(run: TextRun, { id, text, logprob }: CompletionToken): string {

@@ -85,14 +85,14 @@ describe('the text', () => {
   it('has no colour where the probability is not known, and the legend says so', () => {
     const { text, legend } = paint([[' a'], [' b', 0.9], ['', 0.9], ['']]);
     expect(text).toBe(' a<b> b</>');
-    expect(legend).toMatch(/ · pink below 1 % · no colour: not known$/);
+    expect(legend).toMatch(/ · pink < 1 % · no colour: not known$/);
   });
 });
 
 describe('the legend', () => {
   it('names the colours, so that it can be read without them', () => {
     expect(paint([['a', 1]]).legend).toBe(
-      'how likely each token was: blue at least 50 % · grey at least 10 % · brown at least 1 % · pink below 1 %',
+      'probability of each token: blue ≥ 50 % · grey ≥ 10 % · brown ≥ 1 % · pink < 1 %',
     );
   });
 
@@ -129,7 +129,7 @@ describe.runIf(hasPython)('on a terminal', () => {
     const env = { CI: undefined, TERM: 'xterm-256color' };
     const streamed = await kvgenOnTerminal(COLORED, { ...TERMINAL, env });
     expect(named(streamed.terminal)).toBe(await expected());
-    expect(streamed.stderr).toMatch(/^how likely each token was: blue at least 50 % [^\n]*\n$/);
+    expect(streamed.stderr).toMatch(/^probability of each token: blue ≥ 50 % [^\n]*\n$/);
     const whole = await kvgenOnTerminal(['--no-stream', '-q', ...COLORED], { ...TERMINAL, env });
     expect(whole).toEqual({ ...streamed, stderr: '' });
   });
