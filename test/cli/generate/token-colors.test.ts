@@ -156,7 +156,16 @@ describe.runIf(hasPython)('on a terminal', () => {
   });
 
   it('ends no text with an open colour when it is interrupted', async () => {
-    const args = ['--color-by-probability', '--backend', 'simd', '--ignore-eos', '-n', '-1', 'Once upon a time'];
+    const args = [
+      '--color-by-probability',
+      '--backend',
+      'simd',
+      '--no-cache',
+      '--ignore-eos',
+      '-n',
+      '-1',
+      'Once upon a time',
+    ];
     const { code, terminal } = await kvgenOnTerminal(args, { ...TERMINAL, after: '\u001b[9', input: '\u0003' });
     expect(code).toBe(130);
     expect(terminal).toMatch(/␛\[9[014]m[^␛]*(␛\[24m)?␛\[39m\n$/);
