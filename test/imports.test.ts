@@ -44,6 +44,11 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   { name: 'view', files: /^view\//, neverSees: /^(?!errors|exp|view\/|node:(crypto|fs|zlib)$|uplot$)/ },
   { name: 'chat', files: /^chat\//, neverSees: /^(tf|simd|store|native|hub|weights|view)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
+  {
+    name: 'server',
+    files: /^server\//,
+    neverSees: /^(tf|simd|view|remote|native|hub|weights|gguf|store)\/|^index\.ts$/,
+  },
   { name: 'cli', files: /^cli\//, neverSees: /^index\.ts$/ },
 ];
 
@@ -56,6 +61,7 @@ const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
   { name: /^@huggingface\/jinja$/, allowed: /^chat\/template-worker\.ts$/ },
   { name: /^@huggingface\/hub$/, allowed: /^hub\// },
   { name: /^uplot$/, allowed: /^view\/page\// },
+  { name: /^(fastify|prom-client)$/, allowed: /^server\// },
   { name: /^buffer-crc32$/, allowed: /^files\/crc32\.ts$/ },
 ];
 

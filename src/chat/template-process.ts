@@ -69,6 +69,9 @@ export class TemplateProcess {
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
     child.on('error', () => {}); // told to whoever waits for an answer
+    child.once('exit', () => {
+      this.#running = this.#running?.child === child ? undefined : this.#running; // the next rendering starts another
+    });
     const ready = this.#ask(child, { template: this.#file.text, ms: this.#limitMs }, START_MS, signal);
     ready.catch(() => this.stop());
     return { child, ready };

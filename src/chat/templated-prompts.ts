@@ -34,13 +34,22 @@ export class TemplatedPrompts {
 
   /** @throws KvgenError where there is no template, or it refuses a turn; what `signal` aborts with */
   async prompt(messages: readonly ChatMessage[], signal?: AbortSignal): Promise<TemplatedPrompt> {
-    this.#opened ??= this.#openTemplate(signal);
-    const { template, turnEnds } = await this.#opened;
+    const { template, turnEnds } = await this.#openOnce(signal);
     return { text: await template.render(messages, { addGenerationPrompt: true, signal }), turnEnds };
+  }
+
+  /** Opens the template before it is asked for. @throws KvgenError where there is none; what `signal` aborts with */
+  async open(signal?: AbortSignal): Promise<void> {
+    await this.#openOnce(signal);
   }
 
   dispose(): void {
     this.#opened?.then(({ template }) => template.dispose()).catch(() => {});
+  }
+
+  #openOnce(signal: AbortSignal | undefined): Promise<OpenTemplate> {
+    this.#opened ??= this.#openTemplate(signal);
+    return this.#opened;
   }
 
   async #openTemplate(signal: AbortSignal | undefined): Promise<OpenTemplate> {

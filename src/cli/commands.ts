@@ -15,6 +15,7 @@ import {
   PULL,
   QUANTIZE,
   SCORE,
+  SERVE,
   SHELLS,
   TOKENIZE,
   VIEW,
@@ -38,6 +39,7 @@ Commands (kvgen <command> --help):
   score        log-probabilities of given continuations, perplexity of a text
   chat         talk to a model, or write with it turn by turn
   batch        many prompts in one run, JSON lines in and out
+  serve        an OpenAI-compatible server on this machine
   bench        measure prefill and decode, with and without the cache
   view         a page of one run: tokens, probabilities, attention, cache, time
   cache        the saved prompts and answers: ls, show, rm, clear, prune, path, stats, plan
@@ -107,6 +109,27 @@ values; options that are not given are those that it was saved with.
 
 Environment: XDG_STATE_HOME (where sessions and the lines that were typed are kept), and those of generate.`,
     load: async () => (await import('./chat/chat-command.js')).chatCommand,
+  },
+  {
+    name: 'serve',
+    description: 'An OpenAI-compatible server on this machine: /v1/completions, /v1/chat/completions, /v1/models.',
+    usage: '[options]',
+    maxWords: 0,
+    settings: SERVE,
+    endsBySigterm: true,
+    examples: [
+      'kvgen serve',
+      'kvgen serve -m ./SmolLM2-135M-Instruct.gguf --weights int8 --port 0',
+      'KVGEN_API_KEY=… kvgen serve --host 0.0.0.0',
+    ],
+    notes: `
+Requests are decoded together; what prompts begin with in common is computed once. A parameter that is not done is refused
+by name. Where a request does not say: temperature 1, top_p 1, no top_k, 16 tokens (a chat: to the end of the context).
+/health and /metrics (Prometheus) say how it is. SIGTERM or Ctrl-C: no more requests, those that run are answered; a second
+one ends at once.
+
+Environment: KVGEN_API_KEY (the key that requests must have), and those of generate.`,
+    load: async () => (await import('./serve/serve-command.js')).serveCommand,
   },
   {
     name: 'bench',

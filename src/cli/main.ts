@@ -18,13 +18,14 @@ export async function main(argv: readonly string[]): Promise<void> {
   settleHome();
   const terminal = new Terminal();
   const interrupts = catchInterrupts();
+  const { row, rest } = splitCommand(argv);
   try {
-    const { row, rest } = splitCommand(argv);
     process.exitCode = (await dispatch(row, rest, terminal, interrupts.signal)) ?? EXIT.ok;
   } catch (error) {
     process.exitCode = report(error, terminal, interrupts.signal);
   }
-  process.exitCode = interrupts.exitCode() ?? (terminal.failed ? EXIT.failure : process.exitCode);
+  const ofSignal = interrupts.exitCode(row.endsBySigterm === true);
+  process.exitCode = ofSignal ?? (terminal.failed ? EXIT.failure : process.exitCode);
   interrupts.finish(() => isThreadEnding() && terminal.isWritten);
 }
 

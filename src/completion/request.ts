@@ -30,6 +30,9 @@ export interface Prompt {
   readonly turnEnds?: readonly number[] | undefined;
 }
 
+/** A prompt leaves no room for a token in the context. */
+export class PromptTooLong extends KvgenError {}
+
 /** Where notes go, and what ends a long preparation. */
 export interface Preparing extends EncodeOptions {
   readonly onNote: (line: string) => void;
@@ -178,7 +181,7 @@ function fitPrompt({ before, ids }: EncodedText, nCtx: number, settings: PromptS
   const { truncatePrompt: drop } = settings;
   const keep = nCtx - Math.max(1, Math.min(tokensWanted(settings), Math.floor(nCtx / 2))) - before.length;
   if (drop === undefined || keep < 1) {
-    throw new KvgenError(`the prompt has ${length} tokens and the context ${nCtx}: no room for one more; ${advice}`);
+    throw new PromptTooLong(`the prompt has ${length} tokens and the context ${nCtx}: no room for one more; ${advice}`);
   }
   const part = drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep);
   return { kept: [...before, ...part], dropped: ids.length - keep };

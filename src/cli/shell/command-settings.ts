@@ -116,6 +116,44 @@ export const VIEW = {
 } as const satisfies Rows;
 export type ViewArgs = SettingsOf<typeof VIEW>;
 
+const { keep, draft, draftModel } = GENERATE;
+
+export const SERVE = {
+  host: {
+    kind: text,
+    words: 'the address to listen at; one that other machines reach needs KVGEN_API_KEY',
+    value: '<address>',
+    fallback: '127.0.0.1',
+  },
+  port: { kind: integer({ min: 0, max: 65535 }), words: 'the port; 0: any free one', fallback: 8080 },
+  concurrency: { kind: integer({ min: 1, max: 256 }), words: 'texts that are decoded together', fallback: 8 },
+  queue: {
+    kind: integer({ min: 0, max: 65536 }),
+    words: 'requests that may wait for a place; one more is told to try again later (429)',
+    fallback: 64,
+  },
+  model,
+  ctxSize,
+  draft,
+  draftModel,
+  promptCache: {
+    ...promptCache,
+    words: 'keep keys and values of prompts on disk, for the next server too (default: off; KVGEN_PROMPT_CACHE=1: on)',
+  },
+  keep,
+  cacheDir,
+  writeCache,
+  cacheDtype,
+  backend,
+  engine,
+  threads,
+  weights,
+  verbose: { ...verbose, words: 'prompts and notes on stderr, too' },
+  quiet: { ...quiet, words: 'errors only on stderr, no line for each request' },
+  color,
+} as const satisfies Rows;
+export type ServeArgs = SettingsOf<typeof SERVE>;
+
 export const SCORE = {
   model,
   file,

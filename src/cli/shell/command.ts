@@ -31,6 +31,8 @@ export interface CommandRow {
   readonly settings: Table;
   /** The settings of all its actions except one, which takes all of `settings`. */
   readonly shared?: { readonly settings: Table; readonly except: string };
+  /** It runs until a signal ends it, and SIGTERM is its usual end: exit code 0. */
+  readonly endsBySigterm?: boolean;
   readonly examples: readonly string[];
   readonly notes: string;
   readonly load: () => Promise<RunCommand>;

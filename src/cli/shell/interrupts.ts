@@ -11,8 +11,11 @@ const PATIENCE = 300;
 
 export interface Interrupts {
   readonly signal: AbortSignal;
-  /** The exit code that the received signal means; undefined: none was received. */
-  exitCode(): number | undefined;
+  /**
+   * The exit code that the received signal means; undefined: none was received.
+   * @param endsBySigterm is SIGTERM the usual end?
+   */
+  exitCode(endsBySigterm: boolean): number | undefined;
   /**
    * The work is over, and the process ends by itself with its exit code, unless it is stuck: then the signal ends it as it
    * ends any other process.
@@ -38,7 +41,10 @@ export function catchInterrupts(): Interrupts {
   }
   return {
     signal: controller.signal,
-    exitCode: () => (received === undefined ? undefined : CODES[received]),
+    exitCode: (endsBySigterm) => {
+      const isUsual = endsBySigterm && received === 'SIGTERM';
+      return received === undefined ? undefined : isUsual ? EXIT.ok : CODES[received];
+    },
     finish(isStuck) {
       finished = true;
       const name = received;

@@ -1,0 +1,264 @@
+// The HTTP server: who may ask, what is read, how it is answered and written down, how it ends. Fastify does the transport:
+// limits, timeouts, waiting for slow readers. Knows nothing of how texts are made.
+
+import { STATUS_CODES } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import type { Access } from './access.js';
+import { ApiError, asApiError } from './api-error.js';
+import { type JsonObject, readJsonBody } from './json-body.js';
+import type { Metrics } from './metrics.js';
+import { RequestRecord } from './request-record.js';
+import { answerChat, answerCompletion, type Endpoints, modelNotFound, type TextAnswer } from './text-endpoints.js';
+
+/** Bytes of a body. */
+const BODY_LIMIT = 4 * 1024 * 1024;
+/** Milliseconds for a client to send the head of a request, and all of it. */
+const HEAD_MS = 10_000;
+const REQUEST_MS = 30_000;
+/** Milliseconds that a connection is kept for the client's next request. */
+const KEEP_ALIVE_MS = 5_000;
+/** Milliseconds that an answer waits for a reader that takes nothing. */
+const READER_MS = 60_000;
+const CONNECTIONS = 1024;
+/** What nginx writes down for a client that went away. */
+const CLIENT_GONE = 499;
+
+export interface HttpOptions {
+  readonly endpoints: Endpoints;
+  readonly access: Access;
+  readonly metrics: Metrics;
+  /** Takes a line for each request. */
+  readonly onLine: (line: string) => void;
+  /** Takes what went wrong and is no client's doing. */
+  readonly onError: (error: unknown) => void;
+  /** Are prompts written down? */
+  readonly verbose: boolean;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    record: RequestRecord;
+    /** Aborts when the client goes away. */
+    gone: AbortController;
+  }
+}
+
+const PATHS: Readonly<Record<string, string>> = {
+  '/v1/completions': 'POST',
+  '/v1/chat/completions': 'POST',
+  '/v1/models': 'GET',
+  '/health': 'GET',
+  '/metrics': 'GET',
+};
+
+export class HttpServer {
+  readonly #options: HttpOptions;
+  readonly #app: FastifyInstance;
+  #closing = false;
+
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#app = fastify({
+      bodyLimit: BODY_LIMIT,
+      requestTimeout: REQUEST_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      forceCloseConnections: 'idle',
+      return503OnClosing: false,
+      http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: 1000 },
+      frameworkErrors: (error, _, reply) => this.#refuse(error, reply),
+      clientErrorHandler: refuseUnreadable,
+    });
+    this.#app.server.maxConnections = CONNECTIONS;
+    this.#hooks();
+    this.#routes();
+  }
+
+  /** @returns the port @throws KvgenError where it cannot be listened at */
+  async listen(host: string, port: number): Promise<number> {
+    try {
+      await this.#app.listen({ host, port });
+    } catch (error) {
+      throw listenProblem(host, port, error);
+    }
+    return (this.#app.server.address() as AddressInfo).port;
+  }
+
+  /** Takes no more requests, and resolves when those that run are answered. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    const idle = setInterval(() => this.#app.server.closeIdleConnections(), 50); // connections become idle one by one
+    await this.#app.close().finally(() => clearInterval(idle));
+  }
+
+  #hooks(): void {
+    this.#app.removeAllContentTypeParsers();
+    this.#app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_: FastifyRequest, body: Buffer) =>
+      readJsonBody(body),
+    );
+    this.#app.addHook('onRequest', async (request, reply) => {
+      this.#watch(request, reply);
+      this.#admit(request, reply);
+    });
+    this.#app.setErrorHandler((error, _, reply) => this.#refuse(error, reply));
+    this.#app.setNotFoundHandler((request, reply) => this.#refuse(notFound(request), reply));
+  }
+
+  #routes(): void {
+    const { endpoints, metrics } = this.#options;
+    const app = this.#app;
+    app.post('/v1/completions', (request, reply) => this.#answer(request, reply, answerCompletion));
+    app.post('/v1/chat/completions', (request, reply) => this.#answer(request, reply, answerChat));
+    app.get('/health', async () => ({ status: 'ok' }));
+    app.get('/metrics', async (_, reply) => reply.type(metrics.contentType).send(await metrics.text()));
+    const { name, names } = endpoints.served;
+    const created = Math.floor(Date.now() / 1000);
+    const model = { id: name, object: 'model', created, owned_by: 'kvgen', max_model_len: endpoints.nCtx };
+    app.get('/v1/models', async () => ({ object: 'list', data: [model] }));
+    app.get<{ Params: { '*': string } }>('/v1/models/*', async ({ params: { '*': asked } }) => {
+      if (!names.includes(asked)) {
+        throw modelNotFound(asked, name);
+      }
+      return model;
+    });
+  }
+
+  /** When the connection is over with this request, it is written down; who has gone away costs nothing more. */
+  #watch(request: FastifyRequest, reply: FastifyReply): void {
+    const { metrics, onLine, verbose } = this.#options;
+    const { method, url, routeOptions } = request;
+    const record = new RequestRecord(method, url);
+    const gone = new AbortController();
+    request.record = record;
+    request.gone = gone;
+    reply.raw.once('close', () => {
+      const isWhole = reply.raw.writableFinished;
+      const status = isWhole ? reply.statusCode : CLIENT_GONE;
+      record.why = isWhole ? record.why : 'the client went away';
+      gone.abort(new Error('the client went away'));
+      metrics.request(routeOptions.url ?? 'other', status);
+      onLine(record.line(status, verbose));
+    });
+  }
+
+  /** @throws ApiError for who may not ask, and while the server ends */
+  #admit({ headers, routeOptions }: FastifyRequest, reply: FastifyReply): void {
+    if (this.#closing) {
+      reply.header('connection', 'close');
+      throw new ApiError(503, 'the server is ending');
+    }
+    if (routeOptions.url !== '/health') {
+      this.#options.access.check(headers);
+    }
+    const { 'content-encoding': encoding = 'identity' } = headers;
+    if (encoding !== 'identity') {
+      throw new ApiError(415, `content-encoding ${encoding}: expected a body that is not compressed`);
+    }
+  }
+
+  async #answer(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    answer: (endpoints: Endpoints, asked: Parameters<typeof answerChat>[1]) => Promise<TextAnswer>,
+  ): Promise<FastifyReply> {
+    const { record, gone } = request;
+    const body = request.body as JsonObject | undefined;
+    if (body === undefined) {
+      throw new ApiError(400, 'the body: expected a JSON object, found nothing');
+    }
+    const answered = await answer(this.#options.endpoints, { body, record, signal: gone.signal });
+    const { socket } = reply.raw;
+    if ('whole' in answered) {
+      giveUpOn(socket);
+      return reply.send(answered.whole);
+    }
+    reply.raw.on('drain', () => socket?.setTimeout(0));
+    return reply
+      .type('text/event-stream; charset=utf-8')
+      .header('cache-control', 'no-cache')
+      .header('x-accel-buffering', 'no') // nginx would hold back what it could pass on
+      .send(Readable.from(this.#lines(answered.chunks, reply), { objectMode: false }));
+  }
+
+  /** The lines of a stream. An error behind the first of them cannot be its status any more. */
+  async *#lines(chunks: AsyncIterable<object>, reply: FastifyReply): AsyncGenerator<string, void> {
+    try {
+      for await (const chunk of chunks) {
+        yield line(chunk);
+        if (reply.raw.writableNeedDrain) {
+          giveUpOn(reply.raw.socket);
+        }
+      }
+      yield 'data: [DONE]\n\n';
+    } catch (error) {
+      if (!reply.request.gone.signal.aborted) {
+        yield line(this.#noted(error, reply.request).body);
+      }
+    }
+  }
+
+  #refuse(error: unknown, reply: FastifyReply): FastifyReply {
+    const refused = this.#noted(error, reply.request);
+    return reply
+      .code(refused.status)
+      .headers(refused.headers)
+      .type('application/json; charset=utf-8')
+      .send(refused.body);
+  }
+
+  #noted(error: unknown, request: FastifyRequest): ApiError {
+    const refused = asApiError(error, BODY_LIMIT);
+    if (request.record !== undefined) {
+      request.record.why = refused.message;
+    }
+    if (refused.status >= 500 && !(error instanceof ApiError)) {
+      this.#options.onError(error);
+    }
+    return refused;
+  }
+}
+
+function line(event: object): string {
+  return `data: ${JSON.stringify(event)}\n\n`;
+}
+
+/** Ends a connection whose reader takes nothing for a while. */
+function giveUpOn(socket: Socket | null): void {
+  socket?.setTimeout(READER_MS, () => socket.destroy());
+}
+
+function notFound({ method, url }: FastifyRequest): ApiError {
+  const path = url.replace(/\?.*$/s, '');
+  const allowed = path.startsWith('/v1/models/') ? 'GET' : PATHS[path];
+  if (allowed === undefined) {
+    return new ApiError(404, `${path.slice(0, 80)}: there is no such path; expected ${Object.keys(PATHS).join(', ')}`);
+  }
+  return new ApiError(405, `${path}: expected ${allowed}, found ${method}`, { headers: { allow: allowed } });
+}
+
+/** What is no HTTP, or comes too slowly, or has too large a head. */
+function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  const statuses: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 };
+  const status = statuses[errorCode(error) ?? ''] ?? 400;
+  if (socket.writable && errorCode(error) !== 'ECONNRESET') {
+    const words = STATUS_CODES[status] as string;
+    const body = JSON.stringify(new ApiError(status, words).body);
+    const head = `HTTP/1.1 ${status} ${words}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}`;
+    socket.write(`${head}\r\nconnection: close\r\n\r\n${body}`);
+  }
+  socket.destroySoon();
+}
+
+function listenProblem(host: string, port: number, error: unknown): unknown {
+  const words: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program listens there already; name another port, or 0 for any free one',
+    EACCES: 'this user may not listen there; name a port from 1024 on',
+    EADDRNOTAVAIL: 'this machine has no such address',
+  };
+  const why = words[errorCode(error) ?? ''];
+  return why === undefined && errorCode(error) === undefined
+    ? error
+    : new KvgenError(`--host ${host} --port ${port}: ${why ?? errorMessage(error)}`);
+}

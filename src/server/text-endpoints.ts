@@ -1,0 +1,204 @@
+// The two endpoints that generate: from a body to prompts, to a job for the loop, to an answer at once or to the chunks of a
+// stream. Knows nothing of the HTTP library.
+
+import type { TemplatedPrompts } from '../chat/templated-prompts.js';
+import type { Completion } from '../completion/complete.js';
+import { checkVocabulary, type Prompt, PromptTooLong, preparePrompt } from '../completion/request.js';
+import { KvgenError } from '../errors.js';
+import { Answer, type ChoiceForm, type Envelope, type Served, usageOf } from './answer-form.js';
+import { ApiError, aboutParameter, wrongParameter } from './api-error.js';
+import { CHAT, ChatChoice } from './chat-form.js';
+import { readChatQuery } from './chat-query.js';
+import { COMPLETION, CompletionChoice } from './completion-form.js';
+import { type GivenPrompt, readCompletionQuery } from './completion-query.js';
+import type { JsonObject } from './json-body.js';
+import type { RequestRecord } from './request-record.js';
+import { type JobEvent, type JobModel, TextJob } from './text-job.js';
+import type { TextLoop } from './text-loop.js';
+import type { TextQuery } from './text-query.js';
+
+/** What both endpoints are made of. */
+export interface Endpoints {
+  readonly served: Served;
+  readonly of: JobModel;
+  /** Ids that the context holds. */
+  readonly nCtx: number;
+  /** Ids that are guessed; 0: none. */
+  readonly draft: number;
+  readonly chats: TemplatedPrompts;
+  /** Why it does not chat; undefined: it does. */
+  readonly noChat: string | undefined;
+  readonly loop: TextLoop;
+}
+
+/** One request. */
+export interface Asked {
+  readonly body: JsonObject;
+  readonly record: RequestRecord;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+/** An answer at once, or the chunks of a stream. */
+export type TextAnswer = { readonly whole: object } | { readonly chunks: AsyncGenerator<object, void> };
+
+export async function answerCompletion(endpoints: Endpoints, asked: Asked): Promise<TextAnswer> {
+  const query = readCompletionQuery(asked.body, endpoints.draft);
+  checkQuery(endpoints, query);
+  const prompts: Prompt[] = [];
+  for (const prompt of query.prompts) {
+    prompts.push(await fitted(endpoints, prompt, query, 'prompt', asked));
+  }
+  const wanted = { ...query, logprobs: query.settings.logprobs };
+  return answer(endpoints, asked, query, prompts, COMPLETION, (job, i) => {
+    const promptLogprobs = () => job.promptLogprobs.get(i) ?? [];
+    return new CompletionChoice(i, job.promptOf(i), wanted, namesOf(endpoints, query), promptLogprobs);
+  });
+}
+
+export async function answerChat(endpoints: Endpoints, asked: Asked): Promise<TextAnswer> {
+  const { chats, noChat, draft } = endpoints;
+  if (noChat !== undefined) {
+    throw new ApiError(400, `${noChat}; use /v1/completions`, { code: 'no_chat_template' });
+  }
+  const query = readChatQuery(asked.body, draft);
+  checkQuery(endpoints, query);
+  const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages'));
+  const prompt = { ...(await fitted(endpoints, text, query, 'messages', asked)), turnEnds };
+  const wanted = { ...query, logprobs: query.settings.logprobs };
+  const choice = (_: TextJob, i: number) => new ChatChoice(i, prompt, wanted, namesOf(endpoints, query));
+  return answer(endpoints, asked, query, [prompt], CHAT, choice);
+}
+
+/** @throws ApiError for what the model cannot do, or for a request too many, before anything is computed for it */
+function checkQuery({ served, of, loop }: Endpoints, { model, settings }: TextQuery): void {
+  if (model !== undefined && !served.names.includes(model)) {
+    throw modelNotFound(model, served.name);
+  }
+  aboutParameter('logit_bias', () => checkVocabulary([...settings.logitBias.keys()], of.model.config));
+  if (of.model.tokenizer === null && settings.stop.length > 0) {
+    throw wrongParameter('stop', 'stop needs a tokenizer, and the model has none');
+  }
+  loop.checkRoom();
+}
+
+export function modelNotFound(found: string, served: string): ApiError {
+  const message = `the model ${JSON.stringify(found)} is not served here; expected ${JSON.stringify(served)}`;
+  return new ApiError(404, message, { param: 'model', code: 'model_not_found' });
+}
+
+function namesOf({ of }: Endpoints, { namesIds }: TextQuery) {
+  return { tokenizer: of.model.tokenizer, namesIds };
+}
+
+/** @throws ApiError where it does not fit */
+async function fitted(
+  { of, nCtx }: Endpoints,
+  prompt: GivenPrompt,
+  { settings }: TextQuery,
+  param: string,
+  { signal, record }: Asked,
+): Promise<Prompt> {
+  const limits = { ...settings, ctxSize: nCtx };
+  const words = { logitBias: 'logit_bias', advice: 'shorten it', onNote: () => {}, signal };
+  const fitting = await preparePrompt(prompt, limits, of.model, words).catch(asAbout(param));
+  record.prompts.push(fitting.text);
+  return fitting;
+}
+
+/** What a person can mend is about the parameter. */
+function asAbout(param: string): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof PromptTooLong) {
+      throw wrongParameter(param, error.message, 'context_length_exceeded');
+    }
+    throw error instanceof KvgenError ? wrongParameter(param, error.message) : error;
+  };
+}
+
+/** Runs the texts, and resolves when the first of them has begun: what fails before that is the status of the answer. */
+async function answer(
+  { of, loop, served }: Endpoints,
+  { record, signal }: Asked,
+  query: TextQuery,
+  prompts: readonly Prompt[],
+  envelope: Envelope,
+  choice: (job: TextJob, index: number) => ChoiceForm,
+): Promise<TextAnswer> {
+  const job = new TextJob({ ...query, prompts, signal }, of);
+  const choices = Array.from({ length: job.count }, (_, i) => choice(job, i));
+  const written = new Answer(served, envelope, query.includeUsage);
+  loop.begin(job);
+  const events = new Ahead(job.events());
+  await events.ready();
+  const texts = { job, choices, written, record, events };
+  return query.stream ? { chunks: chunksOf(texts) } : { whole: await wholeOf(texts) };
+}
+
+interface Texts {
+  readonly job: TextJob;
+  readonly choices: readonly ChoiceForm[];
+  readonly written: Answer;
+  readonly record: RequestRecord;
+  readonly events: AsyncIterable<JobEvent>;
+}
+
+async function wholeOf({ job, choices, written, record, events }: Texts): Promise<object> {
+  const completions: Completion[] = [];
+  for await (const event of events) {
+    if ('end' in event) {
+      completions[event.index] = event.end;
+    }
+  }
+  const usage = finish(job, record, completions);
+  return written.whole(
+    choices.map((choice, i) => choice.whole(completions[i] as Completion)),
+    usage,
+  );
+}
+
+async function* chunksOf({ job, choices, written, record, events }: Texts): AsyncGenerator<object, void> {
+  const completions: Completion[] = [];
+  const opened = new Set<number>();
+  for await (const event of events) {
+    const choice = choices[event.index] as ChoiceForm;
+    const parts = opened.has(event.index) ? [] : [choice.opening()];
+    opened.add(event.index);
+    parts.push('end' in event ? choice.ending(event.end) : choice.piece(event.tokens));
+    yield* parts.filter((part) => part !== null).map((part) => written.chunk(part));
+    if ('end' in event) {
+      completions[event.index] = event.end;
+    }
+  }
+  yield* written.last(finish(job, record, completions));
+}
+
+function finish({ facts: { prompts, n } }: TextJob, record: RequestRecord, completions: readonly Completion[]) {
+  const usage = usageOf(prompts, n, completions);
+  record.usage = usage;
+  record.why = [...new Set(completions.map(({ finishReason }) => finishReason))].join(', ');
+  return usage;
+}
+
+/** Events of which the first can be awaited before they are read. */
+class Ahead {
+  readonly #events: AsyncGenerator<JobEvent, void>;
+  readonly #first: Promise<IteratorResult<JobEvent, void>>;
+
+  constructor(events: AsyncGenerator<JobEvent, void>) {
+    this.#events = events;
+    this.#first = events.next();
+  }
+
+  async ready(): Promise<void> {
+    await this.#first;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<JobEvent, void> {
+    const first = await this.#first;
+    if (first.done !== true) {
+      yield first.value;
+      yield* this.#events;
+    }
+  }
+}
