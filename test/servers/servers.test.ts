@@ -11,6 +11,7 @@ import { findModel } from '../../src/weights/find.js';
 import { float16Values } from '../../src/weights/float16.js';
 import { sureSteps } from '../support/golden.js';
 import { float32, readSafetensors, writeSafetensors } from '../support/safetensors.js';
+import { serving } from '../support/serving.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { type PythonServer, pythonWith, startLlama, startMlx, writeGguf } from './python-servers.js';
 
@@ -40,6 +41,15 @@ describe.runIf(process.env.KVGEN_SERVERS === '1')('beside other servers', () => 
     }
   });
   afterAll(() => model.dispose());
+
+  it('kvgen serve gives the greedy texts of the library', async () => {
+    const server = await serving(model);
+    try {
+      await expectSameTexts(server, greedy, model.name);
+    } finally {
+      await server.close();
+    }
+  });
 
   describe('llama.cpp', () => {
     let server: PythonServer | undefined;
@@ -93,7 +103,11 @@ async function greedyText(model: Model, prompt: string): Promise<Greedy> {
   return { prompt, text: sure.map(({ text }) => text).join(''), isWhole: sure.length === steps.length };
 }
 
-async function expectSameTexts({ url }: PythonServer, texts: readonly Greedy[], name: string): Promise<void> {
+async function expectSameTexts(
+  { url }: { readonly url: string },
+  texts: readonly Greedy[],
+  name: string,
+): Promise<void> {
   for (const { prompt, text, isWhole } of texts) {
     const question = { model: name, prompt, max_tokens: TOKENS, temperature: 0 };
     const headers = { 'content-type': 'application/json' };
