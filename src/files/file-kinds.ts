@@ -34,6 +34,8 @@ export const PROMPT: FileKind = { name: 'the prompt', maxBytes: MAX_TEXT_BYTES, 
 export const TEXT: FileKind = { name: 'the text', maxBytes: MAX_TEXT_BYTES, advice: NAME, remedy: MORE_MEMORY };
 /** Of `kvgen score`, one a line. */
 export const CHOICES: FileKind = { name: 'the list of choices', maxBytes: 16e6, advice: NAME };
+/** A run that `kvgen view` has recorded, with what each head looked at. */
+export const RECORD: FileKind = { name: 'the record of a run', maxBytes: 256e6, advice: NAME };
 /** What is said in a chat, a turn a line. */
 export const TURNS: FileKind = { name: 'the turns', maxBytes: Number.POSITIVE_INFINITY, advice: NAME };
 /** JSON lines, which are read one at a time. */

@@ -1,7 +1,9 @@
 // `kvgen view`: makes a text and draws a page of the run, or draws the page of a run that was recorded.
 
+import { resolve } from 'node:path';
 import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import { EXIT, megabytes } from '../../errors.js';
+import { RECORD } from '../../files/file-kinds.js';
 import { checkNewFile, writeNewFile } from '../../files/new-file.js';
 import { type FolderSource, folderSource, type Model, openModel } from '../../library/model.js';
 import {
@@ -11,7 +13,9 @@ import {
   GENERATE,
   type GenerateArgs,
   settingsOf,
+  throwFirst,
 } from '../../settings.js';
+import { readRecord } from '../../view/read-record.js';
 import type { RunRecord } from '../../view/run-record.js';
 import { findModel } from '../../weights/find.js';
 import { fittedPrompt, noteContext, onOpening, openDraftModel, openTokenizer, savedFor } from '../generate/opening.js';
@@ -20,9 +24,13 @@ import { missLine } from '../generate/report-cache.js';
 import type { Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
 import { VIEW, type ViewArgs } from '../shell/command-settings.js';
-import { checkHasInput, promptText } from '../shell/prompt-input.js';
+import { checkHasInput, promptText, readUtf8 } from '../shell/prompt-input.js';
+import type { Terminal } from '../shell/terminal.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
+import { recordedRun } from './recorded-run.js';
 import { type Watched, watchRun } from './watch-run.js';
+
+const STDOUT = '-';
 
 export async function viewCommand(invocation: Invocation): Promise<number> {
   const { words, terminal } = invocation;
@@ -31,19 +39,15 @@ export async function viewCommand(invocation: Invocation): Promise<number> {
   checkGenerateArgs(args, words[0]);
   checkDraftModel(args);
   checkCacheEnvironment(args);
+  checkDifferent(view);
   await terminal.configure(args);
+  const recorded = recordedRun(invocation, view);
   noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);
   await checkTargets(view);
-  const { run, record } = await makeRun(args, invocation);
-  const missed = missLine(run);
-  if (missed !== undefined) {
-    terminal.statistics(missed);
-  }
-  terminal.statistics(statisticsLine([run]));
-  if (view.record !== undefined) {
-    await write(invocation, view.record, record, `${JSON.stringify(record)}\n`);
-  }
+  const record =
+    recorded === undefined ? await makeRecord(args, view, invocation) : await readFile(recorded, invocation);
+  await writePage(invocation, view.output, record);
   return EXIT.ok;
 }
 
@@ -52,13 +56,40 @@ function generateArgs(view: ViewArgs): GenerateArgs {
   return settingsOf(GENERATE, { ...view, json: true, echo: true });
 }
 
-/** Before the model is loaded, and not after minutes of work. */
-async function checkTargets({ record }: ViewArgs): Promise<void> {
-  for (const path of [record]) {
-    if (path !== undefined) {
-      await checkNewFile(path);
-    }
+/** @throws UsageError for two files of one name */
+function checkDifferent({ output, record }: ViewArgs): void {
+  throwFirst([
+    [record !== undefined && resolve(record) === resolve(output), '--record cannot name the file of --output'],
+  ]);
+}
+
+/** Before the model is loaded, and not after minutes of work. @throws KvgenError */
+async function checkTargets({ output, record }: ViewArgs): Promise<void> {
+  if (record !== undefined) {
+    await checkNewFile(record);
   }
+  if (output !== STDOUT) {
+    await checkNewFile(output);
+  }
+}
+
+async function readFile(path: string, invocation: Invocation): Promise<RunRecord> {
+  return readRecord(await readUtf8(path, RECORD, invocation), path);
+}
+
+/** Makes a text, and writes the record where that is asked for. */
+async function makeRecord(args: GenerateArgs, view: ViewArgs, invocation: Invocation): Promise<RunRecord> {
+  const { terminal } = invocation;
+  const { run, record } = await makeRun(args, invocation);
+  const missed = missLine(run);
+  if (missed !== undefined) {
+    terminal.statistics(missed);
+  }
+  terminal.statistics(statisticsLine([run]));
+  if (view.record !== undefined) {
+    await write(terminal, view.record, record, `${JSON.stringify(record)}\n`);
+  }
+  return record;
 }
 
 async function makeRun(args: GenerateArgs, invocation: Invocation): Promise<Watched> {
@@ -95,8 +126,19 @@ async function openAndWatch(
   }
 }
 
+async function writePage({ terminal }: Invocation, output: string, record: RunRecord): Promise<void> {
+  const { pageOf } = await import('../../view/page.js');
+  const page = pageOf(record);
+  if (output === STDOUT) {
+    await terminal.write(page);
+  } else {
+    await write(terminal, output, record, page);
+  }
+}
+
 /** Says what was written where. */
-async function write({ terminal }: Invocation, path: string, { report }: RunRecord, text: string): Promise<void> {
+async function write(terminal: Terminal, path: string, { report }: RunRecord, text: string): Promise<void> {
   await writeNewFile(path, text);
-  terminal.note(`${path}: ${report.generation_tokens} tokens, ${megabytes(Buffer.byteLength(text))}`);
+  const tokens = `${report.generation_tokens} token${report.generation_tokens === 1 ? '' : 's'}`;
+  terminal.note(`${path}: ${tokens}, ${megabytes(Buffer.byteLength(text))}`);
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttentionRow, RunRecord } from '../../../src/view/run-record.js';
@@ -83,7 +83,7 @@ describe('kvgen view --record', () => {
     expect(again.report.tokens).toEqual(json.tokens);
   });
 
-  it('--no-cache: no time with the cache; --draft: a guessed token costs nothing', async () => {
+  it('--no-cache: no time with the cache; --draft: the same text, and a time for each token', async () => {
     const { record } = await viewed(['--no-cache', '-n', '3', 'Once upon a time']);
     expect(record.prefill.map(({ from, to }) => [from, to])).toEqual([[0, 4]]);
     expect(record.steps.map(({ cachedMs }) => cachedMs)).toEqual([null, null, null]);
@@ -93,7 +93,6 @@ describe('kvgen view --record', () => {
     expect(drafted.record.report.ids).toEqual(plain.record.report.ids);
     expect(drafted.record.attention).toEqual(plain.record.attention);
     expect(drafted.record.steps.length).toBe(20);
-    expect(drafted.record.steps.filter(({ cachedMs }) => cachedMs === 0).length).toBeGreaterThan(0);
   });
 
   it('-n 0: the prompt alone', async () => {
@@ -118,6 +117,11 @@ describe('kvgen view --record', () => {
     expect(existsSync(join(dir, 'none'))).toBe(false);
   });
 
+  it('one file cannot be both', async () => {
+    const { code, stderr } = await kvgenHere(['view', '-o', './run.json', '--record', 'run.json', 'x']);
+    expect([code, stderr]).toEqual([2, 'kvgen: --record cannot name the file of --output\n']);
+  });
+
   it('knows no option that makes no sense for one page', async () => {
     for (const option of [
       '--json',
@@ -131,5 +135,49 @@ describe('kvgen view --record', () => {
       const { code, stderr } = await kvgenHere(['view', option, 'x']);
       expect([code, stderr]).toEqual([2, expect.stringContaining('unknown option')]);
     }
+  });
+});
+
+describe('kvgen view FILE', () => {
+  it('draws the same page again, without a model', async () => {
+    const dir = tempDir();
+    const first = await viewed(['-n', '3', '--seed', '1', '-o', 'page.html', 'Once upon'], dir);
+    const page = readFileSync(join(dir, 'page.html'), 'utf8');
+    expect(first.stderr).toMatch(/^kvgen: run\.json: 3 tokens, \d\.\d MB\nkvgen: page\.html: 3 tokens, \d\.\d MB\n$/);
+    expect(page.startsWith('<!doctype html>')).toBe(true);
+    const again = await kvgenHere(['view', '-o', '-', 'run.json'], { cwd: dir, env: { KVGEN_MODEL: 'none' } });
+    expect([again.code, again.stderr, again.stdout]).toEqual([0, '', page]);
+    const named = await kvgenHere(['view', 'run.json'], { cwd: dir });
+    expect([named.code, named.stdout]).toEqual([0, '']);
+    expect(readFileSync(join(dir, 'kvgen-view.html'), 'utf8')).toBe(page);
+    expect(readdirSync(dir).sort()).toEqual(['kvgen-view.html', 'page.html', 'run.json']);
+  });
+
+  it('a file that is no record is no page; a name without a file is the prompt, and so is what stands after --', async () => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'text.json'), '{"format": "text"}');
+    const bad = await kvgenHere(['view', 'text.json'], { cwd: dir });
+    const message = 'text.json: format: expected "kvgen-run", found "text"; record the run again';
+    expect([bad.code, bad.stderr]).toEqual([1, `kvgen: ${message}\n`]);
+    expect(readdirSync(dir)).toEqual(['text.json']);
+    const { record } = await viewed(['-n', '1', '--', 'text.json'], dir);
+    expect(record.report.prompt).toBe('text.json');
+    const { record: other, stderr } = await viewed(['-n', '1', 'other.json'], dir);
+    expect(other.report.prompt).toBe('other.json');
+    expect(stderr).toContain('kvgen: other.json: there is no such file, so it is the prompt\n');
+  });
+
+  it.each([
+    ['-n', '3'],
+    ['--no-cache'],
+    ['--prompt-cache'],
+    ['--logit-bias', '5=1'],
+    ['--record', 'x.json'],
+    ['-m', 'other'],
+  ])('refuses %s beside it: no run is made', async (...option) => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'run.json'), '{}');
+    const { code, stderr } = await kvgenHere(['view', ...option, 'run.json'], { cwd: dir });
+    expect([code, stderr]).toEqual([2, expect.stringContaining(' cannot go with run.json, a run that was recorded;')]);
   });
 });
