@@ -14,6 +14,8 @@ type ShortRow = Exclude<AttentionRow, readonly number[]>;
 
 export interface PackedAttention {
   readonly shape: AttentionShape;
+  /** So many of the largest weights of a long row are kept; null: all. */
+  readonly kept: number | null;
   /** The table, deflated, in base64. */
   readonly base64: string;
 }
@@ -25,7 +27,7 @@ export function packAttention(record: AttentionRecord, mostBytes = MOST_PACKED_B
   const entries = shape.most ?? shape.rows;
   return packed === undefined || (packed.length > mostBytes && entries > 1)
     ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))), mostBytes)
-    : { shape, base64: packed.toString('base64') };
+    : { shape, kept: keptOf(record), base64: packed.toString('base64') };
 }
 
 /** The shape of a record as it is: of rows that are shortened, the longest. */
@@ -37,6 +39,13 @@ function shapeOf({ layers }: AttentionRecord): AttentionShape {
     most = Math.max(most, isList(row) ? row.length : row.top.length);
   }
   return { layers: layers.length, heads: layers[0]?.length ?? 0, rows, most: isWhole ? null : most };
+}
+
+function keptOf({ layers }: AttentionRecord): number | null {
+  const kept = layers
+    .flat()
+    .flatMap((rows) => rows.map((row, query) => (isList(row) || row.top.length > query ? 0 : row.top.length)));
+  return kept.reduce((most, count) => Math.max(most, count), 0) || null;
 }
 
 function shortened({ layers }: AttentionRecord, most: number): AttentionRecord {

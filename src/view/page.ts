@@ -4,7 +4,7 @@
 import { factList, headline } from './facts-markup.js';
 import { contentPolicy, escapeMarkup, jsonBlock, piecesMarkup } from './markup.js';
 import { count } from './number-words.js';
-import { packAttention } from './pack-attention.js';
+import { type PackedAttention, packAttention } from './pack-attention.js';
 import { DATA, pageData } from './page-data.js';
 import { type PageFiles, pageFiles } from './page-files.js';
 import type { RunRecord } from './run-record.js';
@@ -29,7 +29,7 @@ ${top(record)}
 <main>
 ${textPart(record)}
 ${cachePart(record)}
-${attentionPart(record, packed?.shape.most ?? null)}
+${attentionPart(record, packed)}
 ${timePart(record)}
 ${numbersPart(record)}
 </main>
@@ -90,7 +90,7 @@ ${legend()}
   );
 }
 
-function cachePart({ report, model }: RunRecord): string {
+function cachePart({ report, model, steps }: RunRecord): string {
   const shared =
     model.nKvHead < model.nHead
       ? ` This model's ${model.nHead} heads share ${model.nKvHead} heads of keys and values, so its cache takes ${model.nKvHead} parts in ${model.nHead} of what it would take.`
@@ -98,11 +98,14 @@ function cachePart({ report, model }: RunRecord): string {
   const off = report.cache.enabled
     ? ''
     : '<p class="note">This run had no cache (<code>--no-cache</code>): every pass computed all tokens anew. The strip shows what a cache would have held.</p>';
+  const drafted = steps.some(({ cachedMs }) => cachedMs === 0)
+    ? '<p class="note">A draft guessed some of these tokens, and one pass checked several. The pictures show each token as a pass of its own.</p>'
+    : '';
   return part(
     'cache',
     'The cache',
     `<p>A token's keys and values depend on it and on what is before it, never on what comes after: once computed they stay as they are. The cache keeps them, so a pass computes only what is new.${shared}</p>
-${off}
+${off}${drafted}
 <p id="pass" class="pass"></p>
 <div id="strip" class="strip" role="img" aria-labelledby="pass"></div>
 <ul id="sources" class="legend" aria-label="Where keys and values came from"></ul>
@@ -111,19 +114,28 @@ ${off}
 <figure><figcaption>Without it: the triangle</figcaption><svg id="triangle" role="img" aria-labelledby="work-caption"></svg></figure>
 </div>
 <p class="small">Down: passes, the prompt's first. Across: positions. A filled place was computed by that pass, in all ${model.nLayer} layers; the marked line is the chosen token's.</p>
-<table id="work"><caption id="work-caption">Tokens × layers to compute</caption>
+<table id="work" class="work-table"><caption id="work-caption">Tokens × layers to compute</caption>
 <thead><tr><td></td><th scope="col">with the cache</th><th scope="col">without</th><th scope="col">less by</th></tr></thead><tbody></tbody></table>
 `,
   );
 }
 
-function attentionPart(record: RunRecord, most: number | null): string {
-  if (record.attention === null) {
+function attentionPart(record: RunRecord, packed: PackedAttention | null): string {
+  if (packed === null) {
     const why = escapeMarkup(visibleLine(visiblePieces(record.attentionMissing ?? 'it was not asked for', 500)));
     return part('attention', 'Attention', `<p class="note">Attention was not recorded: <bdi>${why}</bdi>.</p>`, false);
   }
-  const kept =
-    most === null ? '' : ` Of each token only the ${count(most)} largest weights are kept; the others are summed.`;
+  if (packed.shape.rows === 0) {
+    return part(
+      'attention',
+      'Attention',
+      '<p class="note">No token was run, so none has looked at another.</p>',
+      false,
+    );
+  }
+  const { kept } = packed;
+  const left =
+    kept === null ? '' : ` Of a long row only the ${count(kept)} largest weights are kept; the others are summed.`;
   return part(
     'attention',
     'Attention',
@@ -136,7 +148,7 @@ function attentionPart(record: RunRecord, most: number | null): string {
 <h3 id="heads-title">All heads</h3>
 <p class="small">A small square for each head: down, the token that looks; across, what it looks at; the darker, the more. Choose one to see it above.</p>
 <div class="scroll" id="heads-scroll"><div id="heads" role="radiogroup" aria-labelledby="heads-title"></div></div>
-<p class="small">Weights are kept as whole 255ths, rounded so that they still sum to 1.${kept}</p>
+<p class="small">Weights are kept as whole 255ths, rounded so that they still sum to 1.${left}</p>
 `,
   );
 }

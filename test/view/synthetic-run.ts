@@ -41,7 +41,8 @@ export function syntheticRun(options: SyntheticRun = {}): RunRecord {
   const prompt = textsOf(options.prompt ?? 5);
   const generated = textsOf(options.generated ?? 20);
   const { layers = 6, heads = 6, kvHeads = heads, cache = true, uncached = true } = options;
-  const positions = cache ? Math.max(0, prompt.length + generated.length - 1) : 0;
+  const run = generated.length === 0 ? prompt.length : prompt.length + generated.length - 1; // the newest is not run
+  const positions = cache ? run : 0;
   const bytesPerPosition = 2 * layers * kvHeads * HEAD_DIM * 4;
   const detail = prompt.map((text, i) => token(text, i === 0 ? null : logprob(random), random));
   const tokens = generated.map((text) => token(text, logprob(random), random));
@@ -83,19 +84,11 @@ export function syntheticRun(options: SyntheticRun = {}): RunRecord {
     prefill:
       options.prefill ?? (prompt.length > 0 ? [{ from: 0, to: prompt.length, source: 'computed', ms: 38.1 }] : []),
     steps: tokens.map((_, i) => ({
-      cachedMs: i === 0 ? 41.25 : 4 + random(),
+      cachedMs: cache ? (i === 0 ? 41.25 : 4 + random()) : null,
       uncachedMs: uncached ? 40 + i / 2 + random() : null,
     })),
     attention:
-      options.attention === null
-        ? null
-        : attentionOf(
-            Math.max(0, prompt.length + generated.length - 1),
-            layers,
-            heads,
-            options.attention ?? 'whole',
-            random,
-          ),
+      options.attention === null ? null : attentionOf(run, layers, heads, options.attention ?? 'whole', random),
     attentionMissing: options.attentionMissing,
   };
 }

@@ -1,0 +1,35 @@
+// The run as the page's script has it: the data in the page, read once, with the questions that several parts ask of it.
+
+import { AttentionTable } from '../attention-table.js';
+import type { CachedRun } from '../cache-passes.js';
+import { DATA, type PageData } from '../page-data.js';
+import { tokenPieces, visibleLine } from '../visible-text.js';
+import { byId } from './elements.js';
+
+/** Characters of a token in a sentence. */
+const LONGEST_NAME = 40;
+
+export function readRun(): PageData {
+  return JSON.parse(byId(DATA.run).textContent ?? '');
+}
+
+/** null: this run has none. */
+export async function readAttention({ attention }: PageData): Promise<AttentionTable | null> {
+  const block = byId(DATA.attention);
+  if (attention === null || block === null) {
+    return null;
+  }
+  const packed = Uint8Array.from(atob(JSON.parse(block.textContent ?? '')), (character) => character.charCodeAt(0));
+  const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  return new AttentionTable(attention, new Uint8Array(await new Response(inflated).arrayBuffer()));
+}
+
+export function cachedRun({ promptTokens, tokens, model, prefill }: PageData): CachedRun {
+  return { promptTokens, generatedTokens: tokens.length - promptTokens, layers: model.nLayer, prefill };
+}
+
+/** A token in a sentence, in quotes and isolated. */
+export function tokenName(run: PageData, position: number): string {
+  const token = run.tokens[position];
+  return token === undefined ? '' : `“\u2068${visibleLine(tokenPieces(token, LONGEST_NAME))}\u2069”`;
+}
