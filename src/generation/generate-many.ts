@@ -8,7 +8,7 @@ import type { Sampler } from '../sampling/sampler.js';
 import { DecodeSteps } from './decode-steps.js';
 import { EventLoop } from './event-loop.js';
 import { keepText } from './keep-text.js';
-import { CHUNK, lastOf } from './prefill.js';
+import { lastOf } from './prefill.js';
 import { type PrefillEvent, PrefillTurns } from './prefill-turns.js';
 import { type PoolOptions, PromptPool } from './prompt-pool.js';
 import { type Ending, type GeneratedId, Sequence, type SequenceOptions } from './sequence.js';
@@ -33,9 +33,6 @@ type SequenceEvent<R> = { readonly request: R } & (
   | { readonly end: Ending }
   | { readonly error: unknown }
 );
-
-/** Ids of prompts that a round runs beside sequences that are decoded, each of which waits for its next token meanwhile. */
-const CHUNK_BESIDE_OTHERS = 64;
 
 /**
  * Generates ids for every request of the source. One whose signal aborts leaves in the next round.
@@ -117,7 +114,7 @@ class Batch<R extends SequenceRequest> {
 
   /** Runs prompts a piece further. Those that are done are decoded from now on. */
   *prefill(): Generator<SequenceEvent<R>, void> {
-    for (const event of this.#prefills.run(this.#members.length === 0 ? CHUNK : CHUNK_BESIDE_OTHERS)) {
+    for (const event of this.#prefills.run(this.#members.length === 0)) {
       if ('error' in event) {
         yield { request: event.request, error: event.error };
       } else {

@@ -4,7 +4,7 @@
 // of decoding.
 
 import type { Engine } from '../engine/engine.js';
-import { type Prefill, type PrefillResult, PromptPrefill, Reprefill } from './prefill.js';
+import { CHUNK, type Prefill, type PrefillResult, PromptPrefill, Reprefill } from './prefill.js';
 import type { PromptPool } from './prompt-pool.js';
 import { commonLength } from './recent-prompts.js';
 import type { Sequence } from './sequence.js';
@@ -27,14 +27,18 @@ interface Waiting<R> {
   common: number;
 }
 
-/** A pass over fewer ids than this share of a turn is not worth that all weights are read, unless they are the last. */
-const LEAST = 1 / 4;
+/** Ids that a round runs beside sequences that are decoded: each of them waits for its next token meanwhile. */
+const CHUNK_BESIDE_OTHERS = 64;
+/** A pass over fewer ids is not worth that all weights are read, unless they are the last. */
+const LEAST = 16;
 
 export class PrefillTurns<R> {
   readonly #engine: Engine;
   readonly #pool: PromptPool;
   /** In the order in which they came. */
   #waiting: Waiting<R>[] = [];
+  /** Ids that this round may still run. */
+  #left = 0;
 
   constructor(engine: Engine, pool: PromptPool) {
     this.#engine = engine;
@@ -56,15 +60,20 @@ export class PrefillTurns<R> {
     this.#waiting.push({ request, sequence, prefill, leader: null, common: 0 });
   }
 
-  /** Runs about `most` ids. Those whose signal has aborted leave. */
-  *run(most: number): Generator<PrefillEvent<R>, void> {
+  /**
+   * One round. Those whose signal has aborted leave.
+   * @param isAlone is nothing decoded that waits for the end of the round?
+   */
+  *run(isAlone: boolean): Generator<PrefillEvent<R>, void> {
     for (const one of this.#waiting.filter(({ sequence }) => sequence.aborted)) {
       yield this.#abort(one);
     }
     yield* this.#begin();
-    const isInTurn = this.#first() === this.#nearest();
-    yield* this.#runTurn(isInTurn ? most : Math.ceil(most / 2), () => this.#nearest());
-    yield* this.#runTurn(isInTurn ? 0 : Math.floor(most / 2), () => this.#first());
+    this.#left = isAlone ? CHUNK : CHUNK_BESIDE_OTHERS;
+    const first = this.#first();
+    const isDivided = first !== this.#nearest();
+    yield* this.#runTurn(isDivided ? this.#left / 2 : this.#left, () => this.#nearest());
+    yield* this.#runTurn(this.#left, () => this.#first());
   }
 
   dispose(): void {
@@ -75,15 +84,19 @@ export class PrefillTurns<R> {
   }
 
   /** Runs ids of the sequence that `next` names, and when these are all, of the next. */
-  *#runTurn(most: number, next: () => Waiting<R> | undefined): Generator<PrefillEvent<R>, void> {
-    let left = most;
-    for (let one = next(); one?.prefill && left > 0; one = next()) {
-      if (left < most * LEAST && left < one.prefill.left) {
+  *#runTurn(share: number, next: () => Waiting<R> | undefined): Generator<PrefillEvent<R>, void> {
+    for (let left = share, one = next(); one?.prefill; one = next()) {
+      const most = Math.min(left, this.#left);
+      if (most === 0 || (most < LEAST && most < one.prefill.left)) {
         return;
       }
-      const result = this.#advance(one, left);
-      left -= result.count;
-      yield* result.events;
+      const { count, events } = this.#advance(one, most);
+      left = Math.max(0, left - count);
+      this.#left = Math.max(0, this.#left - count);
+      if (events.length > 0) {
+        this.#left = Math.min(this.#left, CHUNK_BESIDE_OTHERS); // its first token waits for the end of the round
+      }
+      yield* events;
       yield* this.#begin();
     }
   }
