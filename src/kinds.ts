@@ -106,6 +106,9 @@ export const text = ofText('a text', isText, nonEmpty);
 export const anyText: Kind<string> = ofText('a text', isText, (given) => given);
 export const path: Kind<string> = { ...text, value: '<path>', completes: 'files' };
 
+/** The address of a server's API, without the /v1 and the slash that may stand at its end. */
+export const serverUrl: Kind<string> = { ...ofText('the URL of a server', isText, toServer), value: '<url>' };
+
 /** A list that grows each time the option is given. */
 export const texts: Kind<readonly string[]> = {
   ...ofText('a list of texts, none of them empty', isTexts, (one, name, previous = []) => {
@@ -209,6 +212,21 @@ function numberOrText(json: unknown, name: string): string {
 
 function wrongJson(name: string, expected: string, found: unknown): UsageError {
   return new UsageError(`${name}: expected ${expected}, found ${shown(found)}`);
+}
+
+function toServer(text: string, name: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol)) {
+    const found = quote(text.replace(/\/\/.*@/, '//…@')); // it may be a password
+    throw new UsageError(`${name} must be an address such as http://127.0.0.1:8080, got ${found}`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new UsageError(`${name} must be an address without a user and a password; a key goes into KVGEN_API_KEY`);
+  }
+  if (url.search !== '' || url.hash !== '') {
+    throw new UsageError(`${name} must be an address without ? and #, got ${quote(text)}`);
+  }
+  return url.origin + url.pathname.replace(/\/+$/, '').replace(/\/v1$/, '').replace(/\/+$/, '');
 }
 
 function nonEmpty(text: string, name: string): string {

@@ -15,6 +15,7 @@ import {
   oneOf,
   path,
   quote,
+  serverUrl,
   text,
   texts,
   tokenCount,
@@ -252,6 +253,25 @@ export const GENERATE = {
     kind: oneOf(WEIGHTS),
     words: 'what the weights are computed with; int8 is for simd, which auto then stands for (default: float32)',
     env: 'KVGEN_WEIGHTS',
+    for: RUN,
+  },
+  server: {
+    kind: serverUrl,
+    words: 'let an OpenAI-compatible server do the work; -m names its model (default: this machine)',
+    env: 'KVGEN_SERVER',
+    for: RUN,
+  },
+  tokenizer: {
+    kind: path,
+    words:
+      "with --server: the served model's folder here, whose tokenizer makes ids of texts (default: texts are sent)",
+    value: '<dir>',
+    for: RUN,
+  },
+  timeout: {
+    kind: number({ above: 0, max: 86_400 }),
+    words: 'with --server: seconds without a byte after which a request is given up (default: 600)',
+    value: '<s>',
     for: RUN,
   },
   escape: {

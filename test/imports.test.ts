@@ -42,6 +42,7 @@ const ROOMS: readonly { name: string; files: RegExp; neverSees?: RegExp }[] = [
   },
   { name: 'completion', files: /^completion\//, neverSees: /^(tf|simd|store|native|weights|files|gguf)\// },
   { name: 'view', files: /^view\//, neverSees: /^(?!errors|exp|view\/|node:(crypto|fs|zlib)$|uplot$)/ },
+  { name: 'remote', files: /^remote\//, neverSees: /^(tf|simd|store|native|hub|weights|gguf|chat|view)\// },
   { name: 'chat', files: /^chat\//, neverSees: /^(tf|simd|store|native|hub|weights|view)\// },
   { name: 'library', files: /^library\/|^index\.ts$/, neverSees: /^store\// },
   {
@@ -58,6 +59,7 @@ const PACKAGES: readonly { name: RegExp; allowed: RegExp }[] = [
   { name: /^commander$/, allowed: /^cli\/main\.ts$/ },
   { name: /^(ora|chalk)$/, allowed: /^cli\/shell\/terminal\.ts$/ },
   { name: /^@huggingface\/tokenizers$/, allowed: /^text\// },
+  { name: /^eventsource-parser$/, allowed: /^remote\// },
   { name: /^@huggingface\/jinja$/, allowed: /^chat\/template-worker\.ts$/ },
   { name: /^@huggingface\/hub$/, allowed: /^hub\// },
   { name: /^uplot$/, allowed: /^view\/page\// },

@@ -11,6 +11,7 @@ import { isThreadEnding } from '../text/ending-threads.js';
 import { COMMANDS } from './commands.js';
 import type { CommandRow, Invocation } from './shell/command.js';
 import { catchInterrupts } from './shell/interrupts.js';
+import { settleServer } from './shell/server-choice.js';
 import { Terminal } from './shell/terminal.js';
 
 /** Runs one command line. Sets the exit code and lets the process end by itself, so that no output is cut off. */
@@ -78,7 +79,10 @@ function optionValues(row: CommandRow, command: Command, action: string | undefi
   const isFromEnvironment = (name: string) => command.getOptionValueSource(name) === 'env';
   const spell: Spelling = (name, value) =>
     isFromEnvironment(name) ? `${settings[name]?.env}=${value}` : asOption(name, value);
-  return settleChoices(takenValues(row, command, action), isFromEnvironment, spell);
+  const values = settleServer(takenValues(row, command, action), settings, (name) =>
+    command.getOptionValueSource(name),
+  );
+  return settleChoices(values, isFromEnvironment, spell);
 }
 
 /** The values of the settings that the action takes. @throws UsageError for an option of another action */

@@ -9,11 +9,11 @@ import type { TokenTexts } from '../text/detokenizer.js';
 import { type Completion, type CompletionToken, GrowingText } from './complete.js';
 import type { CompletionRequest } from './request.js';
 
-/** One event of a request: tokens with the text that each released, the end, or an error. */
+/** One event of a request: tokens with the text that each released, the end, or an error and what came before it. */
 export type CompletionEvent<R> = { readonly request: R } & (
   | { readonly tokens: readonly CompletionToken[]; readonly stats: SequenceStats }
   | { readonly end: Completion }
-  | { readonly error: unknown }
+  | { readonly error: unknown; readonly partial?: Completion | undefined }
 );
 
 /**

@@ -12,16 +12,46 @@ import { TokenStream } from '../text/token-stream.js';
 import type { CompletionRequest } from './request.js';
 
 /** A token with its text; it has log-probabilities only where they were asked for. */
-export interface CompletionToken extends Partial<TokenLogprob> {
+export interface CompletionToken extends Partial<Omit<TokenLogprob, 'top'>> {
+  /** NaN, which is null in JSON: the server that made the text did not say. */
   readonly id: number;
   /** The text that this token released: an unfinished character or a possible stop string is held back. */
   readonly text: string;
+  /** As a server told them; undefined: the tokenizer knows them. */
+  readonly bytes?: readonly number[] | undefined;
+  /** The likeliest tokens, best first; absent if none were asked for. */
+  readonly top?: readonly LikelyToken[] | undefined;
+}
+
+/** One of the likeliest tokens. A server tells its text and bytes; else the tokenizer knows them. */
+export interface LikelyToken {
+  readonly id: number;
+  readonly logprob: number;
+  readonly text?: string | undefined;
+  readonly bytes?: readonly number[] | undefined;
 }
 
 /** A finished text. */
 export interface Completion extends Ending {
   readonly text: string;
   readonly tokens: readonly CompletionToken[];
+  /** undefined: it was made here. */
+  readonly served?: Served | undefined;
+}
+
+/** What a server says of a text that it made; null: it does not say. */
+export interface Served {
+  /** Its address. */
+  readonly server: string;
+  /** What it is, such as `vllm`. */
+  readonly kind: string;
+  readonly promptTokens: number | null;
+  readonly promptIds: readonly number[] | null;
+  /** Tokens of the prompt that it had computed before. */
+  readonly reusedTokens: number | null;
+  readonly generationTokens: number | null;
+  /** Are the tokens of the text all its tokens, each with its id? */
+  readonly areAllIds: boolean;
 }
 
 /**

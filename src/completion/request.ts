@@ -65,10 +65,7 @@ export async function preparePrompt(
     ? await encodePrompt(prompt, model, { bos: settings.bos, onNote, onDetail, signal })
     : { before: [], ids: prompt };
   const nCtx = contextSize(settings.ctxSize, config);
-  const { kept, dropped } = fitPrompt(encoded, nCtx, settings, advice);
-  if (dropped > 0) {
-    onNote(`the prompt is too long: dropped ${dropped} tokens of its ${settings.truncatePrompt}, kept ${kept.length}`);
-  }
+  const kept = fitPrompt(encoded, nCtx, settings, { advice, onNote });
   checkIds(kept, config);
   checkBias(logitBias, settings.logitBias, config);
   const text = isText ? { text: prompt } : await textOf(prompt, tokenizer, signal);
@@ -79,7 +76,7 @@ export async function preparePrompt(
 const PORTION = 10_000;
 
 /** The text of any number of ids; empty without a tokenizer. @throws what `signal` aborts with */
-async function textOf(ids: readonly number[], tokenizer: Tokenizer | null, signal: AbortSignal | undefined) {
+export async function textOf(ids: readonly number[], tokenizer: Tokenizer | null, signal: AbortSignal | undefined) {
   if (tokenizer === null) {
     return { text: '', held: '' };
   }
@@ -171,12 +168,18 @@ export function contextNote(ctxSize: number | undefined, { nPositions }: ModelCo
 
 /**
  * Makes room for new tokens in the context. What the tokenizer puts before a text stays.
+ * @returns the ids that are kept
  * @throws KvgenError when the prompt does not fit and may not be cut
  */
-function fitPrompt({ before, ids }: EncodedText, nCtx: number, settings: PromptSettings, advice: string) {
+export function fitPrompt(
+  { before, ids }: EncodedText,
+  nCtx: number,
+  settings: Pick<PromptSettings, 'truncatePrompt' | 'maxTokens'>,
+  { advice, onNote }: Pick<PromptWords, 'advice' | 'onNote'>,
+): readonly number[] {
   const length = before.length + ids.length;
   if (length < nCtx) {
-    return { kept: [...before, ...ids], dropped: 0 };
+    return [...before, ...ids];
   }
   const { truncatePrompt: drop } = settings;
   const keep = nCtx - Math.max(1, Math.min(tokensWanted(settings), Math.floor(nCtx / 2))) - before.length;
@@ -184,7 +187,9 @@ function fitPrompt({ before, ids }: EncodedText, nCtx: number, settings: PromptS
     throw new PromptTooLong(`the prompt has ${length} tokens and the context ${nCtx}: no room for one more; ${advice}`);
   }
   const part = drop === 'head' ? ids.slice(-keep) : ids.slice(0, keep);
-  return { kept: [...before, ...part], dropped: ids.length - keep };
+  const kept = [...before, ...part];
+  onNote(`the prompt is too long: dropped ${ids.length - keep} tokens of its ${drop}, kept ${kept.length}`);
+  return kept;
 }
 
 function tokensWanted({ maxTokens }: Pick<TextSettings, 'maxTokens'>): number {

@@ -8,7 +8,7 @@ import type { TextModel } from '../../completion/text-bounds.js';
 import { errorMessage, KvgenError, shown } from '../../errors.js';
 import { type Line, LONGEST } from '../../files/lines.js';
 import { checkGenerateArgs, GENERATE, type GenerateArgs, optionsOf, settingsOf } from '../../settings.js';
-import { checkStops, fittedPrompt } from '../generate/opening.js';
+import { checkStops, fittedPrompt, type PreparingPrompt } from '../generate/opening.js';
 import { decodeUtf8, withoutMark } from '../shell/prompt-input.js';
 
 /** No line needs so much: an id may be any JSON, and is written back. */
@@ -28,9 +28,14 @@ export interface LineError {
   readonly error: string;
 }
 
+/** Makes the prompt of a line. @throws KvgenError */
+export type PromptOfLine = (
+  prompt: BatchLine['prompt'],
+  args: GenerateArgs,
+  preparing: Pick<PreparingPrompt, 'onNote' | 'signal'>,
+) => Promise<Prompt>;
+
 interface Preparing {
-  /** Makes prompts of chats. */
-  readonly chats: TemplatedPrompts;
   /** Told what a person should know, with the id of the line. */
   readonly onNote: (id: unknown, note: string) => void;
   readonly signal: AbortSignal;
@@ -40,8 +45,8 @@ interface Preparing {
 export async function prepareLine(
   line: Line,
   defaults: GenerateArgs,
-  model: TextModel,
-  { chats, onNote, signal }: Preparing,
+  promptOf: PromptOfLine,
+  { onNote, signal }: Preparing,
 ): Promise<PreparedLine> {
   let json: Readonly<Record<string, unknown>>;
   let id: unknown;
@@ -53,12 +58,18 @@ export async function prepareLine(
   }
   try {
     const { prompt, args } = readBatchLine(json, defaults);
-    checkTokenizer(prompt, args, model);
-    const preparing = { onNote: (note: string) => onNote(id, note), signal, chats };
-    return { id, args, prompt: await fittedPrompt(prompt, args, model, preparing) };
+    return { id, args, prompt: await promptOf(prompt, args, { onNote: (note) => onNote(id, note), signal }) };
   } catch (error) {
     return { id, error: { id, error: lineWords(errorMessage(error)) } };
   }
+}
+
+/** The prompts of lines for a model that is loaded here. */
+export function promptsOfModel(model: TextModel, chats: TemplatedPrompts): PromptOfLine {
+  return (prompt, args, preparing) => {
+    checkTokenizer(prompt, args, model);
+    return fittedPrompt(prompt, args, model, { ...preparing, chats });
+  };
 }
 
 /** @throws KvgenError where there is none and the line needs one */

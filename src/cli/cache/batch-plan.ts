@@ -8,7 +8,7 @@ import { EventLoop } from '../../generation/event-loop.js';
 import { bestOrder, inThatOrder, type PlannedPrompt, ReusedTokens } from '../../generation/prompt-order.js';
 import type { GenerateArgs } from '../../settings.js';
 import type { KnownLength } from '../../store/prompts.js';
-import { type LineError, prepareLine } from '../batch/batch-line.js';
+import { type LineError, prepareLine, promptsOfModel } from '../batch/batch-line.js';
 import { partsOf, plannedPrompt } from '../batch/line-order.js';
 
 interface BatchPlanOptions {
@@ -79,7 +79,8 @@ export class BatchPlan {
   /** null: the line cannot be run. */
   async #prepare(line: Line): Promise<PlannedPrompt | null> {
     const { model, defaults, known, chats, signal } = this.#options;
-    const prepared = await prepareLine(line, defaults, model, { onNote: () => {}, signal, chats });
+    const prompts = promptsOfModel(model, chats);
+    const prepared = await prepareLine(line, defaults, prompts, { onNote: () => {}, signal });
     if ('error' in prepared) {
       this.errors.push({ ...prepared.error, line: line.number });
       return null;

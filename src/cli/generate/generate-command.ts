@@ -55,6 +55,10 @@ export async function generateCommand(invocation: Invocation): Promise<number> {
   const args = { ...given, colorByProbability: given.colorByProbability && canColor(terminal) };
   noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);
+  if (args.server !== undefined) {
+    const { generateServed } = await import('./generate-served.js');
+    return generateServed(invocation, args);
+  }
   const found = findModel(args.model);
   const text = await promptText(invocation, args);
   const saved = await savedFor(args, found, invocation);

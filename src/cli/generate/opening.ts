@@ -115,7 +115,10 @@ function toText(prompt: string | readonly ChatMessage[] | undefined): string | u
 }
 
 /** A text is what a user says. A system's message of its own counts more than the one for all. */
-function toMessages(prompt: string | readonly ChatMessage[] | undefined, { system }: GenerateArgs): ChatMessage[] {
+export function toMessages(
+  prompt: string | readonly ChatMessage[] | undefined,
+  { system }: GenerateArgs,
+): ChatMessage[] {
   if (typeof prompt === 'string' || prompt === undefined) {
     return messagesOf(system, [], prompt ?? '');
   }

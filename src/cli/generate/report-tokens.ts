@@ -36,13 +36,15 @@ function promptTokens(run: FinishedRun): object[] {
   return [...tokens, ...stream.end()].map((token) => tokenJson(run, token));
 }
 
-function tokenJson(run: TextRun, { id, text, logprob, top }: CompletionToken): object {
+function tokenJson(run: TextRun, { id, text, bytes, logprob, top }: CompletionToken): object {
   const bytesOf = (token: number) => [...(run.tokenizer?.bytes(token) ?? [])];
+  const isServed = run.machine === null; // then nobody else knows what the server did not tell
   const rivals = top?.map((rival) => ({
     id: rival.id,
-    text: tokenText(run.tokenizer, rival.id),
-    bytes: bytesOf(rival.id), // two parts of characters have the same text, U+FFFD
+    text: rival.text ?? tokenText(run.tokenizer, rival.id),
+    bytes: rival.bytes ?? (isServed ? null : bytesOf(rival.id)), // two parts of characters have the same text, U+FFFD
     logprob: rival.logprob,
   }));
-  return { id, text, bytes: bytesOf(id), logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
+  const own = bytes ?? (isServed ? null : bytesOf(id));
+  return { id, text, bytes: own, logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
 }

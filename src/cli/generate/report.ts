@@ -5,6 +5,7 @@ import { megabytes } from '../../errors.js';
 import type { DraftCounts } from '../../generation/drafts.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { promptCacheJson, verifyJson } from './report-cache.js';
+import { servedFields, servedWords } from './report-served.js';
 import { tokensJson } from './report-tokens.js';
 import type { FinishedRun } from './samples.js';
 
@@ -18,6 +19,7 @@ export interface MeasuredRun extends Pick<FinishedRun, 'completion' | 'seed' | '
 /** The line after the texts: tokens, speed, what the caches hold, the seeds. */
 export function statisticsLine(runs: readonly MeasuredRun[]): string {
   const [{ args, prompt, completion, seed, answerCached }] = runs as [MeasuredRun];
+  const { served } = completion;
   const { firstTokenMs, reusedTokens } = completion.stats;
   const all = runs.map((run) => run.completion.stats);
   const kept = runs.reduce((sum, { promptCache }) => sum + (promptCache?.writtenTokens ?? 0), 0);
@@ -29,8 +31,8 @@ export function statisticsLine(runs: readonly MeasuredRun[]): string {
     isOne ? tokens : `${count(runs.length, 'sample')}, ${tokens}`,
     speed === null ? undefined : `${speed.toFixed(0)} tok/s`,
     isOne && firstTokenMs !== null ? `first token ${firstTokenMs.toFixed(0)} ms` : undefined,
-    `prompt ${count(prompt.ids.length, 'token')} (${reusedTokens} reused)`,
-    args.cache ? cache : 'cache off',
+    served === undefined ? `prompt ${count(prompt.ids.length, 'token')} (${reusedTokens} reused)` : servedWords(served),
+    served === undefined ? (args.cache ? cache : 'cache off') : undefined,
     args.draft > 0 ? draftWords(draftsOf(all)) : undefined,
     isOne ? `seed ${seed}` : `seeds ${seed} to ${seed + runs.length - 1}`,
     kept > 0 ? `kept ${count(kept, 'token')}` : undefined,
@@ -69,14 +71,14 @@ function tokensPerPass({ accepted, passes }: DraftCounts): number | null {
 /** The object of --json. */
 export function reportFields(run: FinishedRun): object {
   const { args, prompt, machine, completion } = run;
-  const { stats } = completion;
+  const { stats, served } = completion;
   return {
     ...(run.sample === null ? {} : { sample: run.sample }),
     model: run.model,
-    backend: machine.backend,
+    backend: machine?.backend ?? 'server',
     engine: run.engine,
-    threads: machine.threads,
-    weights: machine.weights,
+    threads: machine?.threads ?? null,
+    weights: machine?.weights ?? null,
     prompt: prompt.text,
     text: completion.text,
     finish_reason: completion.finishReason,
@@ -98,6 +100,7 @@ export function reportFields(run: FinishedRun): object {
     ...(run.verify === null ? {} : { verify: verifyJson(run.verify) }),
     num_tensors: stats.numTensors,
     peak_rss_bytes: process.resourceUsage().maxRSS * 1024,
+    ...(served === undefined ? {} : servedFields(served, completion.tokens)),
   };
 }
 

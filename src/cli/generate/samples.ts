@@ -18,8 +18,8 @@ import type { TokenTexts } from '../../text/detokenizer.js';
 /** A text before it is made. */
 export interface TextRun {
   readonly model: string;
-  /** What it is computed on. */
-  readonly machine: Machine;
+  /** What it is computed on; null: a server does it. */
+  readonly machine: Machine | null;
   readonly args: GenerateArgs;
   readonly prompt: Prompt;
   readonly tokenizer: TokenTexts | null;
@@ -40,6 +40,16 @@ export interface FinishedRun extends TextRun {
   readonly promptCache: PromptCacheReport | null;
   /** null: not asked for. */
   readonly verify: VerifyReport | null;
+}
+
+/** The texts of one prompt, each made from a request of the form `Q`. */
+export interface SampleSet<Q> {
+  readonly runs: readonly TextRun[];
+  /** One for each text, made when it is taken. */
+  requests(): Generator<Q & { readonly run: TextRun }, void>;
+  /** Takes what was measured of a text so far. */
+  note(run: TextRun, stats: SequenceStats): void;
+  finish(run: TextRun, completion: Completion): FinishedRun;
 }
 
 /** The request for one sample, and the run that it belongs to. */
@@ -64,7 +74,7 @@ interface SamplesRequest {
 /** After an interrupt a person waits for the end: what takes longer to write is not saved. */
 const QUICK_BYTES = 2 ** 26;
 
-export class Samples {
+export class Samples implements SampleSet<CompletionRequest> {
   readonly runs: readonly TextRun[];
   readonly #request: SamplesRequest;
   /** Of each id of the prompt after the first; null: not asked for. */

@@ -70,7 +70,8 @@ export const BATCH = {
 } as const satisfies Rows;
 export type BatchArgs = SettingsOf<typeof BATCH>;
 
-const { truncatePrompt, samples, echo, logprobs, chat, system, maxTokens, ...ofTurns } = takenBy('batch');
+const { truncatePrompt, samples, echo, logprobs, chat, system, maxTokens, server, tokenizer, timeout, ...ofTurns } =
+  takenBy('batch');
 
 /** Those of a turn can be changed while one talks. */
 export const CHAT = {

@@ -1,0 +1,201 @@
+// Texts that a server makes: how it is reached, what a prompt is sent as, and the requests of a prompt's samples. Knows nothing
+// of how texts are written.
+
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { ChatMessage } from '../../chat/messages.js';
+import { chatTemplateOf } from '../../chat/open-template.js';
+import { TemplatedPrompts } from '../../chat/templated-prompts.js';
+import type { Completion } from '../../completion/complete.js';
+import { fitPrompt, type Prompt, textOf } from '../../completion/request.js';
+import { KvgenError, UsageError } from '../../errors.js';
+import type { SequenceStats } from '../../generation/sequence.js';
+import { Connection } from '../../remote/connection.js';
+import { RemoteCompleter } from '../../remote/remote-completer.js';
+import { type ServedModel, servedModel } from '../../remote/served-model.js';
+import type { ServedRequest } from '../../remote/served-request.js';
+import { randomSeed } from '../../sampling/random.js';
+import type { GenerateArgs } from '../../settings.js';
+import { prepareStops } from '../../text/stop.js';
+import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
+import { openModelFolder } from '../../weights/adapter-folder.js';
+import { findModel } from '../../weights/find.js';
+import type { Invocation } from '../shell/command.js';
+import { type PreparingPrompt, toMessages } from './opening.js';
+import type { FinishedRun, SampleSet, TextRun } from './samples.js';
+
+/** What says which server it is, and how it is asked. */
+export type ServerArgs = Pick<GenerateArgs, 'model' | 'server' | 'tokenizer' | 'timeout' | 'verbose'>;
+
+/** A server, the model that it serves, and that model's tokenizer here; the caller's to dispose. */
+export interface OpenServer {
+  readonly connection: Connection;
+  readonly served: ServedModel;
+  readonly completer: RemoteCompleter;
+  /** null: none was named, and texts are sent. */
+  readonly tokenizer: Tokenizer | null;
+  readonly chats: TemplatedPrompts;
+  dispose(): void;
+}
+
+/** @throws KvgenError where there is no server, no such model there, or no tokenizer here */
+export async function openServer(
+  args: ServerArgs,
+  { terminal, signal }: Pick<Invocation, 'terminal' | 'signal'>,
+): Promise<OpenServer> {
+  const { model, server = '', timeout, tokenizer: named } = args;
+  const { KVGEN_API_KEY: key = '' } = process.env;
+  const connection = new Connection({
+    server,
+    key: key === '' ? undefined : key,
+    timeout,
+    onNote: (line) => (args.verbose ? terminal.note(line) : undefined),
+  });
+  terminal.progress(`waiting for ${connection.host}`);
+  const isFolder = /[/\\]/.test(model) && existsSync(model);
+  const folderName = named ?? (isFolder ? model : undefined);
+  const wanted = model === '' ? {} : { model: isFolder ? basename(model) : model, isFolder };
+  const served = await servedModel(connection, wanted, signal);
+  const folder = folderName === undefined ? null : await openModelFolder(findModel(folderName), signal);
+  const tokenizer = folder === null ? null : await loadTokenizer(folder);
+  const chats = new TemplatedPrompts(
+    folder?.dir ?? 'a chat with --server: --tokenizer',
+    tokenizer,
+    async () => folder && tokenizer && chatTemplateOf(folder, tokenizer),
+  );
+  return {
+    connection,
+    served,
+    completer: new RemoteCompleter(connection, served, tokenizer),
+    tokenizer,
+    chats,
+    dispose() {
+      chats.dispose();
+      tokenizer?.dispose();
+    },
+  };
+}
+
+/**
+ * A prompt as it is sent: its ids, where there is a tokenizer; none where the text is sent.
+ * @param prompt a text, or a chat where `args` say so; undefined: it came as ids
+ * @throws KvgenError when it does not fit; what `signal` aborts with
+ */
+export async function servedPrompt(
+  prompt: string | readonly ChatMessage[] | undefined,
+  args: GenerateArgs,
+  { served, tokenizer, chats }: OpenServer,
+  { onNote, signal }: Pick<PreparingPrompt, 'onNote' | 'signal'>,
+): Promise<Prompt> {
+  checkServedArgs(args);
+  await prepareStops(args.stop, signal);
+  const nCtx = served.nCtx ?? Number.POSITIVE_INFINITY;
+  const fitted = (before: readonly number[], ids: readonly number[]) =>
+    fitPrompt({ before, ids }, nCtx, args, { advice: 'shorten it, or --truncate-prompt head', onNote });
+  if (args.chat) {
+    const { text, turnEnds } = await chats.prompt(toMessages(prompt, args), signal);
+    return { ids: fitted([], (await tokenizer?.encode(text, { onNote, signal })) ?? []), text, nCtx, turnEnds };
+  }
+  if (typeof prompt !== 'string') {
+    const ids = fitted([], args.promptIds ?? []);
+    return { ids, ...(await textOf(ids, tokenizer, signal)), nCtx };
+  }
+  if (tokenizer === null) {
+    checkUncut(args);
+    return { ids: [], text: prompt, nCtx };
+  }
+  const ids = await tokenizer.encode(prompt, { onNote, signal });
+  const before = args.bos ? tokenizer.around.before : [];
+  return { ids: fitted(before, before.length + ids.length > 0 ? ids : [startOf(tokenizer)]), text: prompt, nCtx };
+}
+
+/** @throws UsageError for what a prompt may ask for and a server does not do */
+export function checkServedArgs({ cache, draft, ctxSize, onFull, echo, logprobs }: GenerateArgs): void {
+  const problems = [
+    [!cache, '--no-cache'],
+    [draft > 0, '--draft'],
+    [ctxSize !== undefined, '--ctx-size'],
+    [onFull === 'reprefill', '--on-full reprefill'],
+    [echo && logprobs !== undefined, '--echo with --logprobs'],
+  ] as const;
+  const problem = problems.find(([holds]) => holds);
+  if (problem !== undefined) {
+    throw new UsageError(`${problem[1]} cannot go with --server`);
+  }
+}
+
+function checkUncut({ truncatePrompt }: GenerateArgs): void {
+  if (truncatePrompt !== undefined) {
+    throw new KvgenError('--truncate-prompt counts tokens: with --server it needs --tokenizer');
+  }
+}
+
+/** @throws KvgenError where no token begins texts */
+function startOf({ bosId, eosId }: Tokenizer): number {
+  const id = bosId ?? eosId;
+  if (id === undefined) {
+    throw new KvgenError('an empty prompt needs an end-of-text token and the tokenizer has none; give a prompt');
+  }
+  return id;
+}
+
+/** The requests of one prompt's texts. */
+export class ServedSamples implements SampleSet<ServedRequest> {
+  readonly runs: readonly TextRun[];
+  readonly #args: GenerateArgs;
+  readonly #prompt: Prompt;
+  readonly #served: ServedModel;
+  readonly #signal: AbortSignal;
+
+  constructor(args: GenerateArgs, prompt: Prompt, { served, tokenizer }: OpenServer, signal: AbortSignal) {
+    const samples = args.samples ?? 1;
+    const seed = args.seed ?? randomSeed() % (served.kind.maxSeed - samples + 2);
+    this.runs = Array.from({ length: samples }, (_, i) => ({
+      model: served.model,
+      machine: null,
+      args,
+      prompt,
+      tokenizer,
+      seed: seed + i,
+      sample: args.samples === undefined ? null : i,
+    }));
+    this.#args = args;
+    this.#prompt = prompt;
+    this.#served = served;
+    this.#signal = signal;
+  }
+
+  *requests(): Generator<ServedRequest & { readonly run: TextRun }, void> {
+    const { json, jsonl, logprobs } = this.#args;
+    const { ids, text, turnEnds = [] } = this.#prompt;
+    const { kind } = this.#served;
+    const free = jsonl && (kind.tellsIds || kind.idsInLogprobs) ? 0 : undefined; // others may have none, and need not
+    for (const run of this.runs) {
+      yield {
+        run,
+        prompt: { ids: ids.length > 0 ? ids : undefined, text },
+        settings: this.#args,
+        seed: run.seed,
+        logprobs: logprobs ?? free,
+        wantsIds: json || jsonl,
+        turnEnds,
+        signal: this.#signal,
+      };
+    }
+  }
+
+  /** Each text is measured by itself. */
+  note(_run: TextRun, _stats: SequenceStats): void {}
+
+  finish(run: TextRun, completion: Completion): FinishedRun {
+    return {
+      ...run,
+      completion,
+      engine: this.#served.kind.name,
+      answerCached: false,
+      promptLogprobs: null,
+      promptCache: null,
+      verify: null,
+    };
+  }
+}
