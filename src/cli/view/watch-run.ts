@@ -97,6 +97,9 @@ async function look(
   const ran = ids.slice(0, Math.max(prompt.ids.length, ids.length - 1));
   const missing = whyNoAttention(ran.length, config);
   const rows = missing === undefined ? new AttentionRows(ran.length, config) : null;
+  if (rows === null && prompts === null) {
+    return { attention: null, attentionMissing: missing, promptLogprobs: null };
+  }
   const logprobs: TokenLogprob[] = [];
   const note = (logits: Float32Array) => {
     const next = prompt.ids[logprobs.length + 1];
