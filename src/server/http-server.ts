@@ -57,6 +57,8 @@ const PATHS: Readonly<Record<string, string>> = {
 export class HttpServer {
   readonly #options: HttpOptions;
   readonly #app: FastifyInstance;
+  /** Requests of each connection that are not answered yet. */
+  readonly #connections = new Map<Socket, number>();
   #closing = false;
 
   constructor(options: HttpOptions) {
@@ -65,13 +67,16 @@ export class HttpServer {
       bodyLimit: BODY_LIMIT,
       requestTimeout: REQUEST_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      forceCloseConnections: 'idle',
       return503OnClosing: false,
       http: { headersTimeout: HEAD_MS, connectionsCheckingInterval: 1000 },
       frameworkErrors: (error, _, reply) => this.#refuse(error, reply),
       clientErrorHandler: refuseUnreadable,
     });
     this.#app.server.maxConnections = CONNECTIONS;
+    this.#app.server.on('connection', (socket) => {
+      this.#connections.set(socket, 0);
+      socket.once('close', () => this.#connections.delete(socket));
+    });
     this.#hooks();
     this.#routes();
   }
@@ -86,11 +91,13 @@ export class HttpServer {
     return (this.#app.server.address() as AddressInfo).port;
   }
 
-  /** Takes no more requests, and resolves when those that run are answered. */
+  /** Takes no more requests, and resolves when those that run are answered. A connection without one keeps nothing up. */
   async close(): Promise<void> {
     this.#closing = true;
-    const idle = setInterval(() => this.#app.server.closeIdleConnections(), 50); // connections become idle one by one
-    await this.#app.close().finally(() => clearInterval(idle));
+    for (const [socket, requests] of this.#connections) {
+      requests === 0 && socket.destroy();
+    }
+    await this.#app.close();
   }
 
   #hooks(): void {
@@ -133,6 +140,8 @@ export class HttpServer {
     const gone = new AbortController();
     request.record = record;
     request.gone = gone;
+    const { socket } = request;
+    this.#count(socket, 1);
     reply.raw.once('close', () => {
       const isWhole = reply.raw.writableFinished;
       const status = isWhole ? reply.statusCode : CLIENT_GONE;
@@ -140,7 +149,17 @@ export class HttpServer {
       gone.abort(new Error('the client went away'));
       metrics.request(routeOptions.url ?? 'other', status);
       onLine(record.line(status, verbose));
+      this.#count(socket, -1);
     });
+  }
+
+  #count(socket: Socket, change: number): void {
+    const requests = (this.#connections.get(socket) ?? 0) + change;
+    if (this.#closing && requests === 0) {
+      socket.destroySoon();
+    } else if (!socket.destroyed) {
+      this.#connections.set(socket, requests);
+    }
   }
 
   /** @throws ApiError for who may not ask, and while the server ends */

@@ -125,6 +125,7 @@ async function answer(
   envelope: Envelope,
   choice: (job: TextJob, index: number) => ChoiceForm,
 ): Promise<TextAnswer> {
+  record.user = query.user;
   const job = new TextJob({ ...query, prompts, signal }, of);
   const choices = Array.from({ length: job.count }, (_, i) => choice(job, i));
   const written = new Answer(served, envelope, query.includeUsage);
