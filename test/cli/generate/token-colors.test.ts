@@ -134,6 +134,16 @@ describe.runIf(hasPython)('on a terminal', () => {
     expect(whole).toEqual({ ...streamed, stderr: '' });
   });
 
+  it.each([
+    [{ COLORTERM: 'truecolor' }, '␛[38;2;48;120;252m,␛[39m\n'],
+    [{ TERM: 'xterm-256color', COLORTERM: undefined }, '␛[38;5;27m,␛[39m\n'],
+    [{ TERM: 'xterm', COLORTERM: undefined }, '␛[94m,␛[39m\n'],
+  ])('has as many colours as the terminal: %j', async (env, expected) => {
+    const args = ['--color-by-probability', '--backend', 'simd', '--temp', '0', '-n', '1', 'Once upon a time'];
+    const found = await kvgenOnTerminal(args, { ...TERMINAL, env: { CI: undefined, TERM_PROGRAM: undefined, ...env } });
+    expect(found.terminal).toBe(expected);
+  });
+
   it('colours a saved answer as it did when it was computed', async () => {
     const dir = mkdtempSync(join(tmpdir(), 'kvgen-colors-'));
     const args = ['--answer-cache', '--cache-dir', dir, ...COLORED];
