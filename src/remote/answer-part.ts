@@ -56,7 +56,8 @@ export function partOf(json: unknown, server: string): AnswerPart | null {
 }
 
 function choicePart(choice: Readonly<Record<string, unknown>>, server: string): AnswerPart {
-  const { text = '', logprobs, token_ids: ids, finish_reason: finish, stop_reason: stopReason } = choice;
+  const { text: found, logprobs, token_ids: ids, finish_reason: finish, stop_reason: stopReason } = choice;
+  const text = found ?? '';
   if (typeof text !== 'string') {
     throw new KvgenError(`${server}: expected a text in its answer, found ${shown(text)}`);
   }
@@ -118,13 +119,18 @@ function legacyRivals(top: object): ToldRival[] {
   return Object.entries(top).map(([token, logprob]) => ({ ...named(token), logprob: toLogprob(logprob) }));
 }
 
-/** vLLM writes `token_id:262` instead of a text where that is asked for. */
-function named(token: unknown): { id: number; text?: string } {
-  const [, id] = /^token_id:(\d+)$/.exec(String(token)) ?? [];
-  return id === undefined ? { id: Number.NaN, text: String(token) } : { id: Number(id) };
+/** `token_id:262` where that is asked for; `bytes:\xe2\x80` for a part of a character, as OpenAI's servers write it. */
+function named(token: unknown): Pick<ToldToken, 'id' | 'text' | 'bytes'> {
+  const [, id, bytes] = /^(?:token_id:(\d+)|bytes:((?:\\x[\da-f]{2})+))$/.exec(String(token)) ?? [];
+  if (id !== undefined) {
+    return { id: Number(id) };
+  }
+  return bytes === undefined
+    ? { id: Number.NaN, text: String(token) }
+    : { id: Number.NaN, bytes: [...Buffer.from(bytes.replaceAll('\\x', ''), 'hex')] };
 }
 
-/** Some servers write the logarithm of 0 as a large negative number, others as null. NaN: there is none. */
+/** NaN: there is none. */
 function toLogprob(value: unknown): number {
   return typeof value === 'number' ? value : Number.NaN;
 }

@@ -16,6 +16,8 @@ export interface ServedRequest {
   readonly logprobs: number | undefined;
   /** Are the ids of what is generated wanted? */
   readonly wantsIds: boolean;
+  /** Is there a tokenizer here, which knows the text of each id? */
+  readonly knowsTexts: boolean;
   /** Ids that end an answer of a chat. */
   readonly turnEnds: readonly number[];
   readonly signal: AbortSignal;
@@ -93,7 +95,7 @@ function samplingProblems({ settings, seed }: ServedRequest, { names, maxSeed, m
 }
 
 /** What not every server has, with its values, also where these are off: defaults differ. */
-function ownNames(settings: TextSettings, { names, maxBias }: ServerKind): object {
+function ownNames(settings: TextSettings, { names, ban }: ServerKind): object {
   const { logitBias, repeatLastN } = settings;
   const values: Readonly<Record<keyof typeof names, unknown>> = {
     topK: settings.topK === 0 && names.repeatLastN === undefined ? -1 : settings.topK, // vLLM has called both off
@@ -102,7 +104,7 @@ function ownNames(settings: TextSettings, { names, maxBias }: ServerKind): objec
     repeatLastN: names.repeatLastN === 'repetition_context_size' && repeatLastN < 0 ? 2 ** 31 - 1 : repeatLastN,
     frequencyPenalty: settings.frequencyPenalty,
     presencePenalty: settings.presencePenalty,
-    logitBias: logitBias.size === 0 ? undefined : biasesOf(logitBias, maxBias),
+    logitBias: logitBias.size === 0 ? undefined : biasesOf(logitBias, ban),
     ignoreEos: settings.ignoreEos,
     skipSpecial: !settings.special,
     bos: settings.bos,
@@ -112,12 +114,8 @@ function ownNames(settings: TextSettings, { names, maxBias }: ServerKind): objec
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
 }
 
-/** JSON has no −∞: where there is no greatest bias, the greatest number of a float16 leaves nothing of a token. */
-const BAN = -65_504;
-
-function biasesOf(biases: ReadonlyMap<number, number>, maxBias: number): object {
-  const least = Math.max(-maxBias, BAN);
-  return Object.fromEntries([...biases].map(([id, bias]) => [id, bias === Number.NEGATIVE_INFINITY ? least : bias]));
+function biasesOf(biases: ReadonlyMap<number, number>, ban: ServerKind['ban']): object {
+  return Object.fromEntries([...biases].map(([id, bias]) => [id, bias === Number.NEGATIVE_INFINITY ? ban : bias]));
 }
 
 /** @throws KvgenError for "to the end of the context" where that cannot be said */
@@ -134,9 +132,10 @@ function maxTokens({ settings, prompt }: ServedRequest, kind: ServerKind, nCtx: 
   throw new KvgenError(`${kind.title} cannot do --max-tokens -1 for a prompt of unknown length; give a number`);
 }
 
-function logprobsOf({ logprobs, wantsIds, settings }: ServedRequest, kind: ServerKind): object {
+function logprobsOf({ logprobs, wantsIds, knowsTexts, settings }: ServedRequest, kind: ServerKind): object {
   if (kind.tellsIds) {
-    return { return_token_ids: true, ...(logprobs !== undefined && { logprobs }) };
+    const wanted = logprobs === undefined ? {} : { logprobs, return_tokens_as_token_ids: knowsTexts };
+    return { return_token_ids: true, ...wanted };
   }
   if (kind.idsInLogprobs) {
     // 0 would give none; where special tokens or ids are of interest the chosen token is asked for

@@ -34,8 +34,10 @@ export interface ServerKind {
   readonly maxStops: number;
   /** The greatest seed. */
   readonly maxSeed: number;
-  /** The greatest bias, and what stands for a ban. */
+  /** The greatest bias. */
   readonly maxBias: number;
+  /** What bans a token: JSON has no −∞. */
+  readonly ban: number | string;
   /** The names of settings there; what has none cannot be asked for. */
   readonly names: ServerNames;
   /** What keeps it from doing more than it was asked for. */
@@ -77,9 +79,13 @@ const COMPATIBLE: ServerKind = {
   maxStops: 4,
   maxSeed: 2 ** 31 - 1,
   maxBias: 100,
+  ban: -100, // as OpenAI has it
   names: { frequencyPenalty: 'frequency_penalty', presencePenalty: 'presence_penalty', logitBias: 'logit_bias' },
   besides: {},
 };
+
+/** The lowest number of a float16: it leaves nothing of a token. */
+const LOWEST = -65_504;
 
 export const KINDS = {
   compatible: COMPATIBLE,
@@ -90,13 +96,14 @@ export const KINDS = {
     takesIds: true,
     takesEmpty: true,
     tellsIds: true,
-    maxLogprobs: 1000,
+    maxLogprobs: 100,
     scoresPrompts: true,
     takesNoTokens: true,
     unlimited: -1,
     maxStops: Number.POSITIVE_INFINITY,
     maxSeed: Number.MAX_SAFE_INTEGER,
     maxBias: Number.POSITIVE_INFINITY,
+    ban: '-inf',
     names: {
       ...COMPATIBLE.names,
       topK: 'top_k',
@@ -104,6 +111,8 @@ export const KINDS = {
       repeatPenalty: 'repeat_penalty',
       repeatLastN: 'repeat_last_n',
       ignoreEos: 'ignore_eos',
+      skipSpecial: 'skip_special_tokens',
+      bos: 'add_special_tokens',
     },
   },
   vllm: {
@@ -141,6 +150,7 @@ export const KINDS = {
     maxStops: Number.POSITIVE_INFINITY,
     maxSeed: 2 ** 32 - 2, // the next one stands for a random one
     maxBias: Number.POSITIVE_INFINITY,
+    ban: LOWEST,
     names: {
       ...COMPATIBLE.names,
       topK: 'top_k',
@@ -163,6 +173,7 @@ export const KINDS = {
     logprobs: null,
     maxStops: Number.POSITIVE_INFINITY,
     maxBias: Number.POSITIVE_INFINITY,
+    ban: LOWEST,
     names: {
       logitBias: 'logit_bias',
       topK: 'top_k',

@@ -178,6 +178,7 @@ export class ServedSamples implements SampleSet<ServedRequest> {
         seed: run.seed,
         logprobs: logprobs ?? free,
         wantsIds: json || jsonl,
+        knowsTexts: run.tokenizer !== null,
         turnEnds,
         signal: this.#signal,
       };
