@@ -20,11 +20,11 @@ const HEAD_MS = 10_000;
 const REQUEST_MS = 30_000;
 /** Milliseconds that a connection is kept for the client's next request. */
 const KEEP_ALIVE_MS = 5_000;
-/** Milliseconds that an answer waits for a reader that takes nothing. */
 const READER_MS = 60_000;
 const CONNECTIONS = 1024;
 /** What nginx writes down for a client that went away. */
 const CLIENT_GONE = 499;
+const CLIENT_GONE_WORDS = 'the client went away';
 
 export interface HttpOptions {
   readonly endpoints: Endpoints;
@@ -36,6 +36,8 @@ export interface HttpOptions {
   readonly onError: (error: unknown) => void;
   /** Are prompts written down? */
   readonly verbose: boolean;
+  /** Milliseconds that an answer waits for a reader that takes nothing (default: a minute). */
+  readonly readerMs?: number | undefined;
 }
 
 declare module 'fastify' {
@@ -145,8 +147,8 @@ export class HttpServer {
     reply.raw.once('close', () => {
       const isWhole = reply.raw.writableFinished;
       const status = isWhole ? reply.statusCode : CLIENT_GONE;
-      record.why = isWhole ? record.why : 'the client went away';
-      gone.abort(new Error('the client went away'));
+      record.why = isWhole ? record.why : CLIENT_GONE_WORDS;
+      gone.abort(new ApiError(CLIENT_GONE, CLIENT_GONE_WORDS));
       metrics.request(routeOptions.url ?? 'other', status);
       onLine(record.line(status, verbose));
       this.#count(socket, -1);
@@ -187,13 +189,11 @@ export class HttpServer {
     if (body === undefined) {
       throw new ApiError(400, 'the body: expected a JSON object, found nothing');
     }
+    this.#mindReader(reply);
     const answered = await answer(this.#options.endpoints, { body, record, signal: gone.signal });
-    const { socket } = reply.raw;
     if ('whole' in answered) {
-      giveUpOn(socket);
       return reply.send(answered.whole);
     }
-    reply.raw.on('drain', () => socket?.setTimeout(0));
     return reply
       .type('text/event-stream; charset=utf-8')
       .header('cache-control', 'no-cache')
@@ -201,14 +201,19 @@ export class HttpServer {
       .send(Readable.from(this.#lines(answered.chunks, reply), { objectMode: false }));
   }
 
+  /** Ends the connection of a reader who takes nothing of what is written for a while. */
+  #mindReader({ raw, request: { socket } }: FastifyReply): void {
+    const { readerMs = READER_MS } = this.#options;
+    raw.setTimeout(readerMs, () => {
+      socket.writableLength > 0 ? socket.destroy() : socket.setTimeout(readerMs); // nothing is written: it waits for us
+    });
+  }
+
   /** The lines of a stream. An error behind the first of them cannot be its status any more. */
   async *#lines(chunks: AsyncIterable<object>, reply: FastifyReply): AsyncGenerator<string, void> {
     try {
       for await (const chunk of chunks) {
         yield line(chunk);
-        if (reply.raw.writableNeedDrain) {
-          giveUpOn(reply.raw.socket);
-        }
       }
       yield 'data: [DONE]\n\n';
     } catch (error) {
@@ -241,11 +246,6 @@ export class HttpServer {
 
 function line(event: object): string {
   return `data: ${JSON.stringify(event)}\n\n`;
-}
-
-/** Ends a connection whose reader takes nothing for a while. */
-function giveUpOn(socket: Socket | null): void {
-  socket?.setTimeout(READER_MS, () => socket.destroy());
 }
 
 function notFound({ method, url }: FastifyRequest): ApiError {

@@ -12,6 +12,7 @@ export interface ServerOptions extends Omit<Endpoints, 'loop'> {
   readonly limits: LoopLimits;
   /** Are prompts written down? */
   readonly verbose: boolean;
+  readonly readerMs?: number | undefined;
   /** Takes a line for each request. */
   readonly onLine: (line: string) => void;
   /** Takes what went wrong and is no client's doing. */
@@ -25,10 +26,19 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-export function openServer({ access, limits, verbose, onLine, onError, ...endpoints }: ServerOptions): RunningServer {
+export function openServer(options: ServerOptions): RunningServer {
+  const { access, limits, verbose, readerMs, onLine, onError, ...endpoints } = options;
   const metrics = new Metrics();
   const loop = new TextLoop(endpoints.of.model, limits, metrics, onError);
-  const http = new HttpServer({ endpoints: { ...endpoints, loop }, access, metrics, onLine, onError, verbose });
+  const http = new HttpServer({
+    endpoints: { ...endpoints, loop },
+    access,
+    metrics,
+    verbose,
+    readerMs,
+    onLine,
+    onError,
+  });
   return {
     listen: (host, port) => http.listen(host, port),
     async close() {

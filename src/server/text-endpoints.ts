@@ -5,6 +5,7 @@ import type { TemplatedPrompts } from '../chat/templated-prompts.js';
 import type { Completion } from '../completion/complete.js';
 import { checkVocabulary, type Prompt, PromptTooLong, preparePrompt } from '../completion/request.js';
 import { KvgenError } from '../errors.js';
+import { EventLoop } from '../generation/event-loop.js';
 import { Answer, type ChoiceForm, type Envelope, type Served, usageOf } from './answer-form.js';
 import { ApiError, aboutParameter, wrongParameter } from './api-error.js';
 import { CHAT, ChatChoice } from './chat-form.js';
@@ -16,6 +17,9 @@ import type { RequestRecord } from './request-record.js';
 import { type JobEvent, type JobModel, TextJob } from './text-job.js';
 import type { TextLoop } from './text-loop.js';
 import type { TextQuery } from './text-query.js';
+
+/** Tokens of an answer, with the likeliest beside each. */
+const MAX_ANSWER = 2 ** 20;
 
 /** What both endpoints are made of. */
 export interface Endpoints {
@@ -45,8 +49,14 @@ export type TextAnswer = { readonly whole: object } | { readonly chunks: AsyncGe
 export async function answerCompletion(endpoints: Endpoints, asked: Asked): Promise<TextAnswer> {
   const query = readCompletionQuery(asked.body, endpoints.draft);
   checkQuery(endpoints, query);
+  checkSize(endpoints, query, query.prompts.length);
   const prompts: Prompt[] = [];
+  const eventLoop = new EventLoop(); // many short texts would stop all others
   for (const prompt of query.prompts) {
+    if (eventLoop.due) {
+      await eventLoop.run();
+      asked.signal.throwIfAborted();
+    }
     prompts.push(await fitted(endpoints, prompt, query, 'prompt', asked));
   }
   const wanted = { ...query, logprobs: query.settings.logprobs };
@@ -63,6 +73,7 @@ export async function answerChat(endpoints: Endpoints, asked: Asked): Promise<Te
   }
   const query = readChatQuery(asked.body, draft);
   checkQuery(endpoints, query);
+  checkSize(endpoints, query, 1);
   const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages'));
   const prompt = { ...(await fitted(endpoints, text, query, 'messages', asked)), turnEnds };
   const wanted = { ...query, logprobs: query.settings.logprobs };
@@ -80,6 +91,20 @@ function checkQuery({ served, of, loop }: Endpoints, { model, settings }: TextQu
     throw wrongParameter('stop', 'stop needs a tokenizer, and the model has none');
   }
   loop.checkRoom();
+}
+
+/** @throws ApiError for an answer that would not fit the memory: all of it waits there for a slow reader */
+function checkSize(
+  { nCtx }: Endpoints,
+  { settings: { maxTokens, logprobs = 0 }, n }: TextQuery,
+  prompts: number,
+): void {
+  const tokens = prompts * n * (maxTokens === -1 ? nCtx : Math.min(maxTokens, nCtx));
+  const all = tokens * (1 + logprobs);
+  if (all > MAX_ANSWER) {
+    const found = `${tokens} tokens with ${logprobs} of the likeliest each`;
+    throw wrongParameter('max_tokens', `an answer has at most ${MAX_ANSWER} tokens in all, asked for: ${found}`);
+  }
 }
 
 export function modelNotFound(found: string, served: string): ApiError {

@@ -15,6 +15,9 @@ export interface LoopLimits {
   readonly queue: number;
 }
 
+/** The next message of a conversation goes on from an answer. */
+const KEPT = { keepsTexts: true } as const;
+
 /** Seconds after which a request that found no place may be sent again. */
 const RETRY_AFTER = 1;
 
@@ -72,7 +75,8 @@ export class TextLoop {
     const source = { take: () => this.#take(), wait: () => this.#line.wait() };
     while (!this.#line.isOver) {
       try {
-        for await (const event of completeMany(engine, tokenizer, source, this.#limits.concurrency)) {
+        const events = completeMany(engine, tokenizer, source, this.#limits.concurrency, KEPT);
+        for await (const event of events) {
           this.#deliver(event);
         }
       } catch (error) {

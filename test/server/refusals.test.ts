@@ -80,6 +80,13 @@ describe('parameters', () => {
     expect((await refused(body)).slice(0, 3)).toEqual([400, param, message]);
   });
 
+  it('an answer that would fill the memory', async () => {
+    const message =
+      'an answer has at most 1048576 tokens in all, asked for: 16384 tokens with 100 of the likeliest each';
+    const body = { prompt: ['a', 'b'], n: 128, max_tokens: -1, logprobs: 100 };
+    expect((await refused(body)).slice(0, 3)).toEqual([400, 'max_tokens', message]);
+  });
+
   it('__proto__ is one like others', async () => {
     const [status, param] = await refused('{"prompt":"a","__proto__":{"n":2}}');
     expect([status, param]).toEqual([400, '__proto__']);

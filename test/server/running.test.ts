@@ -1,5 +1,6 @@
 // Requests that run together: places, the line before them, clients that go away, errors, the end.
 
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Engine, Pass } from '../../src/engine/engine.js';
@@ -106,6 +107,20 @@ describe('places', () => {
     await until(async () => (await metric(server, 'kvgen_texts_running')) === 0);
     expect(passes - atEnd).toBeLessThanOrEqual(2);
     expect(await metric(server, 'kvgen_generated_tokens_total')).toBeLessThan(400);
+    expect(server.errors).toEqual([]);
+  });
+
+  it('a reader who takes nothing loses the connection, and its place', async () => {
+    const server = await serve({ readerMs: 100 });
+    const socket = connect(server.port, '127.0.0.1');
+    socket.pause();
+    const body = JSON.stringify({ ...LONG, n: 8, logprobs: 100 });
+    const head = `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}`;
+    socket.write(`${head}\r\n\r\n${body}`);
+    await until(() => server.lines.some((line) => line.includes('the client went away')));
+    await until(async () => (await metric(server, 'kvgen_texts_running')) === 0);
+    socket.destroy();
+    expect(server.errors).toEqual([]);
   });
 
   it('of a request with many texts, others come between', async () => {

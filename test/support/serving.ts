@@ -25,11 +25,12 @@ export interface ServingOptions {
   readonly nCtx?: number;
   readonly draft?: number;
   readonly verbose?: boolean;
+  readonly readerMs?: number;
 }
 
 /** @param model stays the caller's */
 export async function serving(model: Model, options: ServingOptions = {}): Promise<Serving> {
-  const { concurrency = 4, queue = 64, key, nCtx, draft = 0, verbose = false } = options;
+  const { concurrency = 4, queue = 64, key, nCtx, draft = 0, verbose = false, readerMs } = options;
   const [lines, errors]: [string[], unknown[]] = [[], []];
   const chats = new TemplatedPrompts(model.dir, model.tokenizer, () => model.chatTemplate());
   const noChat = await chats.open().then(() => undefined, errorMessage);
@@ -43,6 +44,7 @@ export async function serving(model: Model, options: ServingOptions = {}): Promi
     access: new Access('127.0.0.1', key),
     limits: { concurrency, queue },
     verbose,
+    readerMs,
     onLine: (line) => lines.push(line),
     onError: (error) => errors.push(error),
   });
