@@ -13,13 +13,10 @@ const LONGEST = 200;
 export function headline(record: RunRecord): string {
   const { report } = record;
   const tiles = [
-    tile(
-      plain(report.generation_tokens, ''),
-      `tokens written, after ${plural(report.prompt_tokens, 'token')} of prompt`,
-    ),
+    tile(plain(report.generation_tokens, ''), `tokens written after ${count(report.prompt_tokens)} of prompt`),
     tile(plain(report.generation_tps, ' / s'), 'tokens a second, after the first'),
     report.cache.enabled
-      ? tile(byteCount(report.cache.bytes), `of keys and values, for ${plural(report.cache.positions, 'position')}`)
+      ? tile(byteCount(report.cache.bytes), `keys and values of ${plural(report.cache.positions, 'position')}`)
       : tile({ words: 'off', exact: 'enabled: false' }, 'the cache of keys and values'),
     savedTile(record),
   ];
@@ -38,7 +35,7 @@ function savedTile(record: RunRecord): string {
   const { cached, uncached } = last < 0 ? { cached: 0, uncached: 0 } : passOf(run, last).total;
   const exact = `${count(cached)} against ${count(uncached)} tokens × layers`;
   const words = cached > 0 ? times(uncached / cached) : '–';
-  return tile({ words, exact }, `less to compute ${report.cache.enabled ? 'thanks to' : 'had there been'} the cache`);
+  return tile({ words, exact }, `less to compute ${report.cache.enabled ? 'with the cache' : 'with a cache'}`);
 }
 
 function tile(said: Said, words: string): string {

@@ -18,9 +18,9 @@ export function escapeMarkup(text: string): string {
 
 /** Pieces of a text that comes from a model, isolated from the direction of what stands around them. */
 export function piecesMarkup(pieces: readonly Piece[]): string {
-  const inner = pieces.map(({ text, isMark, breaks }) => {
+  const inner = pieces.map(({ text, isMark }) => {
     const escaped = escapeMarkup(text);
-    return isMark ? `<i class="mark">${escaped}</i>${breaks ? '\n' : ''}` : escaped;
+    return isMark ? `<i class="mark">${escaped}</i>` : escaped;
   });
   return `<bdi>${inner.join('')}</bdi>`;
 }

@@ -34,7 +34,9 @@ function tokenBox(token: ReportToken, isPrompt: boolean): string {
   const said = token.logprob === null ? 'the first token' : probability(token.logprob).words;
   const title = `${visibleLine(tokenPieces(token, LONGEST.title))} · ${said} · id ${token.id}`;
   const classes = `token ${colour}${isPrompt ? ' prompt' : ''}`;
-  return `<span class="${classes}" title="${escapeMarkup(title)}">${piecesMarkup(tokenPieces(token, LONGEST.box))}</span>`;
+  const pieces = tokenPieces(token, LONGEST.box);
+  const lineEnds = pieces.filter(({ breaks }) => breaks).map(() => '<br>');
+  return `<span class="${classes}" title="${escapeMarkup(title)}">${piecesMarkup(pieces)}</span>${lineEnds.join('')}`;
 }
 
 export function legend(): string {

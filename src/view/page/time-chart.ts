@@ -13,6 +13,7 @@ const LOGARITHMIC = 3; // uPlot's number for it
 export function timeChart(run: PageData, choice: Choice): void {
   const place = byId('chart');
   const logarithmic = byId<HTMLInputElement>('logarithmic');
+  logarithmic.checked = hasOutlier(run);
   let chart: uPlot | undefined;
   const redraw = () => {
     chart?.destroy();
@@ -32,6 +33,12 @@ export function timeChart(run: PageData, choice: Choice): void {
     byId('time-words').title = exactTimes(run, position);
     chart?.redraw(false, false); // the marker alone has moved
   });
+}
+
+/** One pass that took far longer than the others would flatten them. */
+function hasOutlier({ steps }: PageData): boolean {
+  const all = steps.flatMap(({ cachedMs, uncachedMs }) => [cachedMs ?? 0, uncachedMs ?? 0]).sort((a, b) => a - b);
+  return (all.at(-1) ?? 0) > 3 * (all[Math.floor(0.95 * (all.length - 1))] ?? 0);
 }
 
 function dataOf({ steps }: PageData): uPlot.AlignedData {
