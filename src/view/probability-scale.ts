@@ -13,5 +13,7 @@ export function probabilityStep(logprob: number): number {
 /** What the legend says of each step. */
 export function stepWords(step: number): string {
   const least = PROBABILITY_STEPS[step];
-  return least === undefined ? `below ${100 * (PROBABILITY_STEPS.at(-1) as number)} %` : `${100 * least} % or more`;
+  return least === undefined
+    ? `less than ${100 * (PROBABILITY_STEPS.at(-1) as number)} %`
+    : `at least ${100 * least} %`;
 }

@@ -58,8 +58,7 @@ function rivals(token: ReportToken): HTMLElement[] {
     bar.style.width = `${100 * Math.exp(rival.logprob)}%`;
     const isOwn = rival.id === token.id;
     const name = piecesElement(tokenPieces(isOwn ? token : rival, LONGEST.rival));
-    const line = make('span', 'rival-line', name, number(probability(rival.logprob)));
-    return make('li', isOwn ? 'own' : '', line, make('span', 'share', bar));
+    return make('li', isOwn ? 'own' : '', name, make('span', 'share', bar), number(probability(rival.logprob)));
   });
   return [make('h4', '', 'The likeliest here'), make('ol', 'rivals', ...items)];
 }

@@ -8,7 +8,7 @@ import { byId, draw, number, row } from './elements.js';
 import { cachedRun } from './run-on-page.js';
 
 /** Of both pictures, in their own units. */
-const [WIDTH, HEIGHT] = [320, 200];
+const [WIDTH, HEIGHT] = [320, 150];
 
 export function workPictures(run: PageData, choice: Choice): void {
   const markers = [triangle(run), diagonal(run)].map(withMarker);
