@@ -166,10 +166,11 @@ export class ServedSamples implements SampleSet<ServedRequest> {
   }
 
   *requests(): Generator<ServedRequest & { readonly run: TextRun }, void> {
-    const { json, jsonl, logprobs } = this.#args;
+    const { json, jsonl, logprobs, colorByProbability } = this.#args;
     const { ids, text, turnEnds = [] } = this.#prompt;
     const { kind } = this.#served;
-    const free = jsonl && (kind.tellsIds || kind.idsInLogprobs) ? 0 : undefined; // others may have none, and need not
+    const isOfUse = jsonl || colorByProbability;
+    const free = isOfUse && (kind.tellsIds || kind.idsInLogprobs) ? 0 : undefined; // others may have none, and need not
     for (const run of this.runs) {
       yield {
         run,

@@ -28,10 +28,10 @@ export class TokenColors {
     return tokens.map((token) => this.#token(run, token)).join('');
   }
 
-  /** undefined: nothing was coloured that could be explained. */
+  /** undefined: no text was there to be coloured. */
   legend(chalk: Chalk): string | undefined {
-    if (!this.#hasColored && !this.#hasUnknown) {
-      return undefined;
+    if (!this.#hasColored) {
+      return this.#hasUnknown ? 'probability of each token: not known, so there are no colours' : undefined;
     }
     const steps = SCALE.map(({ atLeast, color }, i) => {
       const limit = atLeast > 0 ? `≥ ${percent(atLeast)}` : `< ${percent(SCALE[i - 1]?.atLeast ?? 1)}`;

@@ -1,5 +1,6 @@
 // --color-by-probability: what is put around the text of tokens, and when it is.
 
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import type { TextRun } from '../../../src/cli/generate/samples.js';
 import { TokenColors } from '../../../src/cli/generate/token-colors.js';
 import type { CompletionToken } from '../../../src/completion/complete.js';
 import { kvgenHere } from '../here.js';
-import { hasPython, kvgen, kvgenOnTerminal, visible } from '../run.js';
+import { hasPython, kvgen, kvgenOnTerminal, start, visible } from '../run.js';
 
 const RUN = { tokenizer: { isSpecial: (id: number) => id === 9 } } as unknown as TextRun;
 
@@ -96,6 +97,10 @@ describe('the legend', () => {
     );
   });
 
+  it('says so where no probability is known', () => {
+    expect(paint([[' a'], [' b']]).legend).toBe('probability of each token: not known, so there are no colours');
+  });
+
   it('is not there where no token was', () => {
     expect(paint([]).legend).toBeUndefined();
   });
@@ -142,6 +147,18 @@ describe.runIf(hasPython)('on a terminal', () => {
     const args = ['--color-by-probability', '--backend', 'simd', '--temp', '0', '-n', '1', 'Once upon a time'];
     const found = await kvgenOnTerminal(args, { ...TERMINAL, env: { CI: undefined, TERM_PROGRAM: undefined, ...env } });
     expect(found.terminal).toBe(expected);
+  });
+
+  it('colours what a server writes as it is coloured here', async () => {
+    const server = start(['serve', '--backend', 'simd', '--port', '0']);
+    const [line] = await once(server.child.stderr, 'data');
+    const [url = ''] = /http:[^\s]+\d/.exec(String(line)) ?? [];
+    const env = { TERM: 'xterm-256color', CI: undefined };
+    const args = ['--server', url, '--color-by-probability', ...PLAIN.slice(2)];
+    const found = await kvgenOnTerminal(args, { ...TERMINAL, env });
+    server.child.kill('SIGTERM');
+    await server.end();
+    expect(named(found.terminal)).toBe(await expected());
   });
 
   it('colours a saved answer as it did when it was computed', async () => {
