@@ -17,7 +17,11 @@ export async function checkNewFile(path: string): Promise<void> {
     if (found !== undefined) {
       await access(path, constants.W_OK);
     }
-    await checkWritable(dirname(await place(path)));
+    const folder = dirname(await place(path));
+    if ((await existing(folder)) === undefined) {
+      throw new KvgenError(`${path}: there is no folder ${folder}; make it first, or name another file`);
+    }
+    await checkWritable(folder);
   } catch (error) {
     throw cannotWrite(path, error);
   }

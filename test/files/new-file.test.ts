@@ -45,7 +45,7 @@ it('refuses what is no file, and a folder that is not there', async () => {
     '/dev/null: expected a file or nothing, found something else',
   );
   const gone = join(dir, 'gone', 'page.html');
-  await expect(checkNewFile(gone)).rejects.toThrow(`${gone}: cannot be written (ENOENT`);
+  await expect(checkNewFile(gone)).rejects.toThrow(`${gone}: there is no folder ${join(dir, 'gone')}; make it first`);
   await expect(writeNewFile(gone, 'x')).rejects.toThrow(`${gone}: cannot be written (ENOENT`);
   const below = join(dir, 'file', 'page.html');
   writeFileSync(join(dir, 'file'), '');

@@ -19,7 +19,7 @@ export function recordedRun({ words, literal, terminal }: Invocation, args: View
     return undefined;
   }
   if (statSync(word, { throwIfNoEntry: false })?.isFile() !== true) {
-    terminal.note(`${word}: there is no such file, so it is the prompt`);
+    terminal.note(`${word}: no file has this name, so it is the prompt`);
     return undefined;
   }
   const option = optionsOf(VIEW).find(({ name, negates }) => isGiven(name as keyof ViewArgs, args, negates));
