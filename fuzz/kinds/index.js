@@ -10,6 +10,7 @@ import { cacheKind, fillCache } from './cache.js';
 import { ggufKind } from './gguf.js';
 import { modelKind } from './model.js';
 import { piecesKind } from './pieces.js';
+import { makeRecord, recordKind } from './record.js';
 import { sameKind } from './same.js';
 import { spawnedKind } from './spawned.js';
 import { tokenizerKind } from './tokenizer.js';
@@ -39,6 +40,7 @@ export const KINDS = [
   cacheKind,
   batchKind,
   argumentsKind,
+  recordKind,
   sameKind,
   spawnedKind,
 ];
@@ -53,4 +55,5 @@ export async function prepare({ base }) {
     throw new Error(`quantize: ${made.stderr}`);
   }
   await fillCache(base);
+  await makeRecord(base);
 }
