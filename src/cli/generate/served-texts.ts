@@ -15,6 +15,7 @@ import { RemoteCompleter } from '../../remote/remote-completer.js';
 import { type ServedModel, servedModel } from '../../remote/served-model.js';
 import type { ServedRequest } from '../../remote/served-request.js';
 import { randomSeed } from '../../sampling/random.js';
+import { readKey } from '../../server/access.js';
 import type { GenerateArgs } from '../../settings.js';
 import { prepareStops } from '../../text/stop.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
@@ -44,10 +45,9 @@ export async function openServer(
   { terminal, signal }: Pick<Invocation, 'terminal' | 'signal'>,
 ): Promise<OpenServer> {
   const { model, server = '', timeout, tokenizer: named } = args;
-  const { KVGEN_API_KEY: key = '' } = process.env;
   const connection = new Connection({
     server,
-    key: key === '' ? undefined : key,
+    key: readKey(process.env),
     timeout,
     onNote: (line) => (args.verbose ? terminal.note(line) : undefined),
   });
