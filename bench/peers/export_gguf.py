@@ -44,11 +44,12 @@ def add_metadata(writer, size):
     vocab = size["vocab_size"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
-    writer.add_token_list([f"t{i}".encode() for i in range(vocab)])
+    pieces = [b"t", b"0"]  # what the one merge joins to the first token
+    writer.add_token_list([f"t{i}".encode() for i in range(vocab - len(pieces))] + pieces)
     writer.add_token_types([gguf.TokenType.NORMAL] * vocab)
     writer.add_token_merges(["t 0"])
-    writer.add_eos_token_id(vocab - 1)
-    writer.add_bos_token_id(vocab - 1)
+    writer.add_eos_token_id(vocab - 3)
+    writer.add_bos_token_id(vocab - 3)
 
 
 def write(path, size, kind):
