@@ -1,8 +1,6 @@
 // The choices of `kvgen score`: where they come from, their ids and those of the prompt, and how their scores are shown. Knows
 // nothing of what scores them.
 
-import { checkIds, checkVocabulary } from '../../completion/request.js';
-import { encodePrompt } from '../../completion/text-bounds.js';
 import { KvgenError, shown } from '../../errors.js';
 import { CHOICES } from '../../files/file-kinds.js';
 import { EventLoop } from '../../generation/event-loop.js';
@@ -45,8 +43,8 @@ export async function encodedChoices(
   text: string | undefined,
   choices: readonly string[],
 ): Promise<EncodedChoices> {
-  const { args, textModel, signal } = run;
-  const promptIds = args.promptIds ?? (await encodedPrompt(run, text ?? ''));
+  const { args, signal } = run;
+  const promptIds = args.promptIds ?? (await run.promptIds(text ?? ''));
   const continuations: number[][] = [];
   const loop = new EventLoop();
   for (const choice of choices) {
@@ -56,26 +54,15 @@ export async function encodedChoices(
       signal.throwIfAborted();
     }
   }
-  checkIds(promptIds, textModel.config);
+  run.check(promptIds);
   return { promptIds, continuations };
-}
-
-/** With what the tokenizer puts before a text, which it does not put before a choice. */
-async function encodedPrompt(
-  { args, textModel, terminal, signal }: ScoreRun,
-  text: string,
-): Promise<readonly number[]> {
-  const onNote = (line: string) => terminal.note(line);
-  const onDetail = args.verbose ? onNote : undefined;
-  const { before, ids } = await encodePrompt(text, textModel, { bos: args.bos, signal, onNote, onDetail });
-  return [...before, ...ids];
 }
 
 /** The ids of a choice, tokenized apart from the prompt. @throws KvgenError when it does not fit */
 async function fittingChoice(run: ScoreRun, promptIds: readonly number[], choice: string): Promise<number[]> {
-  const { tokenizer, nCtx, textModel, terminal, signal } = run;
+  const { tokenizer, nCtx, terminal, signal } = run;
   const ids = await tokenizer.encode(choice, { signal, onNote: (line) => terminal.note(line) });
-  checkVocabulary(ids, textModel.config);
+  run.check(ids);
   if (promptIds.length + ids.length > nCtx) {
     throw new KvgenError(
       `the choice ${shown(choice)} has ${ids.length} tokens and the prompt ${promptIds.length}: ` +

@@ -1,6 +1,7 @@
 // Scores on a model of this machine: choices after one prefill of their prompt, which may be saved and reused; texts by windows.
 
-import { contextSize } from '../../completion/request.js';
+import { checkVocabulary, contextSize } from '../../completion/request.js';
+import { encodePrompt } from '../../completion/text-bounds.js';
 import { KvgenError } from '../../errors.js';
 import { prefillPrompt } from '../../generation/prefill.js';
 import type { PromptCacheReport } from '../../generation/saved-prompts.js';
@@ -45,13 +46,27 @@ export async function scoreHere(
     await saved?.identify(source.folder);
     const nCtx = contextSize(args.ctxSize, model.config);
     noteContext(args, model.config, terminal);
-    const run = { args, saved, model, textModel: model, tokenizer: await tokenizer, nCtx, terminal, signal };
+    const promptIds = (text: string) => encodedPrompt(text, args, model, invocation);
+    const check = (ids: readonly number[]) => checkVocabulary(ids, model.config);
+    const run = { args, saved, model, tokenizer: await tokenizer, promptIds, check, nCtx, terminal, signal };
     await (args.perplexity === undefined
       ? scoreChoices(run, text, choices)
       : perplexity(run, modelScorer(model), text as string, args.perplexity));
   } finally {
     model.dispose();
   }
+}
+
+async function encodedPrompt(
+  text: string,
+  { verbose, bos }: ScoreArgs,
+  model: Model,
+  { terminal, signal }: Invocation,
+): Promise<readonly number[]> {
+  const onNote = (line: string) => terminal.note(line);
+  const onDetail = verbose ? onNote : undefined;
+  const { before, ids } = await encodePrompt(text, model, { bos, signal, onNote, onDetail });
+  return [...before, ...ids];
 }
 
 async function scoreChoices(run: LocalRun, text: string | undefined, choices: readonly string[]): Promise<void> {

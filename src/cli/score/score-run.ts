@@ -1,15 +1,16 @@
 // What scoring needs, of choices and of a text, on a model here or on a server.
 
-import type { TextModel } from '../../completion/text-bounds.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Invocation } from '../shell/command.js';
 import type { ScoreArgs } from '../shell/command-settings.js';
 
 export interface ScoreRun extends Pick<Invocation, 'terminal' | 'signal'> {
   readonly args: ScoreArgs;
-  /** Whose tokens are scored. */
-  readonly textModel: TextModel;
   readonly tokenizer: Tokenizer;
+  /** The ids of a prompt, with what the tokenizer puts before a text. */
+  promptIds(text: string): Promise<readonly number[]>;
+  /** @throws KvgenError for an id that the model does not have */
+  check(ids: readonly number[]): void;
   /** Ids that the context holds. */
   readonly nCtx: number;
 }
