@@ -8,6 +8,7 @@ import type { Model } from '../../library/model.js';
 import { decodeAll } from '../../text/detokenizer.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
 import type { Invocation } from '../shell/command.js';
+import { groupsOf } from './groups.js';
 
 const SEPARATOR = /^<\|endoftext\|>[ \t]*\r?$/m;
 
@@ -89,20 +90,6 @@ export async function textLoss(run: LossRun, text: string): Promise<TextLoss> {
 function* windowsOf({ nCtx, stride }: LossRun, texts: readonly number[][]): Generator<Window, void> {
   for (const ids of texts) {
     yield* slidingWindows(ids, nCtx, stride);
-  }
-}
-
-function* groupsOf<T>(all: Iterable<T>, size: number): Generator<T[], void> {
-  let group: T[] = [];
-  for (const one of all) {
-    group.push(one);
-    if (group.length === size) {
-      yield group;
-      group = [];
-    }
-  }
-  if (group.length > 0) {
-    yield group;
   }
 }
 
