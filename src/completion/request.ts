@@ -45,6 +45,8 @@ interface PromptWords extends Preparing {
   readonly logitBias: string;
   /** What to do about a prompt that does not fit. */
   readonly advice: string;
+  /** May it fill the context, since nothing is to follow (default: no)? */
+  readonly mayFill?: boolean | undefined;
 }
 
 /**
@@ -56,7 +58,7 @@ export async function preparePrompt(
   prompt: string | readonly number[],
   settings: PromptSettings,
   model: TextModel,
-  { logitBias, advice, onNote, onDetail, signal }: PromptWords,
+  { logitBias, advice, mayFill, onNote, onDetail, signal }: PromptWords,
 ): Promise<Prompt> {
   const { config, tokenizer } = model;
   await prepareStops(settings.stop, signal);
@@ -65,7 +67,7 @@ export async function preparePrompt(
     ? await encodePrompt(prompt, model, { bos: settings.bos, onNote, onDetail, signal })
     : { before: [], ids: prompt };
   const nCtx = contextSize(settings.ctxSize, config);
-  const kept = fitPrompt(encoded, nCtx, settings, { advice, onNote });
+  const kept = fitPrompt(encoded, nCtx, settings, { advice, onNote, mayFill });
   checkIds(kept, config);
   checkBias(logitBias, settings.logitBias, config);
   const text = isText ? { text: prompt } : await textOf(prompt, tokenizer, signal);
@@ -148,7 +150,7 @@ export function makeRequest(
 }
 
 /** Ids that the context holds. @throws KvgenError when `ctxSize` is more than the model has */
-export function contextSize(ctxSize: number | undefined, { nPositions }: ModelConfig): number {
+export function contextSize(ctxSize: number | undefined, { nPositions }: Pick<ModelConfig, 'nPositions'>): number {
   if (ctxSize !== undefined && ctxSize > nPositions) {
     throw new KvgenError(`--ctx-size ${ctxSize}: the model has ${nPositions} positions; give ${nPositions} or less`);
   }
@@ -175,10 +177,10 @@ export function fitPrompt(
   { before, ids }: EncodedText,
   nCtx: number,
   settings: Pick<PromptSettings, 'truncatePrompt' | 'maxTokens'>,
-  { advice, onNote }: Pick<PromptWords, 'advice' | 'onNote'>,
+  { advice, onNote, mayFill = false }: Pick<PromptWords, 'advice' | 'onNote' | 'mayFill'>,
 ): readonly number[] {
   const length = before.length + ids.length;
-  if (length < nCtx) {
+  if (length < nCtx || (mayFill && length === nCtx)) {
     return [...before, ...ids];
   }
   const { truncatePrompt: drop } = settings;

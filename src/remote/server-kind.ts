@@ -22,8 +22,8 @@ export interface ServerKind {
   readonly logprobs: LogprobsForm;
   /** The most likeliest tokens that it gives. */
   readonly maxLogprobs: number;
-  /** Does it score a prompt: `echo` with `logprobs` and `max_tokens: 0`? */
-  readonly scoresPrompts: boolean;
+  /** How it scores a prompt: `echo` with `logprobs` and no new token, or vLLM's `prompt_logprobs`; null: not. */
+  readonly scoresPrompts: 'echo' | 'prompt_logprobs' | null;
   /** Does `max_tokens: 0` run the prompt and generate nothing? */
   readonly takesNoTokens: boolean;
   /** What `max_tokens` is for "to the end of the context"; undefined: there is no such value. */
@@ -73,7 +73,7 @@ const COMPATIBLE: ServerKind = {
   idsInLogprobs: false,
   logprobs: 'legacy',
   maxLogprobs: 5,
-  scoresPrompts: false,
+  scoresPrompts: 'echo', // what comes is counted
   takesNoTokens: false,
   givesEnd: false,
   maxStops: 4,
@@ -97,7 +97,6 @@ export const KINDS = {
     takesEmpty: true,
     tellsIds: true,
     maxLogprobs: 100,
-    scoresPrompts: true,
     takesNoTokens: true,
     unlimited: -1,
     maxStops: Number.POSITIVE_INFINITY,
@@ -122,7 +121,7 @@ export const KINDS = {
     takesIds: true,
     tellsIds: true,
     maxLogprobs: 20,
-    scoresPrompts: true,
+    scoresPrompts: 'prompt_logprobs',
     givesEnd: true,
     maxStops: Number.POSITIVE_INFINITY,
     maxSeed: Number.MAX_SAFE_INTEGER,
@@ -141,6 +140,7 @@ export const KINDS = {
     ...COMPATIBLE,
     name: 'llama.cpp',
     title: "llama.cpp's server",
+    scoresPrompts: null,
     takesIds: true,
     idsInLogprobs: true,
     logprobs: 'content',
@@ -170,6 +170,7 @@ export const KINDS = {
     ...COMPATIBLE,
     name: 'mlx-lm',
     title: 'mlx-lm',
+    scoresPrompts: null,
     logprobs: null,
     maxStops: Number.POSITIVE_INFINITY,
     maxBias: Number.POSITIVE_INFINITY,

@@ -120,12 +120,13 @@ function namesOf({ of }: Endpoints, { namesIds }: TextQuery) {
 async function fitted(
   { of, nCtx }: Endpoints,
   prompt: GivenPrompt,
-  { settings }: TextQuery,
+  { settings, echo }: TextQuery,
   param: string,
   { signal, record }: Asked,
 ): Promise<Prompt> {
   const limits = { ...settings, ctxSize: nCtx };
-  const words = { logitBias: 'logit_bias', advice: 'shorten it', onNote: () => {}, signal };
+  const mayFill = echo && settings.maxTokens === 0; // nothing follows a prompt that is only scored
+  const words = { logitBias: 'logit_bias', advice: 'shorten it', onNote: () => {}, mayFill, signal };
   const fitting = await preparePrompt(prompt, limits, of.model, words).catch(asAbout(param));
   record.prompts.push(fitting.text);
   return fitting;

@@ -8,6 +8,7 @@ import { chatTemplateOf } from '../../chat/open-template.js';
 import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import type { Completion } from '../../completion/complete.js';
 import { fitPrompt, type Prompt, textOf } from '../../completion/request.js';
+import type { EncodedText, PromptOptions } from '../../completion/text-bounds.js';
 import { KvgenError, UsageError } from '../../errors.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { Connection } from '../../remote/connection.js';
@@ -44,7 +45,7 @@ export async function openServer(
   args: ServerArgs,
   { terminal, signal }: Pick<Invocation, 'terminal' | 'signal'>,
 ): Promise<OpenServer> {
-  const { model, server = '', timeout, tokenizer: named } = args;
+  const { model, server = '', timeout } = args;
   const connection = new Connection({
     server,
     key: readKey(process.env),
@@ -52,8 +53,8 @@ export async function openServer(
     onNote: (line) => (args.verbose ? terminal.note(line) : undefined),
   });
   terminal.progress(`waiting for ${connection.host}`);
-  const isFolder = /[/\\]/.test(model) && existsSync(model);
-  const folderName = named ?? (isFolder ? model : undefined);
+  const isFolder = isModelFolder(model);
+  const folderName = tokenizerFolder(args);
   const wanted = model === '' ? {} : { model: isFolder ? basename(model) : model, isFolder };
   const served = await servedModel(connection, wanted, signal);
   const folder = folderName === undefined ? null : await openModelFolder(findModel(folderName), signal);
@@ -74,6 +75,15 @@ export async function openServer(
       tokenizer?.dispose();
     },
   };
+}
+
+/** Where the served model's tokenizer is; undefined: nobody says. */
+export function tokenizerFolder({ tokenizer, model }: Pick<ServerArgs, 'tokenizer' | 'model'>): string | undefined {
+  return tokenizer ?? (isModelFolder(model) ? model : undefined);
+}
+
+function isModelFolder(model: string): boolean {
+  return /[/\\]/.test(model) && existsSync(model);
 }
 
 /**
@@ -104,9 +114,19 @@ export async function servedPrompt(
     checkUncut(args);
     return { ids: [], text: prompt, nCtx };
   }
-  const ids = await tokenizer.encode(prompt, { onNote, signal });
-  const before = args.bos ? tokenizer.around.before : [];
-  return { ids: fitted(before, before.length + ids.length > 0 ? ids : [startOf(tokenizer)]), text: prompt, nCtx };
+  const { before, ids } = await servedIds(prompt, tokenizer, { bos: args.bos, onNote, signal });
+  return { ids: fitted(before, ids), text: prompt, nCtx };
+}
+
+/** The ids of a prompt, and what the tokenizer puts before a text. */
+export async function servedIds(
+  text: string,
+  tokenizer: Tokenizer,
+  { bos, ...options }: PromptOptions,
+): Promise<EncodedText> {
+  const ids = await tokenizer.encode(text, options);
+  const before = bos ? tokenizer.around.before : [];
+  return { before, ids: before.length + ids.length > 0 ? ids : [startOf(tokenizer)] };
 }
 
 /** @throws UsageError for what a prompt may ask for and a server does not do */

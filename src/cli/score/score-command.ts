@@ -19,7 +19,13 @@ export async function scoreCommand(invocation: Invocation): Promise<number> {
   if (args.perplexity === undefined) {
     checkHasInput(invocation, args);
   }
-  await scoreHere(args, () => readInput(args, invocation), invocation);
+  const input = () => readInput(args, invocation);
+  if (args.server !== undefined) {
+    const { scoreServed } = await import('./served-score.js');
+    await scoreServed(args, input, invocation);
+  } else {
+    await scoreHere(args, input, invocation);
+  }
   return EXIT.ok;
 }
 

@@ -9,6 +9,7 @@ import { GENERATE, type Rows, type SettingsOf, takenBy } from '../../settings.js
 
 const { model, file, promptIds, bos, ctxSize, seed, promptCache, cacheDir, writeCache, cacheDtype } = GENERATE;
 const { backend, engine, threads, weights, json, verbose, quiet, color } = GENERATE;
+const { server: servedBy, tokenizer: servedTokenizer, timeout: servedTimeout } = GENERATE;
 
 export const TOKENIZE = {
   model,
@@ -193,6 +194,12 @@ export const SCORE = {
   engine,
   threads,
   weights,
+  server: { ...servedBy, words: 'let kvgen serve or vLLM score; -m names its model (default: this machine)' },
+  tokenizer: {
+    ...servedTokenizer,
+    words: "with --server: the served model's folder here, whose tokenizer makes the ids",
+  },
+  timeout: servedTimeout,
   json: { ...json, words: 'print JSON instead of a table' },
   verbose,
   quiet,

@@ -21,9 +21,10 @@ const HERE = [
   'draft',
   'draftModel',
   'ctxSize',
-  'stride',
   'reorder',
 ];
+/** Where a text is scored in windows, how long they are is decided here, whoever computes them. */
+const isHere = (table: Table) => (name: string) => name !== 'ctxSize' || table.stride === undefined;
 /** Settings of how a server is asked. */
 const THERE = ['tokenizer', 'timeout'];
 
@@ -40,7 +41,8 @@ export function settleServer(values: object, table: Table, sourceOf: SourceOf): 
   }
   const given = new Map<string, unknown>(Object.entries(values));
   const isTyped = (name: string) => given.has(name) && sourceOf(name) === 'cli';
-  const here = HERE.find(isTyped);
+  const ofHere = HERE.filter(isHere(table));
+  const here = ofHere.find(isTyped);
   const there = THERE.find(isTyped);
   if (here !== undefined && isTyped('server')) {
     throw new UsageError(`${spelling(table, here, given.get(here))} cannot go with --server: the server decides it`);
@@ -51,7 +53,7 @@ export function settleServer(values: object, table: Table, sourceOf: SourceOf): 
     }
     return without(given, ['server', ...THERE]);
   }
-  const fromEnvironment = HERE.filter((name) => sourceOf(name) === 'env');
+  const fromEnvironment = ofHere.filter((name) => sourceOf(name) === 'env');
   const settled = without(given, fromEnvironment);
   const isNamed = isTyped('model') || (sourceOf('model') === 'env' && !isTyped('server'));
   return isNamed ? settled : { ...settled, model: '' };

@@ -1,0 +1,98 @@
+// How likely each token of given ids is, from a server that scores prompts: vLLM tells it as `prompt_logprobs`, others echo the
+// prompt with log-probabilities and generate nothing. Counted, since a prefix cache may leave tokens out. Knows nothing of texts.
+
+import { randomUUID } from 'node:crypto';
+import { KvgenError } from '../errors.js';
+import { toldTokens } from './answer-part.js';
+import type { Connection } from './connection.js';
+import { jsonOf } from './event-stream.js';
+import { refusal } from './remote-errors.js';
+import type { ServedModel } from './served-model.js';
+
+export class PromptScores {
+  readonly #connection: Connection;
+  readonly #served: ServedModel;
+
+  /** @throws KvgenError for a server that scores no prompts */
+  constructor(connection: Connection, served: ServedModel) {
+    const { kind } = served;
+    if (kind.scoresPrompts === null) {
+      const can = 'kvgen serve and vLLM do';
+      throw new KvgenError(`${connection.server}: ${kind.title} gives no log-probabilities of a prompt; ${can}`);
+    }
+    this.#connection = connection;
+    this.#served = served;
+  }
+
+  /** The longest prompt that is scored; undefined: the server does not say. */
+  get nCtx(): number | undefined {
+    const { kind, nCtx } = this.#served;
+    return nCtx === undefined || kind.takesNoTokens ? nCtx : nCtx - 1; // a token must follow
+  }
+
+  /** @returns the log-probability of each id after the first, which nothing predicts */
+  async logprobs(ids: readonly number[], signal: AbortSignal): Promise<readonly number[]> {
+    const { model, kind } = this.#served;
+    const how = kind.scoresPrompts === 'echo' ? ECHO : { ...PROMPT_LOGPROBS, cache_salt: randomUUID() };
+    const json = await this.#ask({ model, prompt: ids, ...how }, signal);
+    const [choice] = Object(json).choices ?? [];
+    const told = kind.scoresPrompts === 'echo' ? echoed(choice) : ofPrompt(choice, ids);
+    return this.#checked(told, ids);
+  }
+
+  async #ask(body: object, signal: AbortSignal): Promise<unknown> {
+    const { server, hasKey } = this.#connection;
+    const answer = await this.#connection.post('/v1/completions', body, signal);
+    if (answer.status !== 200) {
+      throw await refusal(answer, server, hasKey);
+    }
+    return jsonOf(answer, server);
+  }
+
+  /** @throws KvgenError where a token is left out, or is another one */
+  #checked(told: readonly Told[], ids: readonly number[]): readonly number[] {
+    const { host } = this.#connection;
+    const logprobs = told.slice(1).map(({ logprob }) => logprob);
+    const known = logprobs.filter((logprob) => logprob !== undefined).length;
+    if (told.length !== ids.length || known !== ids.length - 1) {
+      throw new KvgenError(
+        `${host}: expected ${ids.length - 1} log-probabilities of a prompt of ${ids.length} tokens, found ${known}; ` +
+          'does it leave some out?',
+      );
+    }
+    const other = told.findIndex(({ id }, i) => id !== undefined && id !== ids[i]);
+    if (other >= 0) {
+      throw new KvgenError(`${host}: expected the token id ${ids[other]} at ${other}, found ${told[other]?.id}`);
+    }
+    return logprobs as number[];
+  }
+}
+
+/** A token of the prompt as the server tells it. */
+interface Told {
+  /** undefined: it does not say. */
+  readonly id?: number;
+  readonly logprob?: number;
+}
+
+/** `return_tokens_as_token_ids`: so that they can be compared. */
+const ECHO = { max_tokens: 0, echo: true, logprobs: 0, return_tokens_as_token_ids: true };
+/** Greedy, since no seed matters; with a salt that no other request has, so that all of the prompt is run. */
+const PROMPT_LOGPROBS = { max_tokens: 1, temperature: 0, prompt_logprobs: 1 };
+
+function echoed(choice: unknown): Told[] {
+  const tokens = toldTokens(Object(choice).logprobs) ?? [];
+  return tokens.map(({ id, logprob }) => ({
+    ...(!Number.isNaN(id) && { id }),
+    ...(logprob !== undefined && { logprob }),
+  }));
+}
+
+/** A list of objects, each with the token itself and the likeliest one, by id; null for the first token. */
+function ofPrompt(choice: unknown, ids: readonly number[]): Told[] {
+  const list: unknown = Object(choice).prompt_logprobs;
+  return (Array.isArray(list) ? list : []).map((entry, i) => {
+    const { logprob } = Object(Object(entry)[String(ids[i])]);
+    return typeof logprob === 'number' ? { logprob } : {};
+  });
+}
