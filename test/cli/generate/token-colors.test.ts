@@ -195,7 +195,7 @@ describe.runIf(hasPython)('on a terminal', () => {
     ];
     const { code, terminal } = await kvgenOnTerminal(args, { ...TERMINAL, after: '\u001b[9', input: '\u0003' });
     expect(code).toBe(130);
-    expect(terminal).toMatch(/␛\[9[014]m[^␛]*(␛\[24m)?␛\[39m\n$/);
+    expect(terminal.match(/␛\[[\d;]*m/g)?.at(-1)).toBe('␛[39m');
   });
 });
 
