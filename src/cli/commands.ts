@@ -53,7 +53,7 @@ Commands (kvgen <command> --help):
 
 The prompt also comes from -f FILE, from stdin (kvgen -, or a pipe) or from --prompt-ids.
 After -- everything is the prompt: kvgen -- bench
-Environment: KVGEN_MODEL, KVGEN_BACKEND, KVGEN_WEIGHTS, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND (seal what is saved), KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
+Environment: KVGEN_MODEL, KVGEN_BACKEND, KVGEN_WEIGHTS, KVGEN_PROMPT_CACHE=1, KVGEN_CACHE_DIR, KVGEN_CACHE_KEY_FILE or KVGEN_CACHE_KEY_COMMAND (seal what is saved), KVGEN_SERVER, KVGEN_API_KEY (its key), KVGEN_DEBUG=1 (stack traces), NO_COLOR, HF_HOME, HF_HUB_CACHE.`,
     load: async () => (await import('./generate/generate-command.js')).generateCommand,
   },
   {

@@ -24,7 +24,8 @@ export function statisticsLine(runs: readonly MeasuredRun[]): string {
   const all = runs.map((run) => run.completion.stats);
   const kept = runs.reduce((sum, { promptCache }) => sum + (promptCache?.writtenTokens ?? 0), 0);
   const isOne = runs.length === 1;
-  const tokens = count(total(all, 'generationTokens'), 'token');
+  const isCounted = served === undefined || served.generationTokens !== null;
+  const tokens = `${isCounted ? '' : 'at least '}${count(total(all, 'generationTokens'), 'token')}`;
   const speed = decodeRate(all);
   const cache = `cache ${count(total(all, 'cachePositions'), 'position')}, ${megabytes(total(all, 'cacheBytes'))}`;
   const parts = [
