@@ -45,9 +45,11 @@ export function depthChart(all: readonly ChartLine[]): string | undefined {
   return `milliseconds per token over depth   ${legend}\n${drawing.filter((line) => line !== '').join('\n')}`;
 }
 
-/** The symbols of each line in its own colour, in the chart and in its legend. */
+/** The symbols of each line in its own colour, in the chart and in its legend; the axes step back. */
 export function withColors(chart: string, chalk: Terminal['chalk']): string {
-  return chart.replace(/●+|○+|◆+|◇+/g, (run) => ink(colorOfPlace(SYMBOLS.indexOf(run[0] ?? '')), chalk)(run));
+  return chart
+    .replace(/●+|○+|◆+|◇+/g, (run) => ink(colorOfPlace(SYMBOLS.indexOf(run[0] ?? '')), chalk)(run))
+    .replace(/[▲▶┤│└┬─]+/g, (axis) => chalk.dim(axis));
 }
 
 /** A point for each column of the chart. */

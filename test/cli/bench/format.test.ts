@@ -62,6 +62,7 @@ describe('several machines', () => {
     expect(colored).toContain('\u001b[38;5;27m●\u001b[39m node float32   \u001b[38;5;136m○\u001b[39m simd int8\n');
     expect(visible(colored).replace(/␛\[[\d;]+m/g, '')).toBe(table);
     expect(colored.match(/38;5;27m●+/g)?.length).toBe(table.match(/●+/g)?.length);
+    expect(visible(colored)).toMatch(/\n *␛\[2m▲␛\[22m\n/);
     expect(withColors(table, new Chalk({ level: 0 }))).toBe(table);
   });
 
