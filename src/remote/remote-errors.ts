@@ -105,7 +105,8 @@ export function reasonOf(json: unknown): string | undefined {
   return found === undefined || found === null ? undefined : typeof found === 'string' ? found : shown(found);
 }
 
-function parsed(text: string): unknown {
+/** JSON; undefined: it is none. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -4,9 +4,12 @@
 import { KvgenError, shown } from '../errors.js';
 import type { Connection } from './connection.js';
 import { jsonOf } from './event-stream.js';
-import { refusal } from './remote-errors.js';
-import type { ServerAnswer } from './server-answer.js';
+import { parsed, refusal } from './remote-errors.js';
+import { beginningOf, type ServerAnswer } from './server-answer.js';
 import { KINDS, type ServerKind } from './server-kind.js';
+
+/** Bytes: a chat template is in it. */
+const LONGEST_PROPS = 4e6;
 
 /** A model of a server. */
 export interface ServedModel {
@@ -77,25 +80,26 @@ async function probed(connection: Connection, owner: unknown, signal: AbortSigna
     const nCtx = settings?.n_ctx;
     return { kind: KINDS.llamaCpp, nCtx: Number.isSafeInteger(nCtx) && nCtx > 0 ? (nCtx as number) : undefined };
   }
-  if (props.isPython && props.json === 'Not Found') {
+  if (props.isPython && props.text === 'Not Found') {
     return { kind: KINDS.mlx };
   }
   const { json } = await ask(connection, '/version', signal);
   return { kind: typeof Object(json).version === 'string' ? KINDS.vllm : KINDS.compatible };
 }
 
-/** The JSON of an answer, whatever it says; a server need not have such an address. */
+/** What is said there, whatever it is; a server need not have such an address. */
 async function ask(connection: Connection, path: string, signal: AbortSignal) {
   try {
     const answer = await connection.get(path, signal);
     const isPython = answer.headers.get('server')?.startsWith('BaseHTTP') ?? false; // http.server of its library
-    return { isPython, json: await jsonOf(answer, connection.server) };
+    const text = (await beginningOf(answer, LONGEST_PROPS)).toString();
+    return { isPython, text, json: parsed(text) };
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof KvgenError)) {
       throw error;
     }
-    return { isPython: false, json: undefined };
+    return { isPython: false, text: '', json: undefined };
   }
 }
 

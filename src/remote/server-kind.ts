@@ -172,7 +172,7 @@ export const KINDS = {
     title: 'mlx-lm',
     scoresPrompts: null,
     logprobs: null,
-    maxStops: Number.POSITIVE_INFINITY,
+    maxStops: 0, // in a stream it leaves the stop string out and goes on behind it
     maxBias: Number.POSITIVE_INFINITY,
     ban: LOWEST,
     names: {

@@ -18,7 +18,9 @@ function recorded(name: string) {
   const answer = (key: string, headers = {}): Answer => {
     const { status, answer: value } = answers[key];
     return (_, response) =>
-      value === '' ? response.writeHead(status, headers).end() : json(response, value, status, headers);
+      typeof value === 'string'
+        ? response.writeHead(status, headers).end(value)
+        : json(response, value, status, headers);
   };
   return { answers, answer };
 }
@@ -96,7 +98,7 @@ describe('is asked once, and every value under its name', () => {
 
   it('mlx-lm', async () => {
     await start('mlx-lm');
-    const { body } = await run('--seed', '7', '--repeat-last-n', '-1', '--repeat-penalty', '1.5');
+    const { body } = await run('--seed', '7', '--repeat-last-n', '-1', '--repeat-penalty', '1.5', '--stop', 'END');
     expect(body).toEqual({
       ...COMMON,
       model: 'default_model',
