@@ -11,7 +11,7 @@ import { ApiError, aboutParameter, wrongParameter } from './api-error.js';
 import { CHAT, ChatChoice } from './chat-form.js';
 import { readChatQuery } from './chat-query.js';
 import { COMPLETION, CompletionChoice } from './completion-form.js';
-import { type GivenPrompt, readCompletionQuery } from './completion-query.js';
+import { type CompletionQuery, type GivenPrompt, readCompletionQuery } from './completion-query.js';
 import type { JsonObject } from './json-body.js';
 import type { RequestRecord } from './request-record.js';
 import { type JobEvent, type JobModel, TextJob } from './text-job.js';
@@ -50,15 +50,7 @@ export async function answerCompletion(endpoints: Endpoints, asked: Asked): Prom
   const query = readCompletionQuery(asked.body, endpoints.draft);
   checkQuery(endpoints, query);
   checkSize(endpoints, query, query.prompts.length);
-  const prompts: Prompt[] = [];
-  const eventLoop = new EventLoop(); // many short texts would stop all others
-  for (const prompt of query.prompts) {
-    if (eventLoop.due) {
-      await eventLoop.run();
-      asked.signal.throwIfAborted();
-    }
-    prompts.push(await fitted(endpoints, prompt, query, 'prompt', asked));
-  }
+  const prompts = await endpoints.loop.prepare(() => allFitted(endpoints, query, asked));
   const wanted = { ...query, logprobs: query.settings.logprobs };
   return answer(endpoints, asked, query, prompts, COMPLETION, (job, i) => {
     const promptLogprobs = () => job.promptLogprobs.get(i) ?? [];
@@ -67,22 +59,24 @@ export async function answerCompletion(endpoints: Endpoints, asked: Asked): Prom
 }
 
 export async function answerChat(endpoints: Endpoints, asked: Asked): Promise<TextAnswer> {
-  const { chats, noChat, draft } = endpoints;
+  const { chats, noChat, draft, loop } = endpoints;
   if (noChat !== undefined) {
     throw new ApiError(400, `${noChat}; use /v1/completions`, { code: 'no_chat_template' });
   }
   const query = readChatQuery(asked.body, draft);
   checkQuery(endpoints, query);
   checkSize(endpoints, query, 1);
-  const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages'));
-  const prompt = { ...(await fitted(endpoints, text, query, 'messages', asked)), turnEnds };
+  const prompt = await loop.prepare(async () => {
+    const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages'));
+    return { ...(await fitted(endpoints, text, query, 'messages', asked)), turnEnds };
+  });
   const wanted = { ...query, logprobs: query.settings.logprobs };
   const choice = (_: TextJob, i: number) => new ChatChoice(i, prompt, wanted, namesOf(endpoints, query));
   return answer(endpoints, asked, query, [prompt], CHAT, choice);
 }
 
-/** @throws ApiError for what the model cannot do, or for a request too many, before anything is computed for it */
-function checkQuery({ served, of, loop }: Endpoints, { model, settings }: TextQuery): void {
+/** @throws ApiError for what the model cannot do */
+function checkQuery({ served, of }: Endpoints, { model, settings }: TextQuery): void {
   if (model !== undefined && !served.names.includes(model)) {
     throw modelNotFound(model, served.name);
   }
@@ -90,7 +84,6 @@ function checkQuery({ served, of, loop }: Endpoints, { model, settings }: TextQu
   if (of.model.tokenizer === null && settings.stop.length > 0) {
     throw wrongParameter('stop', 'stop needs a tokenizer, and the model has none');
   }
-  loop.checkRoom();
 }
 
 /** @throws ApiError for an answer that would not fit the memory: all of it waits there for a slow reader */
@@ -114,6 +107,20 @@ export function modelNotFound(found: string, served: string): ApiError {
 
 function namesOf({ of }: Endpoints, { namesIds }: TextQuery) {
   return { tokenizer: of.model.tokenizer, namesIds };
+}
+
+/** Lets others run between prompts: many short ones would stop them all. @throws ApiError where one does not fit */
+async function allFitted(endpoints: Endpoints, query: CompletionQuery, asked: Asked): Promise<Prompt[]> {
+  const prompts: Prompt[] = [];
+  const eventLoop = new EventLoop();
+  for (const prompt of query.prompts) {
+    if (eventLoop.due) {
+      await eventLoop.run();
+      asked.signal.throwIfAborted();
+    }
+    prompts.push(await fitted(endpoints, prompt, query, 'prompt', asked));
+  }
+  return prompts;
 }
 
 /** @throws ApiError where it does not fit */

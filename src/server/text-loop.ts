@@ -28,6 +28,8 @@ export class TextLoop {
   readonly #onError: (error: unknown) => void;
   readonly #line = new WaitingLine<JobText>();
   readonly #running = new Map<JobText, TextTimes>();
+  /** Requests whose prompts are being made. */
+  #preparing = 0;
   readonly #ended: Promise<void>;
 
   /** @param onError told what goes wrong where no request is to be told */
@@ -45,10 +47,21 @@ export class TextLoop {
     this.#ended = this.#run();
   }
 
-  /** @throws ApiError where no more requests may wait */
-  checkRoom(): void {
+  /** Makes the prompts of a request, which waits from now on. @throws ApiError where no more requests may wait */
+  async prepare<T>(prompts: () => Promise<T>): Promise<T> {
+    this.#checkRoom();
+    this.#preparing++;
+    try {
+      return await prompts();
+    } finally {
+      this.#preparing--;
+    }
+  }
+
+  #checkRoom(): void {
     const { concurrency, queue } = this.#limits;
-    if (this.#running.size + this.#line.texts >= concurrency && this.#line.requests >= queue) {
+    const [texts, requests] = [this.#running.size + this.#line.texts, this.#line.requests];
+    if (texts + this.#preparing >= concurrency && requests + this.#preparing >= queue) {
       const headers = { 'retry-after': `${RETRY_AFTER}` };
       throw new ApiError(429, `${queue} requests are waiting already: try again later`, {
         code: 'queue_full',
@@ -57,9 +70,10 @@ export class TextLoop {
     }
   }
 
-  /** Runs the texts of a request when it is their turn. @throws ApiError where no more requests may wait */
+  /** Runs the texts of a request when it is their turn. @throws ApiError where no more requests may wait; what its signal has aborted with */
   begin(job: TextJob): void {
-    this.checkRoom();
+    this.#checkRoom();
+    job.facts.signal.throwIfAborted();
     const leave = this.#line.enter(job.texts(), job.count);
     job.facts.signal.addEventListener('abort', leave, { once: true });
   }
