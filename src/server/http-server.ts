@@ -237,7 +237,7 @@ export class HttpServer {
     if (request.record !== undefined) {
       request.record.why = refused.message;
     }
-    if (refused.status >= 500 && !(error instanceof ApiError)) {
+    if (refused.status >= 500 && !(error instanceof ApiError) && !request.socket.destroyed) {
       this.#options.onError(error);
     }
     return refused;

@@ -80,9 +80,19 @@ function checkQuery({ served, of }: Endpoints, { model, settings }: TextQuery): 
   if (model !== undefined && !served.names.includes(model)) {
     throw modelNotFound(model, served.name);
   }
-  aboutParameter('logit_bias', () => checkVocabulary([...settings.logitBias.keys()], of.model.config));
+  checkBias(of, settings.logitBias);
   if (of.model.tokenizer === null && settings.stop.length > 0) {
     throw wrongParameter('stop', 'stop needs a tokenizer, and the model has none');
+  }
+}
+
+/** @throws ApiError for a bias that the model has no token for, or that leaves it none */
+function checkBias({ model: { config }, banned }: JobModel, logitBias: ReadonlyMap<number, number>): void {
+  const ids = [...logitBias.keys()];
+  aboutParameter('logit_bias', () => checkVocabulary(ids, config));
+  const none = new Set([...banned, ...ids.filter((id) => logitBias.get(id) === Number.NEGATIVE_INFINITY)]);
+  if (none.size >= config.vocabSize) {
+    throw wrongParameter('logit_bias', 'logit_bias: every token is banned; allow some');
   }
 }
 

@@ -87,6 +87,12 @@ describe('parameters', () => {
     expect((await refused(body)).slice(0, 3)).toEqual([400, 'max_tokens', message]);
   });
 
+  it('a bias that bans every token', async () => {
+    const logit_bias = Object.fromEntries(Array.from({ length: 4096 }, (_, id) => [id, '-inf']));
+    const message = 'logit_bias: every token is banned; allow some';
+    expect((await refused({ ...WITH, logit_bias })).slice(0, 3)).toEqual([400, 'logit_bias', message]);
+  });
+
   it('__proto__ is one like others', async () => {
     const [status, param] = await refused('{"prompt":"a","__proto__":{"n":2}}');
     expect([status, param]).toEqual([400, '__proto__']);

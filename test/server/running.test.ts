@@ -110,6 +110,22 @@ describe('places', () => {
     expect(server.errors).toEqual([]);
   });
 
+  it('a client that goes away within a body is no error', async () => {
+    const server = await serve({});
+    const socket = connect(server.port, '127.0.0.1');
+    const head =
+      'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100';
+    socket.write(`${head}\r\n\r\n{`);
+    await sleep(50);
+    socket.destroy();
+    await until(() => server.lines.length === 1);
+    await sleep(20);
+    expect([server.lines[0]?.replace(/\d+ ms/, 'n ms'), server.errors]).toEqual([
+      'POST /v1/completions 499 · n ms · the client went away',
+      [],
+    ]);
+  });
+
   it('a reader who takes nothing loses the connection, and its place', async () => {
     const server = await serve({ readerMs: 100 });
     const socket = connect(server.port, '127.0.0.1');
