@@ -47,7 +47,7 @@ beforeAll(async () => {
   const env = environment({ env: { KVGEN_CACHE_DIR: dir } });
   const { stdout } = await promisify(execFile)('sh', ['-c', `exec 2>&1\n${script}`], { cwd: dir, env });
   found.push(...stdout.split(`${END}\n`));
-}, 60_000);
+}, 120_000);
 
 afterAll(() => rmSync(dir, { recursive: true }));
 
