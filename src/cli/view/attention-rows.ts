@@ -74,13 +74,19 @@ export class AttentionRows {
   }
 }
 
-/** Positions of the largest weights, in order; of equal ones the first. */
+/** Positions of the largest weights, in order; of equal ones the first. Plain loops: a long run has tens of thousands of rows. */
 function largestOf(weights: Float32Array, count: number): number[] {
   const sorted = weights.slice().sort();
   const least = sorted[sorted.length - count] as number;
-  const above = [...weights.keys()].filter((position) => (weights[position] as number) > least);
-  const equal = [...weights.keys()].filter((position) => weights[position] === least);
-  return [...above, ...equal.slice(0, count - above.length)].sort((a, b) => a - b);
+  let equal = sorted.lastIndexOf(least) - (sorted.length - count) + 1; // so many that are no larger are taken
+  const positions: number[] = [];
+  for (let position = 0; position < weights.length; position++) {
+    const weight = weights[position] as number;
+    if (weight > least || (weight === least && equal-- > 0)) {
+      positions.push(position);
+    }
+  }
+  return positions;
 }
 
 /** Seven significant digits: what a float32 has. */
