@@ -42,9 +42,13 @@ export async function servedModel(connection: Connection, wanted: Wanted, signal
   const owner = models[0]?.ownedBy;
   const known = owner === 'kvgen' ? KINDS.kvgen : owner === 'vllm' ? KINDS.vllm : undefined;
   const { kind, nCtx } = known === undefined ? await probed(connection, owner, signal) : { kind: known };
-  const chosen = choose(models, wanted, connection.server);
+  const isOwn = kind === KINDS.mlx && wanted.model === undefined; // its list has all that lies on that machine
+  const chosen = isOwn ? NAMELESS : choose(models, wanted, connection.server);
   return { kind, model: chosen.id, nCtx: chosen.nCtx ?? nCtx };
 }
+
+/** The model that a server was started with. */
+const NAMELESS: Listed = { id: 'default_model', ownedBy: undefined, nCtx: undefined };
 
 /** Not every server has a list, and mlx-lm's may be empty. */
 async function listed(answer: ServerAnswer, { server, hasKey }: Connection, signal: AbortSignal): Promise<Listed[]> {
@@ -110,7 +114,7 @@ function choose(models: readonly Listed[], { model, isFolder = false }: Wanted, 
     return named ?? (only as Listed);
   }
   if (only === undefined) {
-    return { id: model ?? 'default_model', ownedBy: undefined, nCtx: undefined };
+    return { ...NAMELESS, ...(model !== undefined && { id: model }) };
   }
   const what = model === undefined ? 'several models' : `no model ${shown(model)}`;
   throw new KvgenError(`${server} serves ${what}; -m names one of ${models.map(({ id }) => shown(id)).join(', ')}`);

@@ -61,7 +61,10 @@ function problemsOf(request: ServedRequest, kind: ServerKind): Problem[] {
   const { names } = kind;
   return [
     [ids !== undefined && !kind.takesIds, 'takes no token ids; leave --tokenizer and --prompt-ids out'],
-    [ids === undefined && text === '' && !kind.takesEmpty, 'takes no empty prompt; --tokenizer gives it a token'],
+    [
+      ids === undefined && text === '' && !kind.takesEmpty,
+      `takes no empty prompt; ${kind.takesIds ? '--tokenizer gives it a token' : 'give one'}`,
+    ],
     [ids === undefined && !settings.bos && names.bos === undefined, 'has no --no-bos; --tokenizer puts nothing there'],
     [settings.maxTokens === 0 && !kind.takesNoTokens, 'cannot do --max-tokens 0; give 1 or more'],
     [request.logprobs !== undefined && kind.logprobs === null, 'gives no log-probabilities in a stream'],

@@ -157,9 +157,9 @@ export const KINDS = {
       minP: 'min_p',
       repeatPenalty: 'repeat_penalty',
       repeatLastN: 'repeat_last_n',
-      ignoreEos: 'ignore_eos',
     },
     besides: {
+      ignore_eos: false, // true would ban the token
       samplers: ['penalties', 'top_k', 'top_p', 'min_p', 'temperature'],
       mirostat: 0,
       dynatemp_range: 0,

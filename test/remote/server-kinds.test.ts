@@ -156,6 +156,7 @@ describe('is asked once, and every value under its name', () => {
 describe('what it cannot do is refused by name, before it is asked', () => {
   it.each<[keyof typeof WHAT_IT_IS, readonly string[], string]>([
     ['llama.cpp', ['-n', '0'], "llama.cpp's server cannot do --max-tokens 0; give 1 or more"],
+    ['llama.cpp', ['--ignore-eos'], "llama.cpp's server cannot do --ignore-eos"],
     ['llama.cpp', ['--special'], "llama.cpp's server cannot do --special"],
     ['llama.cpp', ['--no-bos'], "llama.cpp's server has no --no-bos; --tokenizer puts nothing there"],
     [
@@ -185,7 +186,7 @@ describe('what it cannot do is refused by name, before it is asked', () => {
     const empty = await kvgenHere(at, { input: '' });
     const ids = await kvgenHere([...at, '--prompt-ids', '1,2']);
     expect([empty.stderr, ids.stderr, server.completions]).toEqual([
-      'kvgen: mlx-lm takes no empty prompt; --tokenizer gives it a token\n',
+      'kvgen: mlx-lm takes no empty prompt; give one\n',
       'kvgen: mlx-lm takes no token ids; leave --tokenizer and --prompt-ids out\n',
       [],
     ]);

@@ -162,7 +162,8 @@ async function replaying(name: string) {
       'content-type': found?.type ?? 'text/plain',
       ...(name === 'mlx-lm' && { server: 'BaseHTTP/0.6 Python/3.11' }),
     });
-    response.end(found?.answer === '' ? '' : JSON.stringify(found?.answer ?? ''));
+    const answer = found?.answer ?? '';
+    response.end(typeof answer === 'string' ? answer : JSON.stringify(answer));
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
