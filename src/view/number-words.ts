@@ -56,5 +56,5 @@ export function plural(value: number, noun: string): string {
 
 /** How many times more. */
 export function times(ratio: number): string {
-  return `${ratio < 10 ? ratio.toFixed(1) : count(Math.round(ratio))} ×`;
+  return `${ratio < 1 ? ratio.toPrecision(2) : ratio < 10 ? ratio.toFixed(1) : count(Math.round(ratio))} ×`;
 }

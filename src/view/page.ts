@@ -3,12 +3,12 @@
 
 import { factList, headline } from './facts-markup.js';
 import { contentPolicy, escapeMarkup, jsonBlock, piecesMarkup } from './markup.js';
-import { count } from './number-words.js';
+import { byteCount, count, times } from './number-words.js';
 import { type PackedAttention, packAttention } from './pack-attention.js';
 import { DATA, pageData } from './page-data.js';
 import { type PageFiles, pageFiles } from './page-files.js';
 import type { RunRecord } from './run-record.js';
-import { legend, tokenBoxes, tokenTable } from './text-markup.js';
+import { exactly, legend, tokenBoxes, tokenTable } from './text-markup.js';
 import { visibleLine, visiblePieces } from './visible-text.js';
 
 const LONGEST_TITLE = 60;
@@ -61,7 +61,7 @@ function top(record: RunRecord): string {
 <h1>One run of ${model}, token by token</h1>
 ${headline(record)}
 </header>
-<div class="bar scripted" role="group" aria-label="Choose a token">
+<div class="bar scripted" role="region" aria-label="Choose a token">
 <button type="button" id="previous" aria-label="Previous token">←</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="Token">
 <button type="button" id="next" aria-label="Next token">→</button>
@@ -93,7 +93,7 @@ ${legend()}
 function cachePart({ report, model, steps }: RunRecord): string {
   const shared =
     model.nKvHead < model.nHead
-      ? ` This model's ${model.nHead} heads share ${model.nKvHead} heads of keys and values, so its cache takes ${model.nKvHead} parts in ${model.nHead} of what it would take.`
+      ? ` This model's ${model.nHead} heads share ${model.nKvHead} heads of keys and values, so its cache is ${times(model.nHead / model.nKvHead)} smaller than with one each.`
       : '';
   const off = report.cache.enabled
     ? ''
@@ -109,6 +109,7 @@ ${off}${drafted}
 <p id="pass" class="pass"></p>
 <div id="strip" class="strip" role="img" aria-labelledby="pass"></div>
 <ul id="sources" class="legend" aria-label="Where keys and values came from"></ul>
+<p class="small">A position takes ${exactly(byteCount(model.bytesPerPosition))} in all layers: ${exactly(byteCount(model.bytesPerPosition / 2))} of keys and as much of values.</p>
 <div class="compare">
 <figure><figcaption>With the cache: the diagonal</figcaption><svg id="diagonal" role="img" aria-labelledby="work-caption"></svg></figure>
 <figure><figcaption>Without it: the triangle</figcaption><svg id="triangle" role="img" aria-labelledby="work-caption"></svg></figure>
@@ -140,7 +141,7 @@ function attentionPart(record: RunRecord, packed: PackedAttention | null): strin
     'attention',
     'Attention',
     `<p>To predict what comes next, each head of each layer mixes the values of earlier tokens. The weights of the mixture, which sum to 1, say what it looked at.</p>
-<p id="looking" class="pass" aria-live="polite"></p>
+<p id="looking" class="pass"></p>
 <div class="choice"><label>Layer <select id="layer"></select></label> <label>Head <select id="head"></select></label></div>
 <div id="heat" class="tokens heat" translate="no" role="img" aria-labelledby="looking"></div>
 <ul class="legend" id="heat-legend" aria-label="Colours of weights"></ul>

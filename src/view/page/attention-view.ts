@@ -39,6 +39,8 @@ export function attentionView(run: PageData, table: AttentionTable, choice: Choi
     const query = Math.min(choice.position, table.shape.rows - 1);
     const weights = weightsOf(table, l, h, query);
     colour(boxes, weights, query);
+    const isNear = byId('attention').contains(document.activeElement); // elsewhere the bar says what is chosen
+    byId('looking').setAttribute('aria-live', isNear ? 'polite' : 'off');
     byId('looking').textContent = sentence(run, choice.position, query, l, h, weights);
     grid.mark(l, h);
     showTable(run, weights);

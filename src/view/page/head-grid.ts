@@ -5,6 +5,8 @@ import { byId, make } from './elements.js';
 
 /** Pixels of a picture at most; of a longer text several positions share one. */
 const MOST_PIXELS = 96;
+/** Heads of a layer that have room to be large. */
+const MOST_LARGE = 14;
 
 export interface HeadGrid {
   /** Shows which head is chosen; a mean of several is none. */
@@ -15,6 +17,9 @@ export function headGrid(table: AttentionTable, choose: (layer: number, head: nu
   const { layers, heads } = table.shape;
   const grid = byId('heads');
   const buttons: HTMLButtonElement[] = [];
+  if (heads > MOST_LARGE) {
+    grid.style.setProperty('--head-size', '36px');
+  }
   for (let layer = 0; layer < layers; layer++) {
     const line = make('div', 'head-row', make('span', 'head-layer', `layer ${layer}`));
     for (let head = 0; head < heads; head++) {

@@ -16,7 +16,7 @@ if (run.tokens.length > 0) {
   document.documentElement.classList.add('with-script');
   const choice = new Choice(run.tokens.length);
   choiceBar(run, choice);
-  tokenBoxes(run, choice, tokenDetails(run));
+  tokenBoxes(choice, tokenDetails(run));
   strip(run, choice);
   workPictures(run, choice);
   if (run.steps.length > 0) {

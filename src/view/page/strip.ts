@@ -57,7 +57,9 @@ function passWords(run: PageData, position: number, filled: number, bytes: numbe
   const words = {
     prefill: `The prompt's positions ${from} to ${to - 1} are ${WORDS[part?.source ?? 'computed']}${took}.`,
     first: `The prompt's last logits give ${tokenName(run, position)}.`,
-    decode: `${tokenName(run, position - 1)} alone is run, at position ${position - 1}; its logits give ${tokenName(run, position)}.`,
+    decode: run.cache.enabled
+      ? `${tokenName(run, position - 1)} alone is run, at position ${position - 1}; its logits give ${tokenName(run, position)}.`
+      : `All ${position} tokens are run again; the last logits give ${tokenName(run, position)}.`,
   }[kind];
   const held = run.cache.enabled ? 'The cache holds' : 'A cache would hold';
   const halves = `${byteCount(bytes / 2).words} of keys and as much of values`;

@@ -1,29 +1,22 @@
 // The boxes of the text: pointing at one shows its details, choosing one chooses it for the whole page. One of them is in the
 // order of tabs, and arrows go from there.
 
-import type { PageData } from '../page-data.js';
-import { tokenPieces, visibleLine } from '../visible-text.js';
 import type { Choice } from './choice.js';
 import { stepByKey } from './choice-bar.js';
 import { byId } from './elements.js';
 
-export function tokenBoxes(run: PageData, choice: Choice, show: (position: number) => void): void {
+export function tokenBoxes(choice: Choice, show: (position: number) => void): void {
   const list = byId('tokens');
   const boxes = [...list.querySelectorAll<HTMLElement>('.token')];
   list.setAttribute('role', 'listbox');
   list.setAttribute('aria-label', 'Tokens');
   list.setAttribute('aria-orientation', 'horizontal');
-  boxes.forEach((box, position) => {
+  for (const box of boxes) {
     box.setAttribute('role', 'option');
     box.setAttribute('aria-selected', 'false');
-    const token = run.tokens[position];
-    box.setAttribute(
-      'aria-label',
-      token === undefined ? '' : `${visibleLine(tokenPieces(token, 60))}, position ${position}`,
-    );
     box.removeAttribute('title'); // the details say it
     box.tabIndex = -1;
-  });
+  }
   const positionOf = (target: EventTarget | null) =>
     boxes.indexOf((target instanceof Element ? target.closest('.token') : null) as HTMLElement);
   const listen = (type: string, act: (position: number) => void) =>

@@ -34,6 +34,10 @@ function facts(run: PageData, token: ReportToken, position: number): HTMLElement
     ['Bytes', token.bytes.length > LONGEST.bytes ? `${shown} … ${token.bytes.length} in all` : shown || 'none'],
     ['Probability', token.logprob === null ? 'none: nothing comes before it' : number(probability(token.logprob))],
   ];
+  const part = run.prefill.find(({ from, to }) => position >= from && position < to);
+  if (part !== undefined) {
+    list.push([`Positions ${part.from} to ${part.to - 1}`, number(milliseconds(part.ms))]);
+  }
   if (step !== undefined) {
     list.push(['Time with the cache', number(milliseconds(step.cachedMs))]);
     list.push(['Without the cache', number(milliseconds(step.uncachedMs))]);

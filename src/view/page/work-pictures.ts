@@ -7,8 +7,9 @@ import type { Choice } from './choice.js';
 import { byId, draw, number, row } from './elements.js';
 import { cachedRun } from './run-on-page.js';
 
-/** Of both pictures, in their own units. */
+/** Of both pictures, and of what must be seen in them, in their own units. */
 const [WIDTH, HEIGHT] = [320, 150];
+const THINNEST = 1.5;
 
 export function workPictures(run: PageData, choice: Choice): void {
   const markers = [triangle(run), diagonal(run)].map(withMarker);
@@ -16,8 +17,8 @@ export function workPictures(run: PageData, choice: Choice): void {
     const pass = Math.max(0, position - run.promptTokens);
     const height = HEIGHT / passCount(run);
     for (const marker of markers) {
-      marker.setAttribute('y', String(Math.min(HEIGHT - 2, pass * height)));
-      marker.setAttribute('height', String(Math.max(2, height)));
+      marker.setAttribute('y', String(Math.min(HEIGHT - THINNEST, pass * height)));
+      marker.setAttribute('height', String(Math.max(THINNEST, height)));
     }
     const { work, total } = passOf(cachedRun(run), position);
     byId('work')
@@ -64,7 +65,7 @@ function diagonal(run: PageData): SVGElement {
 
 /** At least a line thick, so that one of a thousand is seen. */
 function place(name: string, x: number, y: number, width: number, height: number): SVGElement {
-  return draw('rect', { class: name, x, y, width: Math.max(1.5, width), height: Math.max(1.5, height) });
+  return draw('rect', { class: name, x, y, width: Math.max(THINNEST, width), height: Math.max(THINNEST, height) });
 }
 
 function positionScale(run: PageData): (position: number) => number {
@@ -77,7 +78,7 @@ function ground(): SVGElement {
 }
 
 function withMarker(picture: SVGElement): SVGElement {
-  const marker = draw('rect', { class: 'marker', x: 0, y: 0, width: WIDTH, height: 2 });
+  const marker = draw('rect', { class: 'marker', x: 0, y: 0, width: WIDTH, height: THINNEST });
   picture.append(marker);
   return marker;
 }
