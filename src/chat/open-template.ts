@@ -12,9 +12,12 @@ export async function chatTemplateOf(folder: ModelFolder, tokenizer: Tokenizer):
   return file === undefined ? null : new ChatTemplate(file, tokenizer.named);
 }
 
+/** A model has no template. */
+export class NoChatTemplate extends KvgenError {}
+
 /** The error that a model has no template, where one is needed. */
-export function noTemplate(dir: string): KvgenError {
-  return new KvgenError(
+export function noTemplate(dir: string): NoChatTemplate {
+  return new NoChatTemplate(
     `${dir}: no chat template: expected chat_template.jinja, or chat_template in tokenizer_config.json; give a prompt without --chat`,
   );
 }

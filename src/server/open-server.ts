@@ -1,6 +1,9 @@
 // A server from a loaded model: the loop, the endpoints over it, the HTTP server before them; and how the two end. Knows
 // nothing of the command.
 
+import { NoChatTemplate } from '../chat/open-template.js';
+import type { TemplatedPrompts } from '../chat/templated-prompts.js';
+import { errorMessage } from '../errors.js';
 import type { Access } from './access.js';
 import { HttpServer } from './http-server.js';
 import { Metrics } from './metrics.js';
@@ -24,6 +27,21 @@ export interface RunningServer {
   listen(host: string, port: number): Promise<number>;
   /** Takes no more requests, and resolves when those that run are answered. */
   close(): Promise<void>;
+}
+
+/** Opens the template of a model. @returns why it does not chat; undefined: it does @throws what `signal` aborts with */
+export async function whyNoChat(
+  chats: TemplatedPrompts,
+  name: string,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  try {
+    await chats.open(signal);
+    return undefined;
+  } catch (error) {
+    signal?.throwIfAborted();
+    return error instanceof NoChatTemplate ? `${name} has no chat template` : errorMessage(error);
+  }
 }
 
 export function openServer(options: ServerOptions): RunningServer {

@@ -6,6 +6,7 @@ import type { Completion } from '../completion/complete.js';
 import { checkVocabulary, type Prompt, PromptTooLong, preparePrompt } from '../completion/request.js';
 import { KvgenError } from '../errors.js';
 import { EventLoop } from '../generation/event-loop.js';
+import type { Model } from '../library/model.js';
 import { Answer, type ChoiceForm, type Envelope, type Served, usageOf } from './answer-form.js';
 import { ApiError, aboutParameter, wrongParameter } from './api-error.js';
 import { CHAT, ChatChoice } from './chat-form.js';
@@ -59,15 +60,16 @@ export async function answerCompletion(endpoints: Endpoints, asked: Asked): Prom
 }
 
 export async function answerChat(endpoints: Endpoints, asked: Asked): Promise<TextAnswer> {
-  const { chats, noChat, draft, loop } = endpoints;
+  const { chats, noChat, draft, loop, of } = endpoints;
   if (noChat !== undefined) {
-    throw new ApiError(400, `${noChat}; use /v1/completions`, { code: 'no_chat_template' });
+    const why = withoutFolder(noChat, of.model);
+    throw new ApiError(400, `${why}; use /v1/completions`, { code: 'no_chat_template' });
   }
   const query = readChatQuery(asked.body, draft);
   checkQuery(endpoints, query);
   checkSize(endpoints, query, 1);
   const prompt = await loop.prepare(async () => {
-    const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages'));
+    const { text, turnEnds } = await chats.prompt(query.messages, asked.signal).catch(asAbout('messages', of.model));
     return { ...(await fitted(endpoints, text, query, 'messages', asked)), turnEnds };
   });
   const wanted = { ...query, logprobs: query.settings.logprobs };
@@ -144,19 +146,24 @@ async function fitted(
   const limits = { ...settings, ctxSize: nCtx };
   const mayFill = echo && settings.maxTokens === 0; // nothing follows a prompt that is only scored
   const words = { logitBias: 'logit_bias', advice: 'shorten it', onNote: () => {}, mayFill, signal };
-  const fitting = await preparePrompt(prompt, limits, of.model, words).catch(asAbout(param));
+  const fitting = await preparePrompt(prompt, limits, of.model, words).catch(asAbout(param, of.model));
   record.prompts.push(fitting.text);
   return fitting;
 }
 
 /** What a person can mend is about the parameter. */
-function asAbout(param: string): (error: unknown) => never {
+function asAbout(param: string, model: Model): (error: unknown) => never {
   return (error) => {
     if (error instanceof PromptTooLong) {
       throw wrongParameter(param, error.message, 'context_length_exceeded');
     }
-    throw error instanceof KvgenError ? wrongParameter(param, error.message) : error;
+    throw error instanceof KvgenError ? wrongParameter(param, withoutFolder(error.message, model)) : error;
   };
+}
+
+/** Where a model lies on this machine is nothing for its clients. */
+function withoutFolder(message: string, { dir, name }: Model): string {
+  return message.replaceAll(`${dir}/`, '').replaceAll(dir, name);
 }
 
 /** Runs the texts, and resolves when the first of them has begun: what fails before that is the status of the answer. */

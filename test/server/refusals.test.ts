@@ -115,9 +115,9 @@ describe('parameters', () => {
   });
 
   it('a chat without a template: what to use', async () => {
-    const [status, , message] = await refused({ messages: [{ role: 'user', content: 'Hi' }] }, '/v1/chat/completions');
-    expect(status).toBe(400);
-    expect(message).toMatch(/no chat template.*use \/v1\/completions/);
+    const body = { messages: [{ role: 'user', content: 'Hi' }] };
+    const message = 'test has no chat template; use /v1/completions';
+    expect(await refused(body, '/v1/chat/completions')).toEqual([400, null, message, 'no_chat_template']);
   });
 });
 

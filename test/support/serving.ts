@@ -2,10 +2,9 @@
 
 import { TemplatedPrompts } from '../../src/chat/templated-prompts.js';
 import { contextSize, idsWithoutToken } from '../../src/completion/request.js';
-import { errorMessage } from '../../src/errors.js';
 import type { Model } from '../../src/library/model.js';
 import { Access } from '../../src/server/access.js';
-import { openServer, type RunningServer } from '../../src/server/open-server.js';
+import { openServer, type RunningServer, whyNoChat } from '../../src/server/open-server.js';
 
 export interface Serving {
   readonly url: string;
@@ -33,7 +32,7 @@ export async function serving(model: Model, options: ServingOptions = {}): Promi
   const { concurrency = 4, queue = 64, key, nCtx, draft = 0, verbose = false, readerMs } = options;
   const [lines, errors]: [string[], unknown[]] = [[], []];
   const chats = new TemplatedPrompts(model.dir, model.tokenizer, () => model.chatTemplate());
-  const noChat = await chats.open().then(() => undefined, errorMessage);
+  const noChat = await whyNoChat(chats, model.name);
   const server = openServer({
     served: { name: model.name, names: [model.name], fingerprint: 'test' },
     of: { model, banned: idsWithoutToken(model.tokenizer, model.config), drafter: undefined, savedPrompts: () => null },

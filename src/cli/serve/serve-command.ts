@@ -9,7 +9,7 @@ import { EXIT, errorMessage } from '../../errors.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import { kvgenVersion } from '../../native/status.js';
 import { Access, addressOf, readKey } from '../../server/access.js';
-import { openServer, type RunningServer } from '../../server/open-server.js';
+import { openServer, type RunningServer, whyNoChat } from '../../server/open-server.js';
 import {
   checkCacheEnvironment,
   checkDraftModel,
@@ -82,11 +82,7 @@ async function serveUntil(signal: AbortSignal, serving: Serving): Promise<void> 
 
 async function open(serving: Serving, chats: TemplatedPrompts, signal: AbortSignal): Promise<RunningServer> {
   const { serve, args, key, model, draft, saved, terminal } = serving;
-  const noChat = await chats.open(signal).then(
-    () => undefined,
-    (error: unknown) => errorMessage(error),
-  );
-  signal.throwIfAborted();
+  const noChat = await whyNoChat(chats, model.name, signal);
   return openServer({
     served: {
       name: model.name,
