@@ -4,6 +4,7 @@
 import { type Completion, complete, RememberedReturn } from '../../completion/complete.js';
 import { idsWithoutToken, type Prompt } from '../../completion/request.js';
 import { drafterOf } from '../../completion/same-tokens.js';
+import { KvgenError } from '../../errors.js';
 import { PassTimes } from '../../generation/pass-times.js';
 import { rerun, uncachedTimes } from '../../generation/rerun.js';
 import type { SavedPrompts } from '../../generation/saved-prompts.js';
@@ -107,13 +108,20 @@ async function look(
       logprobs.push(tokenLogprob(logits, next, args.logprobs ?? 0));
     }
   };
-  const isDone = await rerun(engine, rows === null ? prompt.ids : ran, {
-    signal,
-    onProgress: (done, total) => terminal.progress(`attention ${done}/${total}`),
-    onAttention: rows === null ? undefined : (attention) => rows.add(attention),
-    onLogits: prompts === null ? undefined : note,
-  });
-  return isDone
-    ? { attention: rows?.record ?? null, attentionMissing: missing, promptLogprobs: logprobs }
-    : { attention: null, attentionMissing: INTERRUPTED, promptLogprobs: null };
+  try {
+    const isDone = await rerun(engine, rows === null ? prompt.ids : ran, {
+      signal,
+      onProgress: (done, total) => terminal.progress(`attention ${done}/${total}`),
+      onAttention: rows === null ? undefined : (attention) => rows.add(attention),
+      onLogits: prompts === null ? undefined : note,
+    });
+    return isDone
+      ? { attention: rows?.record ?? null, attentionMissing: missing, promptLogprobs: logprobs }
+      : { attention: null, attentionMissing: INTERRUPTED, promptLogprobs: null };
+  } catch (error) {
+    if (error instanceof KvgenError) {
+      return { attention: null, attentionMissing: error.message, promptLogprobs: null }; // such as a memory that is full
+    }
+    throw error;
+  }
 }

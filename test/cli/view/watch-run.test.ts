@@ -3,6 +3,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Terminal } from '../../../src/cli/shell/terminal.js';
 import { type Watched, watchRun } from '../../../src/cli/view/watch-run.js';
+import { withForward } from '../../../src/engine/with-forward.js';
+import { KvgenError } from '../../../src/errors.js';
 import type { Model } from '../../../src/library/model.js';
 import { GENERATE, settingsOf } from '../../../src/settings.js';
 import { goldenDir } from '../../support/golden.js';
@@ -18,12 +20,12 @@ afterAll(() => model.dispose());
 const PROMPT = [5, 6, 7, 8];
 
 /** Interrupted when this progress is shown; undefined: never. */
-function watched(at?: string): Promise<Watched> {
+function watched(at?: string, used = model): Promise<Watched> {
   const interrupt = new AbortController();
   const progress = (line: string) => (line === at ? interrupt.abort() : undefined);
   return watchRun({
     args: settingsOf(GENERATE, { json: true, echo: true, logprobs: 2, maxTokens: 20, seed: 3 }),
-    model,
+    model: used,
     draft: null,
     prompt: { ids: PROMPT, text: '', nCtx: 128 },
     prompts: null,
@@ -67,4 +69,20 @@ it('interrupted behind the run: the whole text, without what was not measured ye
   const { record: late } = await watched('attention 0/23');
   expect(late.steps.every(({ uncachedMs }) => uncachedMs !== null)).toBe(true);
   expect(late.attentionMissing).toBe('the run was interrupted');
+});
+
+it('what cannot be looked at is missing, and the text is not lost', async () => {
+  const { engine } = model;
+  const full = withForward(engine, (pass, cache, onPart) => {
+    if (pass.onAttention !== undefined) {
+      throw new KvgenError('the memory is full');
+    }
+    return engine.forward(pass, cache, onPart);
+  });
+  const { record } = await watched(undefined, { ...model, config: model.config, engine: full } as Model);
+  expect([record.report.ids.length, record.attention, record.attentionMissing]).toEqual([
+    20,
+    null,
+    'the memory is full',
+  ]);
 });
