@@ -3,31 +3,31 @@
 
 import { deflateRawSync } from 'node:zlib';
 import { type AttentionShape, entriesBefore, entryCount, tableBytes, WHOLE } from './attention-table.js';
+import type { AttentionData } from './page-data.js';
 import type { AttentionRecord, AttentionRow } from './run-record.js';
 
-/** A page with 1,000 tokens is to stay below 5 MB: so much of it may be attention, before base64 adds a third. */
-const MOST_PACKED_BYTES = 2_300_000;
 /** A larger table than so many times that is not worth trying to deflate. */
 const MOST_TABLES = 5;
 
 type ShortRow = Exclude<AttentionRow, readonly number[]>;
 
-export interface PackedAttention {
-  readonly shape: AttentionShape;
+export interface PackedAttention extends AttentionData {
   /** So many of the largest weights of a long row are kept; null: all. */
   readonly kept: number | null;
-  /** The table, deflated, in base64. */
-  readonly base64: string;
 }
 
-/** All entries of rows where there is room for them, else as many of the largest as there is room for. */
-export function packAttention(record: AttentionRecord, mostBytes = MOST_PACKED_BYTES): PackedAttention {
+/** All entries of rows where `mostBytes` are enough for them, else as many of the largest as there is room for. */
+export function packAttention(record: AttentionRecord, mostBytes: number): PackedAttention {
   const shape = shapeOf(record);
   const packed = tableBytes(shape) > MOST_TABLES * mostBytes ? undefined : deflateRawSync(tableOf(record, shape));
   const entries = shape.most ?? shape.rows;
-  return packed === undefined || (packed.length > mostBytes && entries > 1)
+  return packed === undefined || (base64Length(packed) > mostBytes && entries > 1)
     ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))), mostBytes)
     : { shape, kept: keptOf(record), base64: packed.toString('base64') };
+}
+
+function base64Length(bytes: Uint8Array): number {
+  return 4 * Math.ceil(bytes.length / 3);
 }
 
 /** The shape of a record as it is: of rows that are shortened, the longest. */

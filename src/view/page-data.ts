@@ -1,5 +1,5 @@
 // What the page's script is given: a record without what the page does not show, the prompt's tokens and the generated ones in
-// one list, attention in bytes.
+// one list; attention apart, in bytes.
 
 import type { AttentionShape } from './attention-table.js';
 import type { ModelSizes, PrefillPart, ReportToken, RunRecord, StepTime } from './run-record.js';
@@ -12,13 +12,19 @@ export interface PageData {
   readonly tokens: readonly ReportToken[];
   readonly prefill: readonly PrefillPart[];
   readonly steps: readonly StepTime[];
-  readonly attention: AttentionShape | null;
+}
+
+/** What the page has of attention. */
+export interface AttentionData {
+  readonly shape: AttentionShape;
+  /** The table of `AttentionTable`, deflated, in base64. */
+  readonly base64: string;
 }
 
 /** The ids of the elements that hold data. */
 export const DATA = { run: 'run-data', attention: 'attention-data' } as const;
 
-export function pageData(record: RunRecord, attention: AttentionShape | null): PageData {
+export function pageData(record: RunRecord): PageData {
   const { report, model, prefill, steps } = record;
   const { enabled, positions, bytes } = report.cache;
   return {
@@ -28,7 +34,6 @@ export function pageData(record: RunRecord, attention: AttentionShape | null): P
     tokens: tokensOf(record),
     prefill,
     steps,
-    attention,
   };
 }
 

@@ -13,13 +13,16 @@ import { visibleLine, visiblePieces } from './visible-text.js';
 
 const LONGEST_TITLE = 60;
 
+/** A page of 1,000 tokens is smaller than 5 MB. What the text leaves of this is for attention, but some is always for it. */
+const MOST_BYTES = 4_800_000;
+const LEAST_ATTENTION_BYTES = 400_000;
+
 export function pageOf(record: RunRecord): string {
   const files = pageFiles();
-  const packed = record.attention === null ? null : packAttention(record.attention);
-  const blocks = [
-    jsonBlock(DATA.run, pageData(record, packed?.shape ?? null)),
-    packed === null ? '' : jsonBlock(DATA.attention, packed.base64),
-  ];
+  const [text, numbers, data] = [textPart(record), numbersPart(record), jsonBlock(DATA.run, pageData(record))];
+  const taken = Buffer.byteLength(text + numbers + data + files.script + files.style);
+  const room = Math.max(LEAST_ATTENTION_BYTES, MOST_BYTES - taken);
+  const packed = record.attention === null ? null : packAttention(record.attention, room);
   return `<!doctype html>
 <html lang="en">
 ${head(record, files)}
@@ -27,14 +30,15 @@ ${head(record, files)}
 <a class="skip" href="#text">To the text</a>
 ${top(record)}
 <main>
-${textPart(record)}
+${text}
 ${cachePart(record)}
 ${attentionPart(record, packed)}
 ${timePart(record)}
-${numbersPart(record)}
+${numbers}
 </main>
 ${foot(files)}
-${blocks.join('\n')}
+${data}
+${packed === null ? '' : jsonBlock(DATA.attention, { shape: packed.shape, base64: packed.base64 })}
 <script>${files.script}</script>
 </body>
 </html>

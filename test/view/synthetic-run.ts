@@ -118,7 +118,7 @@ function token(text: string, own: number | null, random: () => number): ReportTo
   if (own === null) {
     return { id, text, bytes, logprob: null };
   }
-  const rivals = WORDS.slice(0, 4).map((rival, i) => ({ id: i + 10, text: rival, logprob: own - i - 1 }));
+  const rivals = WORDS.slice(0, 9).map((rival, i) => ({ id: i + 10, text: rival, logprob: own - i - 1 }));
   return { id, text, bytes, logprob: own, top: [{ id, text, logprob: own }, ...rivals] };
 }
 

@@ -27,7 +27,7 @@ if (run.tokens.length > 0) {
 
 async function showAttention(choice: Choice): Promise<void> {
   try {
-    const table = await readAttention(run);
+    const table = await readAttention();
     if (table !== null && table.shape.rows > 0) {
       attentionView(run, table, choice);
     }

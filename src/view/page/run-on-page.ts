@@ -2,7 +2,7 @@
 
 import { AttentionTable } from '../attention-table.js';
 import type { CachedRun } from '../cache-passes.js';
-import { DATA, type PageData } from '../page-data.js';
+import { type AttentionData, DATA, type PageData } from '../page-data.js';
 import { tokenPieces, visibleLine } from '../visible-text.js';
 import { byId } from './elements.js';
 
@@ -14,14 +14,15 @@ export function readRun(): PageData {
 }
 
 /** null: this run has none. */
-export async function readAttention({ attention }: PageData): Promise<AttentionTable | null> {
-  const block = byId(DATA.attention);
-  if (attention === null || block === null) {
+export async function readAttention(): Promise<AttentionTable | null> {
+  const block = document.getElementById(DATA.attention);
+  if (block === null) {
     return null;
   }
-  const packed = Uint8Array.from(atob(JSON.parse(block.textContent ?? '')), (character) => character.charCodeAt(0));
+  const { shape, base64 }: AttentionData = JSON.parse(block.textContent ?? '');
+  const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
-  return new AttentionTable(attention, new Uint8Array(await new Response(inflated).arrayBuffer()));
+  return new AttentionTable(shape, new Uint8Array(await new Response(inflated).arrayBuffer()));
 }
 
 export function cachedRun({ promptTokens, tokens, model, prefill }: PageData): CachedRun {
