@@ -14,6 +14,7 @@ params.model_alias = {"stories"}
 params.n_parallel = slots
 params.n_ctx = slots * context
 params.n_threads_http = 8
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1  # several wait for each other, and here others compute too
 params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
 params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 params.warmup = False

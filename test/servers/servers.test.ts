@@ -9,6 +9,7 @@ import { generate } from '../../src/library/generate-text.js';
 import { folderSource, type Model, openModel } from '../../src/library/model.js';
 import { findModel } from '../../src/weights/find.js';
 import { float16Values } from '../../src/weights/float16.js';
+import { kvgenHere, kvgenJsonHere } from '../cli/here.js';
 import { sureSteps } from '../support/golden.js';
 import { float32, readSafetensors, writeSafetensors } from '../support/safetensors.js';
 import { serving } from '../support/serving.js';
@@ -21,6 +22,9 @@ const TOKENS = 100;
 const SLOTS = 4;
 const CONTEXT = 512;
 const INSTALL_MS = 600_000;
+const GREEDY = ['--temp', '0', '-n', `${TOKENS}`];
+/** llama.cpp takes GELU from a table of float16: its log-probabilities differ by so much. */
+const TABLE = 5e-3;
 
 const tempDir = tempDirs();
 
@@ -31,7 +35,7 @@ interface Greedy {
   readonly isWhole: boolean;
 }
 
-describe.runIf(process.env.KVGEN_SERVERS === '1')('beside other servers', () => {
+describe.runIf(process.env.KVGEN_SERVERS === '1')('beside other servers', { timeout: 120_000 }, () => {
   let model: Model;
   const greedy: Greedy[] = [];
   beforeAll(async () => {
@@ -70,6 +74,102 @@ describe.runIf(process.env.KVGEN_SERVERS === '1')('beside other servers', () => 
       test.skip(server === undefined);
       await expectSameTexts(server as PythonServer, greedy, 'stories');
     });
+
+    const served = (what: string, run: (options: readonly string[]) => Promise<void>) =>
+      it(`--server: ${what}`, async (test) => {
+        test.skip(server === undefined);
+        await run(['--server', (server as PythonServer).url]);
+      });
+
+    served('writes these texts, of texts and of ids', async (options) => {
+      for (const { prompt, text, isWhole } of greedy) {
+        for (const more of [[], ['--tokenizer', STORIES]]) {
+          const { stdout } = await kvgenHere([...options, ...more, ...GREEDY, prompt]);
+          expect(isWhole ? stdout : stdout.slice(0, text.length)).toBe(isWhole ? `${text}\n` : text);
+        }
+      }
+    });
+
+    served('gives the ids and log-probabilities of the model here, as near as its numbers are', async (options) => {
+      const args = ['--temp', '0', '-n', '24', '--logprobs', '3', PROMPTS[0] as string];
+      const here = await kvgenJsonHere(['--backend', 'simd', ...args]);
+      const there = await kvgenJsonHere([...options, '--tokenizer', STORIES, ...args]);
+      for (const field of ['text', 'ids', 'prompt_ids', 'finish_reason', 'prompt_tokens', 'generation_tokens']) {
+        expect([field, there.json[field]]).toEqual([field, here.json[field]]);
+      }
+      for (const [i, { logprob, top, ...token }] of here.json.tokens.entries()) {
+        const found = there.json.tokens[i];
+        expect(found).toMatchObject(token);
+        expect(Math.abs(found.logprob - logprob)).toBeLessThan(TABLE);
+        expect(found.top.map(({ id }: { id: number }) => id)).toEqual(top.map(({ id }: { id: number }) => id));
+      }
+      const again = await kvgenJsonHere([...options, ...args]);
+      expect(again.json.cache.prompt.reused_tokens).toBe(here.json.prompt_tokens - 1); // the last is always run
+    });
+
+    served('stops before a stop string, wherever its tokens begin', async (options) => {
+      for (const stop of [' Lily', 'ily.', 'toys and eat', ', there']) {
+        const args = ['--temp', '0', '-n', '40', '--stop', stop, PROMPTS[0] as string];
+        const here = await kvgenJsonHere(['--backend', 'simd', ...args]);
+        for (const more of [[], ['--tokenizer', STORIES]]) {
+          const { json } = await kvgenJsonHere([...options, ...more, ...args]);
+          expect([stop, json.text, json.finish_reason]).toEqual([stop, here.json.text, 'stop']);
+        }
+      }
+    });
+
+    served('makes more samples than it has slots, each that of its seed', async (options) => {
+      const args = [...options, '-n', '12', PROMPTS[0] as string];
+      const { stdout } = await kvgenHere(['--samples', `${SLOTS + 3}`, '--seed', '5', ...args]);
+      const texts = stdout.slice(0, -1).split('\n---\n');
+      expect(texts).toHaveLength(SLOTS + 3);
+      expect(new Set(texts).size).toBeGreaterThan(SLOTS);
+      const last = await kvgenHere(['--seed', `${5 + SLOTS + 2}`, ...args]);
+      expect(last.stdout).toBe(`${texts.at(-1)}\n`);
+    });
+
+    served('answers a batch in the order of its lines', async (options) => {
+      const lines = PROMPTS.map((prompt, id) => JSON.stringify({ id, prompt, max_tokens: 4 + 7 * (id % 3) }));
+      const { stdout, code } = await kvgenHere(['batch', ...options, '--temp', '0'], { input: lines.join('\n') });
+      const answers = stdout
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+      expect(code).toBe(0);
+      expect(answers.map(({ id }) => id)).toEqual(PROMPTS.map((_, id) => id));
+      for (const [i, { text, generation_tokens: count }] of answers.entries()) {
+        expect(count).toBe(4 + 7 * (i % 3));
+        expect(greedy[i]?.text.startsWith(text)).toBe(true);
+      }
+    });
+
+    served('refuses by name what the server would ignore', async (options) => {
+      const refusals = [
+        [['-n', '0', 'x'], 'cannot do --max-tokens 0; give 1 or more'],
+        [['--ignore-eos', 'x'], 'cannot do --ignore-eos'],
+        [['--special', 'x'], 'cannot do --special'],
+        [[''], 'takes no empty prompt; --tokenizer gives it a token'],
+      ] as const;
+      for (const [args, words] of refusals) {
+        const { code, stdout, stderr } = await kvgenHere([...options, ...args]);
+        expect({ code, stdout, stderr }).toEqual({
+          code: 1,
+          stdout: '',
+          stderr: `kvgen: llama.cpp's server ${words}\n`,
+        });
+      }
+      const score = await kvgenHere(['score', ...options, '--tokenizer', STORIES, '--choices', 'a|b', 'x']);
+      expect(score).toMatchObject({ code: 1, stdout: '' });
+      expect(score.stderr).toMatch(/llama\.cpp's server gives no log-probabilities of a prompt/);
+    });
+
+    served('says why a prompt is too long', async (options) => {
+      const { code, stderr } = await kvgenHere([...options, 'one two '.repeat(400)]);
+      expect([code, stderr]).toEqual([
+        1,
+        expect.stringMatching(/ answers 400: request \(801 tokens\) exceeds the available context size \(512 tokens\)/),
+      ]);
+    });
   });
 
   describe('mlx-lm', () => {
@@ -89,6 +189,25 @@ describe.runIf(process.env.KVGEN_SERVERS === '1')('beside other servers', () => 
       // It drops the space at the beginning of a text.
       const texts = greedy.map((one) => ({ ...one, text: one.text.replace(/^ /, '') }));
       await expectSameTexts(server as PythonServer, texts, 'default_model');
+      for (const { prompt, text, isWhole } of texts) {
+        const { stdout } = await kvgenHere(['--server', (server as PythonServer).url, ...GREEDY, prompt]);
+        expect(isWhole ? stdout : stdout.slice(0, text.length)).toBe(isWhole ? `${text}\n` : text);
+      }
+    });
+
+    it('--server: refuses by name what the server would ignore', async (test) => {
+      test.skip(server === undefined);
+      const refusals = [
+        [['--prompt-ids', '1,2'], 'takes no token ids; leave --tokenizer and --prompt-ids out'],
+        [['--tokenizer', STORIES, 'x'], 'takes no token ids; leave --tokenizer and --prompt-ids out'],
+        [['--json', '--logprobs', '1', 'x'], 'gives no log-probabilities in a stream'],
+        [['--ignore-eos', 'x'], 'cannot do --ignore-eos'],
+        [[''], 'takes no empty prompt; give one'],
+      ] as const;
+      for (const [args, words] of refusals) {
+        const { code, stderr } = await kvgenHere(['--server', (server as PythonServer).url, ...args]);
+        expect([code, stderr]).toEqual([1, `kvgen: mlx-lm ${words}\n`]);
+      }
     });
   });
 });
