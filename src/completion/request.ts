@@ -7,6 +7,7 @@ import type { Drafter } from '../generation/drafts.js';
 import { PromptLookup } from '../generation/prompt-lookup.js';
 import type { SequenceOptions } from '../generation/sequence.js';
 import type { ModelConfig } from '../model/config.js';
+import type { TokenLogprob } from '../sampling/logprobs.js';
 import { makeSampler, type Sampler } from '../sampling/sampler.js';
 import type { GenerateArgs, TextSettings } from '../settings.js';
 import { Detokenizer } from '../text/detokenizer.js';
@@ -28,6 +29,8 @@ export interface Prompt {
   readonly nCtx: number;
   /** Ids that end an answer of a chat, besides those that end a text. */
   readonly turnEnds?: readonly number[] | undefined;
+  /** Of its ids after the first, as a server told them before any text is made. */
+  readonly logprobs?: readonly TokenLogprob[] | undefined;
 }
 
 /** A prompt leaves no room for a token in the context. */

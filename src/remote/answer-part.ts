@@ -125,9 +125,11 @@ function named(token: unknown): Pick<ToldToken, 'id' | 'text' | 'bytes'> {
   if (id !== undefined) {
     return { id: Number(id) };
   }
-  return bytes === undefined
-    ? { id: Number.NaN, text: String(token) }
-    : { id: Number.NaN, bytes: [...Buffer.from(bytes.replaceAll('\\x', ''), 'hex')] };
+  if (bytes === undefined) {
+    return { id: Number.NaN, text: String(token) };
+  }
+  const part = Buffer.from(bytes.replaceAll('\\x', ''), 'hex');
+  return { id: Number.NaN, text: part.toString(), bytes: [...part] };
 }
 
 /** NaN: there is none. */

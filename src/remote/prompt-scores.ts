@@ -3,6 +3,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { KvgenError } from '../errors.js';
+import type { TokenLogprob } from '../sampling/logprobs.js';
 import { toldTokens } from './answer-part.js';
 import type { Connection } from './connection.js';
 import { jsonOf } from './event-stream.js';
@@ -32,15 +33,32 @@ export class PromptScores {
 
   /** @returns the log-probability of each id after the first, which nothing predicts */
   async logprobs(ids: readonly number[], signal: AbortSignal): Promise<readonly number[]> {
-    const { model, kind } = this.#served;
-    const how = kind.scoresPrompts === 'echo' ? ECHO : { ...PROMPT_LOGPROBS, cache_salt: randomUUID() };
-    const json = await this.#ask({ model, prompt: ids, ...how }, signal);
-    const [choice] = Object(json).choices ?? [];
-    const told = kind.scoresPrompts === 'echo' ? echoed(choice) : ofPrompt(choice, ids);
-    return this.#checked(told, ids);
+    return (await this.#told(ids, 0, signal)).map(({ logprob }) => logprob);
   }
 
-  async #ask(body: object, signal: AbortSignal): Promise<unknown> {
+  /** @returns the log-probability of each id after the first, and those of the k likeliest there */
+  async likeliest(ids: readonly number[], k: number, signal?: AbortSignal): Promise<readonly TokenLogprob[]> {
+    const { title, maxLogprobs } = this.#served.kind;
+    if (k > maxLogprobs) {
+      throw new KvgenError(`${title} gives ${maxLogprobs} likeliest tokens at most; --logprobs ${k}`);
+    }
+    const told = await this.#told(ids, k, signal);
+    const best = (top: Told['top'] = []) => top.toSorted((a, b) => b.logprob - a.logprob).slice(0, k);
+    return told.map(({ logprob, top }) => (k === 0 ? { logprob } : { logprob, top: best(top) }));
+  }
+
+  async #told(ids: readonly number[], k: number, signal: AbortSignal | undefined) {
+    const { model, kind } = this.#served;
+    const isEcho = kind.scoresPrompts === 'echo';
+    const how = isEcho
+      ? { ...ECHO, logprobs: k }
+      : { ...GREEDY, prompt_logprobs: Math.max(1, k), cache_salt: randomUUID() }; // so that all of the prompt is run
+    const json = await this.#ask({ model, prompt: ids, ...how }, signal);
+    const [choice] = Object(json).choices ?? [];
+    return this.#checked(isEcho ? echoed(choice) : ofPrompt(choice, ids), ids);
+  }
+
+  async #ask(body: object, signal: AbortSignal | undefined): Promise<unknown> {
     const { server, hasKey } = this.#connection;
     const answer = await this.#connection.post('/v1/completions', body, signal);
     if (answer.status !== 200) {
@@ -50,10 +68,10 @@ export class PromptScores {
   }
 
   /** @throws KvgenError where a token is left out, or is another one */
-  #checked(told: readonly Told[], ids: readonly number[]): readonly number[] {
+  #checked(told: readonly Told[], ids: readonly number[]): readonly Scored[] {
     const { host } = this.#connection;
-    const logprobs = told.slice(1).map(({ logprob }) => logprob);
-    const known = logprobs.filter((logprob) => logprob !== undefined).length;
+    const scored = told.slice(1).filter((one) => one.logprob !== undefined) as Scored[];
+    const known = scored.length;
     if (told.length !== ids.length || known !== ids.length - 1) {
       throw new KvgenError(
         `${host}: expected ${ids.length - 1} log-probabilities of a prompt of ${ids.length} tokens, found ${known}; ` +
@@ -64,7 +82,7 @@ export class PromptScores {
     if (other >= 0) {
       throw new KvgenError(`${host}: expected the token id ${ids[other]} at ${other}, found ${told[other]?.id}`);
     }
-    return logprobs as number[];
+    return scored;
   }
 }
 
@@ -73,18 +91,23 @@ interface Told {
   /** undefined: it does not say. */
   readonly id?: number;
   readonly logprob?: number;
+  /** The likeliest ones. */
+  readonly top?: readonly { readonly id: number; readonly logprob: number }[];
 }
 
+type Scored = Told & { readonly logprob: number };
+
 /** `return_tokens_as_token_ids`: so that they can be compared. */
-const ECHO = { max_tokens: 0, echo: true, logprobs: 0, return_tokens_as_token_ids: true };
-/** Greedy, since no seed matters; with a salt that no other request has, so that all of the prompt is run. */
-const PROMPT_LOGPROBS = { max_tokens: 1, temperature: 0, prompt_logprobs: 1 };
+const ECHO = { max_tokens: 0, echo: true, return_tokens_as_token_ids: true };
+/** So that no seed matters. */
+const GREEDY = { max_tokens: 1, temperature: 0 };
 
 function echoed(choice: unknown): Told[] {
   const tokens = toldTokens(Object(choice).logprobs) ?? [];
-  return tokens.map(({ id, logprob }) => ({
+  return tokens.map(({ id, logprob, top }) => ({
     ...(!Number.isNaN(id) && { id }),
     ...(logprob !== undefined && { logprob }),
+    ...(top !== undefined && { top }),
   }));
 }
 
@@ -92,7 +115,9 @@ function echoed(choice: unknown): Told[] {
 function ofPrompt(choice: unknown, ids: readonly number[]): Told[] {
   const list: unknown = Object(choice).prompt_logprobs;
   return (Array.isArray(list) ? list : []).map((entry, i) => {
-    const { logprob } = Object(Object(entry)[String(ids[i])]);
-    return typeof logprob === 'number' ? { logprob } : {};
+    const all = Object.entries(Object(entry)).map(([id, one]) => ({ id: Number(id), logprob: Object(one).logprob }));
+    const top = all.filter(({ logprob }) => typeof logprob === 'number');
+    const own = top.find(({ id }) => id === ids[i]);
+    return own === undefined ? {} : { logprob: own.logprob, top };
   });
 }

@@ -204,6 +204,14 @@ class Answer {
     if (!this.#text.stopped && finishReason !== undefined && !['stop', 'length'].includes(finishReason)) {
       throw new KvgenError(`${this.#connection.host} ended the text: ${finishReason}`);
     }
+    const { ids } = this.#request.prompt;
+    const { promptTokens } = this.#counts;
+    if (ids !== undefined && promptTokens !== undefined && promptTokens !== ids.length) {
+      const counted = `counts ${promptTokens} tokens in a prompt of ${ids.length} ids`;
+      throw new KvgenError(
+        `${this.#connection.host} ${counted}: it takes them for something else; leave --tokenizer out`,
+      );
+    }
   }
 
   /** null: neither told nor counted. */

@@ -84,7 +84,7 @@ async function probed(connection: Connection, owner: unknown, signal: AbortSigna
     const nCtx = settings?.n_ctx;
     return { kind: KINDS.llamaCpp, nCtx: Number.isSafeInteger(nCtx) && nCtx > 0 ? (nCtx as number) : undefined };
   }
-  if (props.isPython && props.text === 'Not Found') {
+  if (props.isPython && /^"?Not Found"?$/.test(props.text)) {
     return { kind: KINDS.mlx };
   }
   const { json } = await ask(connection, '/version', signal);

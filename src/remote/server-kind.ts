@@ -67,7 +67,7 @@ export interface ServerNames {
 const COMPATIBLE: ServerKind = {
   name: 'openai-compatible',
   title: 'an OpenAI-compatible server',
-  takesIds: false,
+  takesIds: true, // what it counts is compared
   takesEmpty: false,
   tellsIds: false,
   idsInLogprobs: false,
@@ -93,7 +93,6 @@ export const KINDS = {
     ...COMPATIBLE,
     name: 'kvgen',
     title: 'kvgen serve',
-    takesIds: true,
     takesEmpty: true,
     tellsIds: true,
     maxLogprobs: 100,
@@ -118,7 +117,6 @@ export const KINDS = {
     ...COMPATIBLE,
     name: 'vllm',
     title: 'vLLM',
-    takesIds: true,
     tellsIds: true,
     maxLogprobs: 20,
     scoresPrompts: 'prompt_logprobs',
@@ -141,7 +139,6 @@ export const KINDS = {
     name: 'llama.cpp',
     title: "llama.cpp's server",
     scoresPrompts: null,
-    takesIds: true,
     idsInLogprobs: true,
     logprobs: 'content',
     maxLogprobs: Number.POSITIVE_INFINITY,
@@ -170,6 +167,7 @@ export const KINDS = {
     ...COMPATIBLE,
     name: 'mlx-lm',
     title: 'mlx-lm',
+    takesIds: false,
     scoresPrompts: null,
     logprobs: null,
     maxStops: 0, // in a stream it leaves the stop string out and goes on behind it

@@ -62,6 +62,7 @@ export interface Body {
   readonly seed?: number | null;
   readonly stop?: string | string[] | null;
   readonly ignore_eos?: boolean;
+  readonly skip_special_tokens?: boolean;
 }
 
 /** Tokens that the prefix cache shares: whole blocks alone. */
@@ -268,6 +269,7 @@ class Answers {
       logitBias: new Map(Object.entries(body.logit_bias ?? {}).map(([id, bias]) => [Number(id), bias])),
       ...(typeof body.seed === 'number' && { seed: body.seed + sample }),
       ignoreEos: true,
+      special: body.skip_special_tokens === false,
       stop: stopsOf(body),
       maxTokens: body.max_tokens === 0 ? 0 : (body.max_tokens ?? 16),
       logprobs: body.logprobs ?? 0,

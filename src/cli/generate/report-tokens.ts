@@ -37,14 +37,18 @@ function promptTokens(run: FinishedRun): object[] {
 }
 
 function tokenJson(run: TextRun, { id, text, bytes, logprob, top }: CompletionToken): object {
-  const bytesOf = (token: number) => [...(run.tokenizer?.bytes(token) ?? [])];
-  const isServed = run.machine === null; // then nobody else knows what the server did not tell
   const rivals = top?.map((rival) => ({
     id: rival.id,
     text: rival.text ?? tokenText(run.tokenizer, rival.id),
-    bytes: rival.bytes ?? (isServed ? null : bytesOf(rival.id)), // two parts of characters have the same text, U+FFFD
+    bytes: rival.bytes ?? bytesOf(run, rival.id), // two parts of characters have the same text, U+FFFD
     logprob: rival.logprob,
   }));
-  const own = bytes ?? (isServed ? null : bytesOf(id));
+  const own = bytes ?? bytesOf(run, id);
   return { id, text, bytes: own, logprob: logprob ?? null, ...(rivals === undefined ? {} : { top: rivals }) };
+}
+
+/** null: neither a tokenizer here knows them, nor did the server tell. */
+function bytesOf({ machine, tokenizer }: TextRun, id: number): number[] | null {
+  const isUnknown = machine === null && (tokenizer === null || Number.isNaN(id));
+  return isUnknown ? null : [...(tokenizer?.bytes(id) ?? [])];
 }

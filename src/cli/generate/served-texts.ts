@@ -12,9 +12,11 @@ import type { EncodedText, PromptOptions } from '../../completion/text-bounds.js
 import { KvgenError, UsageError } from '../../errors.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { Connection } from '../../remote/connection.js';
+import { PromptScores } from '../../remote/prompt-scores.js';
 import { RemoteCompleter } from '../../remote/remote-completer.js';
 import { type ServedModel, servedModel } from '../../remote/served-model.js';
 import type { ServedRequest } from '../../remote/served-request.js';
+import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import { readKey } from '../../server/access.js';
 import type { GenerateArgs } from '../../settings.js';
@@ -54,9 +56,10 @@ export async function openServer(
   });
   terminal.progress(`waiting for ${connection.host}`);
   const isFolder = isModelFolder(model);
-  const folderName = tokenizerFolder(args);
   const wanted = model === '' ? {} : { model: isFolder ? basename(model) : model, isFolder };
   const served = await servedModel(connection, wanted, signal);
+  const isOfUse = args.tokenizer !== undefined || served.kind.takesIds;
+  const folderName = isOfUse ? tokenizerFolder(args) : undefined;
   const folder = folderName === undefined ? null : await openModelFolder(findModel(folderName), signal);
   const tokenizer = folder === null ? null : await loadTokenizer(folder);
   const chats = new TemplatedPrompts(
@@ -94,10 +97,36 @@ function isModelFolder(model: string): boolean {
 export async function servedPrompt(
   prompt: string | readonly ChatMessage[] | undefined,
   args: GenerateArgs,
+  server: OpenServer,
+  preparing: Pick<PreparingPrompt, 'onNote' | 'signal'>,
+): Promise<Prompt> {
+  checkServedArgs(args);
+  const sent = await sentPrompt(prompt, args, server, preparing);
+  const { echo, logprobs } = args;
+  return echo && logprobs !== undefined
+    ? { ...sent, logprobs: await promptLogprobs(sent, logprobs, server, preparing.signal) }
+    : sent;
+}
+
+/** Asked once for all samples, before them. @throws KvgenError where there are no ids, or the server scores no prompts */
+async function promptLogprobs(
+  { ids }: Prompt,
+  k: number,
+  { connection, served }: OpenServer,
+  signal: AbortSignal | undefined,
+): Promise<readonly TokenLogprob[]> {
+  if (ids.length === 0) {
+    throw new KvgenError('--echo with --logprobs names the tokens of the prompt: with --server it needs --tokenizer');
+  }
+  return new PromptScores(connection, served).likeliest(ids, k, signal);
+}
+
+async function sentPrompt(
+  prompt: string | readonly ChatMessage[] | undefined,
+  args: GenerateArgs,
   { served, tokenizer, chats }: OpenServer,
   { onNote, signal }: Pick<PreparingPrompt, 'onNote' | 'signal'>,
 ): Promise<Prompt> {
-  checkServedArgs(args);
   await prepareStops(args.stop, signal);
   const nCtx = served.nCtx ?? Number.POSITIVE_INFINITY;
   const fitted = (before: readonly number[], ids: readonly number[]) =>
@@ -130,13 +159,12 @@ export async function servedIds(
 }
 
 /** @throws UsageError for what a prompt may ask for and a server does not do */
-export function checkServedArgs({ cache, draft, ctxSize, onFull, echo, logprobs }: GenerateArgs): void {
+export function checkServedArgs({ cache, draft, ctxSize, onFull }: GenerateArgs): void {
   const problems = [
     [!cache, '--no-cache'],
     [draft > 0, '--draft'],
     [ctxSize !== undefined, '--ctx-size'],
     [onFull === 'reprefill', '--on-full reprefill'],
-    [echo && logprobs !== undefined, '--echo with --logprobs'],
   ] as const;
   const problem = problems.find(([holds]) => holds);
   if (problem !== undefined) {
@@ -215,7 +243,7 @@ export class ServedSamples implements SampleSet<ServedRequest> {
       completion,
       engine: this.#served.kind.name,
       answerCached: false,
-      promptLogprobs: null,
+      promptLogprobs: this.#prompt.logprobs ?? null,
       promptCache: null,
       verify: null,
     };

@@ -66,7 +66,7 @@ describe.each(['kvgen', 'kvgen ids', 'vllm', 'vllm ids'])('%s', (which) => {
   });
 
   it.each([
-    [['-n', '20', '--seed', '7', '--logprobs', '3']],
+    [['-n', '20', '--seed', '7', '--logprobs', '3', ...(which.endsWith('ids') ? ['--echo'] : [])]],
     [['-n', '300', '--temp', '0', '--seed', '1']],
     [['-n', '30', '--temp', '0', '--seed', '1', '--stop', ' Lily']],
   ])('gives the object of %j', async (args) => {

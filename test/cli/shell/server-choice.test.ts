@@ -42,11 +42,9 @@ describe('cannot go together', () => {
     expect({ stdout, stderr, code, asked: server.asked }).toEqual({ stdout: '', stderr: words, code: 2, asked: [] });
   });
 
-  it.each([
-    [['--on-full', 'reprefill'], '--on-full reprefill cannot go with --server'],
-    [['--json', '--logprobs', '1', '--echo'], '--echo with --logprobs cannot go with --server'],
-  ])('%j', async (args, words) => {
-    expect(await run(['--server', server.url, ...args])).toMatchObject({ stderr: `kvgen: ${words}\n`, code: 2 });
+  it('--on-full reprefill', async () => {
+    const words = 'kvgen: --on-full reprefill cannot go with --server\n';
+    expect(await run(['--server', server.url, '--on-full', 'reprefill'])).toMatchObject({ stderr: words, code: 2 });
   });
 
   it('kvgen batch --reorder', async () => {
