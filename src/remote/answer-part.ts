@@ -116,7 +116,16 @@ function legacyTokens({ tokens, token_logprobs: own, top_logprobs: tops }: Reado
 }
 
 function legacyRivals(top: object): ToldRival[] {
-  return Object.entries(top).map(([token, logprob]) => ({ ...named(token), logprob: toLogprob(logprob) }));
+  return Object.entries(top).map(([token, logprob]) => {
+    const { id, text, bytes } = named(token);
+    const shown = text ?? (bytes && Buffer.from(bytes).toString());
+    return {
+      id,
+      logprob: toLogprob(logprob),
+      ...(shown !== undefined && { text: shown }),
+      ...(bytes !== undefined && { bytes }),
+    };
+  });
 }
 
 /** `token_id:262` where that is asked for; `bytes:\xe2\x80` for a part of a character, as OpenAI's servers write it. */
@@ -128,8 +137,7 @@ function named(token: unknown): Pick<ToldToken, 'id' | 'text' | 'bytes'> {
   if (bytes === undefined) {
     return { id: Number.NaN, text: String(token) };
   }
-  const part = Buffer.from(bytes.replaceAll('\\x', ''), 'hex');
-  return { id: Number.NaN, text: part.toString(), bytes: [...part] };
+  return { id: Number.NaN, bytes: [...Buffer.from(bytes.replaceAll('\\x', ''), 'hex')] };
 }
 
 /** NaN: there is none. */
