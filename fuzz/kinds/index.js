@@ -12,6 +12,7 @@ import { modelKind } from './model.js';
 import { piecesKind } from './pieces.js';
 import { makeRecord, recordKind } from './record.js';
 import { sameKind } from './same.js';
+import { serverKind } from './server.js';
 import { spawnedKind } from './spawned.js';
 import { tokenizerKind } from './tokenizer.js';
 
@@ -42,6 +43,7 @@ export const KINDS = [
   argumentsKind,
   recordKind,
   sameKind,
+  serverKind,
   spawnedKind,
 ];
 
