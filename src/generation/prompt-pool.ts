@@ -2,8 +2,8 @@
 // a common beginning is computed once. The prompt cache on disk is asked whether it knows more. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
-import type { ModelConfig } from '../model/config.js';
-import { RecentPrompts } from './recent-prompts.js';
+import { bytesPerPosition, type ModelConfig } from '../model/config.js';
+import { MAX_BYTES, RecentPrompts } from './recent-prompts.js';
 import type { EndedText, Prefilled, PromptCache, Restored } from './sequence.js';
 
 export interface PoolOptions {
@@ -14,6 +14,11 @@ export interface PoolOptions {
    * the place of prompts, which are shared more often.
    */
   readonly keepsTexts?: boolean | undefined;
+}
+
+/** Bytes to keep for a server: what so many texts take that run together, and no more than the default. */
+export function bytesFor(texts: number, config: ModelConfig): number {
+  return Math.min(MAX_BYTES, texts * config.nPositions * bytesPerPosition(config));
 }
 
 interface KeptPrompt {

@@ -2,6 +2,7 @@
 // text fails its request alone. Knows nothing of HTTP.
 
 import { type CompletionEvent, completeMany } from '../completion/complete-many.js';
+import { bytesFor } from '../generation/prompt-pool.js';
 import type { Model } from '../library/model.js';
 import { ApiError } from './api-error.js';
 import type { Metrics } from './metrics.js';
@@ -14,9 +15,6 @@ export interface LoopLimits {
   /** Requests that may wait for a place. */
   readonly queue: number;
 }
-
-/** The next message of a conversation goes on from an answer. */
-const KEPT = { keepsTexts: true } as const;
 
 /** Seconds after which a request that found no place may be sent again. */
 const RETRY_AFTER = 1;
@@ -86,10 +84,12 @@ export class TextLoop {
 
   async #run(): Promise<void> {
     const { engine, tokenizer } = this.#model;
+    const { concurrency } = this.#limits;
     const source = { take: () => this.#take(), wait: () => this.#line.wait() };
+    const pool = { keepsTexts: true, maxBytes: bytesFor(concurrency, engine.config) }; // the next message goes on from an answer
     while (!this.#line.isOver) {
       try {
-        const events = completeMany(engine, tokenizer, source, this.#limits.concurrency, KEPT);
+        const events = completeMany(engine, tokenizer, source, concurrency, pool);
         for await (const event of events) {
           this.#deliver(event);
         }
