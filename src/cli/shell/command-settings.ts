@@ -106,7 +106,11 @@ export const VIEW = {
     value: '<file>',
     fallback: 'kvgen-view.html',
   },
-  record: { kind: path, words: 'write the run as JSON too; kvgen view <file.json> draws it again', value: '<file>' },
+  record: {
+    kind: path,
+    words: 'write the run as JSON too, - is stdout; kvgen view <file.json> draws it again',
+    value: '<file>',
+  },
   file,
   promptIds,
   truncatePrompt,

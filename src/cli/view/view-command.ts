@@ -24,7 +24,8 @@ import { missLine } from '../generate/report-cache.js';
 import type { Saved } from '../generate/saved.js';
 import type { Invocation } from '../shell/command.js';
 import { VIEW, type ViewArgs } from '../shell/command-settings.js';
-import { checkHasInput, promptText, readUtf8 } from '../shell/prompt-input.js';
+import { jsonText } from '../shell/escape.js';
+import { checkHasInput, promptText, readUtf8, withoutMark } from '../shell/prompt-input.js';
 import type { Terminal } from '../shell/terminal.js';
 import { noteLiteralStop, withUnescapedStops } from '../shell/unescape.js';
 import { recordedRun } from './recorded-run.js';
@@ -39,15 +40,16 @@ export async function viewCommand(invocation: Invocation): Promise<number> {
   checkGenerateArgs(args, words[0]);
   checkDraftModel(args);
   checkCacheEnvironment(args);
-  checkDifferent(view);
   await terminal.configure(args);
   const recorded = recordedRun(invocation, view);
+  checkDifferent(view, recorded);
   noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);
   await checkTargets(view);
   const record =
     recorded === undefined ? await makeRecord(args, view, invocation) : await readFile(recorded, invocation);
-  await writePage(invocation, view.output, record);
+  const { pageOf } = await import('../../view/page.js');
+  await write(terminal, view.output, record, pageOf(record));
   return EXIT.ok;
 }
 
@@ -56,25 +58,29 @@ function generateArgs(view: ViewArgs): GenerateArgs {
   return settingsOf(GENERATE, { ...view, json: true, echo: true });
 }
 
-/** @throws UsageError for two files of one name */
-function checkDifferent({ output, record }: ViewArgs): void {
+/** @throws UsageError for a file that would be written over what was just written, or read */
+function checkDifferent({ output, record, file }: ViewArgs, recorded: string | undefined): void {
+  const isSame = (a: string | undefined, b: string | undefined) =>
+    a !== undefined && b !== undefined && resolve(a) === resolve(b);
   throwFirst([
-    [record !== undefined && resolve(record) === resolve(output), '--record cannot name the file of --output'],
+    [isSame(record, output), '--record cannot name the file of --output'],
+    [isSame(recorded, output), '--output cannot name the record that is drawn'],
+    [isSame(file, output), '--output cannot name the file of --file'],
+    [isSame(file, record), '--record cannot name the file of --file'],
   ]);
 }
 
 /** Before the model is loaded, and not after minutes of work. @throws KvgenError */
 async function checkTargets({ output, record }: ViewArgs): Promise<void> {
-  if (record !== undefined) {
-    await checkNewFile(record);
-  }
-  if (output !== STDOUT) {
-    await checkNewFile(output);
+  for (const path of [record, output]) {
+    if (path !== undefined && path !== STDOUT) {
+      await checkNewFile(path);
+    }
   }
 }
 
 async function readFile(path: string, invocation: Invocation): Promise<RunRecord> {
-  return readRecord(await readUtf8(path, RECORD, invocation), path);
+  return readRecord(withoutMark(await readUtf8(path, RECORD, invocation)), path);
 }
 
 /** Makes a text, and writes the record where that is asked for. */
@@ -87,7 +93,7 @@ async function makeRecord(args: GenerateArgs, view: ViewArgs, invocation: Invoca
   }
   terminal.statistics(statisticsLine([run]));
   if (view.record !== undefined) {
-    await write(terminal, view.record, record, `${JSON.stringify(record)}\n`);
+    await write(terminal, view.record, record, `${jsonText(record)}\n`);
   }
   return record;
 }
@@ -126,18 +132,12 @@ async function openAndWatch(
   }
 }
 
-async function writePage({ terminal }: Invocation, output: string, record: RunRecord): Promise<void> {
-  const { pageOf } = await import('../../view/page.js');
-  const page = pageOf(record);
-  if (output === STDOUT) {
-    await terminal.write(page);
-  } else {
-    await write(terminal, output, record, page);
-  }
-}
-
-/** Says what was written where. */
+/** Says what was written where, unless it is stdout. */
 async function write(terminal: Terminal, path: string, { report }: RunRecord, text: string): Promise<void> {
+  if (path === STDOUT) {
+    await terminal.write(text);
+    return;
+  }
   await writeNewFile(path, text);
   const tokens = `${report.generation_tokens} token${report.generation_tokens === 1 ? '' : 's'}`;
   terminal.note(`${path}: ${tokens}, ${megabytes(Buffer.byteLength(text))}`);

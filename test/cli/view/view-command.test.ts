@@ -114,6 +114,29 @@ describe('kvgen view --record', () => {
     expect(existsSync(join(dir, 'none'))).toBe(false);
   });
 
+  it('--record - is stdout; a byte order mark before a record is nothing', async () => {
+    const dir = tempDir();
+    const { stdout, stderr } = await kvgenHere(['view', ...SIMD, '-n', '1', '--record', '-', 'hi'], { cwd: dir });
+    expect(JSON.parse(stdout).format).toBe('kvgen-run');
+    expect(stderr).toMatch(/^kvgen: kvgen-view\.html: 1 token, \d\.\d MB\n$/);
+    writeFileSync(join(dir, 'marked.json'), `\ufeff${stdout}`);
+    const again = await kvgenHere(['view', '-o', '-', 'marked.json'], { cwd: dir });
+    expect(again.stdout).toBe(readFileSync(join(dir, 'kvgen-view.html'), 'utf8'));
+  });
+
+  it.each([
+    [['-o', 'x.json', 'x.json'], '--output cannot name the record that is drawn'],
+    [['-f', 'x.json', '-o', './x.json'], '--output cannot name the file of --file'],
+    [['-f', 'x.json', '--record', 'x.json'], '--record cannot name the file of --file'],
+    [['-o', '-', '--record', '-', 'hi'], '--record cannot name the file of --output'],
+  ])('%j would write over what it reads or writes', async (args, message) => {
+    const dir = tempDir();
+    writeFileSync(join(dir, 'x.json'), '{}');
+    const { code, stderr } = await kvgenHere(['view', ...args], { cwd: dir });
+    expect([code, stderr]).toEqual([2, `kvgen: ${message}\n`]);
+    expect(readFileSync(join(dir, 'x.json'), 'utf8')).toBe('{}');
+  });
+
   it('one file cannot be both', async () => {
     const { code, stderr } = await kvgenHere(['view', '-o', './run.json', '--record', 'run.json', 'x']);
     expect([code, stderr]).toEqual([2, 'kvgen: --record cannot name the file of --output\n']);
