@@ -18,8 +18,8 @@ const BODY_LIMIT = 4 * 1024 * 1024;
 /** Milliseconds for a client to send the head of a request, and all of it. */
 const HEAD_MS = 10_000;
 const REQUEST_MS = 30_000;
-/** Milliseconds that a connection is kept for the client's next request. */
-const KEEP_ALIVE_MS = 5_000;
+/** Milliseconds that a connection is kept for the client's next request: longer than nginx would use it again. */
+const KEEP_ALIVE_MS = 72_000;
 const READER_MS = 60_000;
 const CONNECTIONS = 1024;
 /** What nginx writes down for a client that went away. */

@@ -94,10 +94,16 @@ export class TextLoop {
           this.#deliver(event);
         }
       } catch (error) {
-        for (const text of this.#running.keys()) {
-          this.#fail(text, error);
-        }
+        this.#failAll(error);
       }
+    }
+  }
+
+  /** The loop itself has failed, and begins anew. Where nothing ran, it is the next text that it cannot run. */
+  #failAll(error: unknown): void {
+    const running = this.#running.size > 0 ? [...this.#running.keys()] : [this.#take()];
+    for (const text of running.filter((one) => one !== undefined)) {
+      this.#fail(text, error);
     }
   }
 
