@@ -1,6 +1,7 @@
 // Which argument of `kvgen view` is a run that was recorded and not a prompt, and what then makes no sense beside it.
 
 import { statSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
 import { UsageError } from '../../errors.js';
 import { optionsOf, settingsOf } from '../../settings.js';
 import type { Invocation } from '../shell/command.js';
@@ -36,11 +37,7 @@ function isGiven(name: keyof ViewArgs, args: ViewArgs, negates: boolean): boolea
   const { env } = VIEW[name] as { readonly env?: string };
   const isFromEnvironment = env !== undefined && (process.env[env] ?? '') !== '';
   const defaults: ViewArgs = settingsOf(VIEW, {});
-  const isSame = JSON.stringify(comparable(args[name])) === JSON.stringify(comparable(defaults[name]));
+  const isSame = isDeepStrictEqual(args[name], defaults[name]);
   const isTyped = typeof args[name] !== 'boolean' || args[name] === !negates;
   return !DRAWING.includes(name) && !isFromEnvironment && !isSame && isTyped;
-}
-
-function comparable(value: unknown): unknown {
-  return value instanceof Map ? [...value] : value;
 }
