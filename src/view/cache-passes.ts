@@ -1,13 +1,12 @@
 // What each pass of a run put into the cache, and what it computed with the cache and without: arithmetic on the record, with
 // nothing measured. A unit of work is one token through one layer.
 
-import type { PrefillPart } from './run-record.js';
+import type { ModelSizes, PrefillPart } from './run-record.js';
 
 /** What is needed of a run to say what its cache held. */
 export interface CachedRun {
   readonly promptTokens: number;
-  readonly generatedTokens: number;
-  readonly layers: number;
+  readonly model: Pick<ModelSizes, 'nLayer'>;
   readonly prefill: readonly PrefillPart[];
 }
 
@@ -36,6 +35,17 @@ export interface Pass {
 export interface Work {
   readonly cached: number;
   readonly uncached: number;
+}
+
+export const SOURCE_WORDS: Readonly<Record<PositionSource, string>> = {
+  disk: 'reused from disk',
+  memory: 'reused in memory',
+  computed: 'computed in prefill',
+  decode: 'appended in decode',
+};
+
+export function originWords({ source, chunk }: PositionOrigin): string {
+  return chunk > 0 ? `${SOURCE_WORDS[source]}, chunk ${chunk}` : SOURCE_WORDS[source];
 }
 
 export function originOf(run: CachedRun, position: number): PositionOrigin {
@@ -81,8 +91,8 @@ function prefillPass(run: CachedRun, position: number): Pass {
   };
 }
 
-function inLayers({ layers }: CachedRun, cached: number, uncached: number): Work {
-  return { cached: cached * layers, uncached: uncached * layers };
+function inLayers({ model }: CachedRun, cached: number, uncached: number): Work {
+  return { cached: cached * model.nLayer, uncached: uncached * model.nLayer };
 }
 
 /** Tokens of a prompt that were computed; where nothing is told of its parts, all. */

@@ -3,6 +3,7 @@
 import { passOf } from './cache-passes.js';
 import { escapeMarkup, piecesMarkup } from './markup.js';
 import { byteCount, count, plural, type Said, times } from './number-words.js';
+import { cachedRun } from './page-data.js';
 import type { RunRecord } from './run-record.js';
 import { exactly } from './text-markup.js';
 import { visiblePieces } from './visible-text.js';
@@ -24,15 +25,9 @@ export function headline(record: RunRecord): string {
 }
 
 function savedTile(record: RunRecord): string {
-  const { report, model, prefill } = record;
+  const { report } = record;
   const last = report.prompt_ids.length + report.ids.length - 1;
-  const run = {
-    promptTokens: report.prompt_ids.length,
-    generatedTokens: report.ids.length,
-    layers: model.nLayer,
-    prefill,
-  };
-  const { cached, uncached } = last < 0 ? { cached: 0, uncached: 0 } : passOf(run, last).total;
+  const { cached, uncached } = last < 0 ? { cached: 0, uncached: 0 } : passOf(cachedRun(record), last).total;
   const exact = `${count(cached)} against ${count(uncached)} tokens × layers`;
   const words = cached > 0 ? times(uncached / cached) : '–';
   return tile({ words, exact }, `less to compute ${report.cache.enabled ? 'with the cache' : 'with a cache'}`);

@@ -2,15 +2,14 @@
 // one list; attention apart, in bytes.
 
 import type { AttentionShape } from './attention-table.js';
-import type { ModelSizes, PrefillPart, ReportToken, RunRecord, StepTime } from './run-record.js';
+import type { CachedRun } from './cache-passes.js';
+import type { ModelSizes, ReportToken, RunRecord, StepTime } from './run-record.js';
 
-export interface PageData {
-  readonly promptTokens: number;
+export interface PageData extends CachedRun {
   readonly model: ModelSizes;
   readonly cache: RunRecord['report']['cache'];
   /** By position. */
   readonly tokens: readonly ReportToken[];
-  readonly prefill: readonly PrefillPart[];
   readonly steps: readonly StepTime[];
 }
 
@@ -35,6 +34,10 @@ export function pageData(record: RunRecord): PageData {
     prefill,
     steps,
   };
+}
+
+export function cachedRun({ report, model, prefill }: RunRecord): CachedRun {
+  return { promptTokens: report.prompt_ids.length, model, prefill };
 }
 
 /** By position: the prompt's, and those that were generated. */

@@ -1,10 +1,10 @@
 // The part of the page that needs no script: each token a box in the colour of its probability, the colours' meaning, and all
 // that is known of the tokens as a table.
 
-import { originOf, type PositionSource } from './cache-passes.js';
+import { originOf, originWords } from './cache-passes.js';
 import { escapeMarkup, piecesMarkup } from './markup.js';
 import { milliseconds, probability, type Said } from './number-words.js';
-import { tokensOf } from './page-data.js';
+import { cachedRun, tokensOf } from './page-data.js';
 import { PROBABILITY_STEPS, probabilityStep, stepWords } from './probability-scale.js';
 import type { ReportToken, RunRecord } from './run-record.js';
 import { hexBytes, tokenPieces, visibleLine } from './visible-text.js';
@@ -14,13 +14,6 @@ const LONGEST = { box: 300, title: 60, cell: 1000 };
 /** Letters that are written from right to left. */
 const RIGHT_TO_LEFT =
   /^[^\p{L}]*[\p{Script=Hebrew}\p{Script=Arabic}\p{Script=Syriac}\p{Script=Thaana}\p{Script=Nko}\p{Script=Adlam}]/u;
-
-export const SOURCE_WORDS: Readonly<Record<PositionSource, string>> = {
-  disk: 'reused from disk',
-  memory: 'reused in memory',
-  computed: 'computed in prefill',
-  decode: 'appended in decode',
-};
 
 export function tokenBoxes(record: RunRecord): string {
   const { prompt, text, prompt_ids } = record.report;
@@ -74,7 +67,7 @@ function tokenRow(record: RunRecord, token: ReportToken, position: number): stri
     (token.top ?? []).map(rivalMarkup).join(', '),
     step === undefined ? '–' : exactly(milliseconds(step.cachedMs)),
     step === undefined ? '–' : exactly(milliseconds(step.uncachedMs)),
-    originWords(record, position),
+    keptWords(record, position),
   ];
   return `<tr><th scope="row">${position}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }
@@ -83,19 +76,12 @@ function rivalMarkup(rival: { id: number; text: string; logprob: number }): stri
   return `${piecesMarkup(tokenPieces(rival, LONGEST.title))}&nbsp;${exactly(probability(rival.logprob))}`;
 }
 
-function originWords(record: RunRecord, position: number): string {
-  const { report, model, prefill } = record;
-  if (position >= report.cache.positions) {
-    return report.cache.enabled ? 'never run' : 'not kept';
+function keptWords(record: RunRecord, position: number): string {
+  const { enabled, positions } = record.report.cache;
+  if (position >= positions) {
+    return enabled ? 'never run' : 'not kept';
   }
-  const run = {
-    promptTokens: report.prompt_ids.length,
-    generatedTokens: report.ids.length,
-    layers: model.nLayer,
-    prefill,
-  };
-  const { source, chunk } = originOf(run, position);
-  return source === 'computed' && chunk > 0 ? `${SOURCE_WORDS.computed}, chunk ${chunk}` : SOURCE_WORDS[source];
+  return originWords(originOf(cachedRun(record), position));
 }
 
 /** A rounded number with its exact value beside it. */

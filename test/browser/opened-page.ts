@@ -1,6 +1,6 @@
 // A page of a record opened in Chromium from a file, with all that it complained of or asked for.
 
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -24,9 +24,17 @@ export interface OpenedPage {
 }
 
 export async function openPage(browser: Browser, record: RunRecord, options: OpenOptions = {}): Promise<OpenedPage> {
+  const folder = mkdtempSync(join(tmpdir(), 'kvgen-page-'));
+  try {
+    writeFileSync(join(folder, 'page.html'), pageOf(record));
+    return await openFile(browser, join(folder, 'page.html'), options);
+  } finally {
+    rmSync(folder, { recursive: true }); // the browser has read it
+  }
+}
+
+export async function openFile(browser: Browser, path: string, options: OpenOptions = {}): Promise<OpenedPage> {
   const { width = 1280, dark = false, script = true, reducedMotion = false } = options;
-  const path = join(mkdtempSync(join(tmpdir(), 'kvgen-page-')), 'page.html');
-  writeFileSync(path, pageOf(record));
   const address = pathToFileURL(path).href;
   const page = await browser.newPage({
     viewport: { width, height: 900 },

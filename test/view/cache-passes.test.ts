@@ -3,8 +3,7 @@ import { type CachedRun, originOf, passOf } from '../../src/view/cache-passes.js
 
 const RUN: CachedRun = {
   promptTokens: 10,
-  generatedTokens: 4,
-  layers: 3,
+  model: { nLayer: 3 },
   prefill: [
     { from: 0, to: 4, source: 'disk', ms: 1 },
     { from: 4, to: 6, source: 'memory', ms: 0 },

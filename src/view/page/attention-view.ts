@@ -11,14 +11,14 @@ import { headGrid } from './head-grid.js';
 import { tokenName } from './run-on-page.js';
 
 /** The mean of all layers or heads. */
-export const MEAN = -1;
+const MEAN = -1;
 /** Steps of the heat's colour. */
 const STEPS = 8;
 const LONGEST = 60;
 /** Tokens that the sentence names. */
 const NAMED = 3;
 
-export interface Weights {
+interface Weights {
   /** By position, summing with `rest` to 1. */
   readonly shares: Float64Array;
   readonly rest: number;
@@ -59,7 +59,7 @@ function selectOf(id: string, count: number): HTMLSelectElement {
 }
 
 /** The weights of one head, or the mean of those that are asked for. */
-export function weightsOf(table: AttentionTable, layer: number, head: number, query: number): Weights {
+function weightsOf(table: AttentionTable, layer: number, head: number, query: number): Weights {
   const { layers, heads } = table.shape;
   const which = (chosen: number, all: number) =>
     chosen === MEAN ? Array.from({ length: all }, (_, i) => i) : [chosen];

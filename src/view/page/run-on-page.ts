@@ -1,7 +1,6 @@
 // The run as the page's script has it: the data in the page, read once, with the questions that several parts ask of it.
 
 import { AttentionTable } from '../attention-table.js';
-import type { CachedRun } from '../cache-passes.js';
 import { type AttentionData, DATA, type PageData } from '../page-data.js';
 import { tokenPieces, visibleLine } from '../visible-text.js';
 import { byId } from './elements.js';
@@ -23,10 +22,6 @@ export async function readAttention(): Promise<AttentionTable | null> {
   const packed = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   const inflated = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
   return new AttentionTable(shape, new Uint8Array(await new Response(inflated).arrayBuffer()));
-}
-
-export function cachedRun({ promptTokens, tokens, model, prefill }: PageData): CachedRun {
-  return { promptTokens, generatedTokens: tokens.length - promptTokens, layers: model.nLayer, prefill };
 }
 
 /** A token in a sentence, in quotes and isolated. */

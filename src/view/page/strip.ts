@@ -1,23 +1,15 @@
 // The cache as a strip of positions: which of them hold keys and values when the chosen token stands, and where those came from.
 
-import { originOf, type PositionOrigin, type PositionSource, passOf } from '../cache-passes.js';
+import { originOf, originWords, passOf, SOURCE_WORDS } from '../cache-passes.js';
 import { byteCount, milliseconds, plural } from '../number-words.js';
 import type { PageData } from '../page-data.js';
 import type { Choice } from './choice.js';
 import { byId, make } from './elements.js';
-import { cachedRun, tokenName } from './run-on-page.js';
-
-const WORDS: Readonly<Record<PositionSource, string>> = {
-  disk: 'reused from disk',
-  memory: 'reused in memory',
-  computed: 'computed in prefill',
-  decode: 'appended in decode',
-};
+import { tokenName } from './run-on-page.js';
 
 export function strip(run: PageData, choice: Choice): void {
-  const shape = cachedRun(run);
   const cells = run.tokens.map((_, position) => {
-    const origin = originOf(shape, position);
+    const origin = originOf(run, position);
     const cell = make('span', `cell ${origin.source}${origin.chunk % 2 === 0 && origin.chunk > 0 ? ' even' : ''}`);
     cell.title = `position ${position} · ${tokenName(run, position)} · ${originWords(origin)}`;
     cell.addEventListener('click', () => choice.choose(position));
@@ -27,7 +19,7 @@ export function strip(run: PageData, choice: Choice): void {
   byId('sources').replaceChildren(...sourceLegend(run));
   choice.onChange((position) => {
     const filled = filledAt(run, position);
-    const pass = passOf(shape, position);
+    const pass = passOf(run, position);
     cells.forEach((cell, at) => {
       cell.classList.toggle('filled', at < filled);
       cell.classList.toggle('new', at >= pass.from && at < pass.to && at < filled);
@@ -42,7 +34,7 @@ export function strip(run: PageData, choice: Choice): void {
 /** Positions in the cache when the token at a position stands. Behind the last the report knows better: its token may have been run. */
 function filledAt(run: PageData, position: number): number {
   const isLast = position === run.tokens.length - 1 && run.cache.enabled;
-  return isLast ? run.cache.positions : passOf(cachedRun(run), position).filled;
+  return isLast ? run.cache.positions : passOf(run, position).filled;
 }
 
 function bytesAt(run: PageData, position: number, filled: number): number {
@@ -51,11 +43,11 @@ function bytesAt(run: PageData, position: number, filled: number): number {
 }
 
 function passWords(run: PageData, position: number, filled: number, bytes: number): string {
-  const { kind, from, to } = passOf(cachedRun(run), position);
+  const { kind, from, to } = passOf(run, position);
   const part = run.prefill.find((other) => other.from === from && other.to === to);
   const took = part === undefined ? '' : ` (${milliseconds(part.ms).words})`;
   const words = {
-    prefill: `The prompt's positions ${from} to ${to - 1} are ${WORDS[part?.source ?? 'computed']}${took}.`,
+    prefill: `The prompt's positions ${from} to ${to - 1} are ${SOURCE_WORDS[part?.source ?? 'computed']}${took}.`,
     first: `The prompt's last logits give ${tokenName(run, position)}.`,
     decode: run.cache.enabled
       ? `${tokenName(run, position - 1)} alone is run, at position ${position - 1}; its logits give ${tokenName(run, position)}.`
@@ -66,19 +58,10 @@ function passWords(run: PageData, position: number, filled: number, bytes: numbe
   return `${words} ${held} ${plural(filled, 'position')}, ${byteCount(bytes).words}: ${halves}.`;
 }
 
-function originWords({ source, chunk }: PositionOrigin): string {
-  return chunk > 0 ? `${WORDS[source]}, chunk ${chunk}` : WORDS[source];
-}
-
 function sourceLegend(run: PageData): HTMLElement[] {
-  const shape = cachedRun(run);
-  const used = new Map<PositionSource, number>();
-  run.tokens.forEach((_, position) => {
-    const { source } = originOf(shape, position);
-    used.set(source, (used.get(source) ?? 0) + 1);
-  });
-  const items = [...used].map(([source]) =>
-    make('li', '', make('span', `swatch cell filled ${source}`), WORDS[source]),
+  const used = new Set(run.tokens.map((_, position) => originOf(run, position).source));
+  const items = [...used].map((source) =>
+    make('li', '', make('span', `swatch cell filled ${source}`), SOURCE_WORDS[source]),
   );
   const later = make('li', '', make('span', 'swatch cell'), 'not yet in the cache');
   return [...items, later];

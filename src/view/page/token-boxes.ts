@@ -28,6 +28,9 @@ export function tokenBoxes(choice: Choice, show: (position: number) => void): vo
     });
   listen('pointerover', show);
   listen('click', (position) => choice.choose(position));
+  for (const type of ['pointerover', 'focusin']) {
+    list.addEventListener(type, () => list.parentElement?.classList.add('engaged'), { once: true });
+  }
   list.addEventListener('pointerleave', () => show(choice.position));
   list.addEventListener('keydown', (event) => {
     const line = event.key === 'ArrowUp' ? -1 : event.key === 'ArrowDown' ? 1 : 0;
@@ -55,6 +58,7 @@ function showChosen(
     chosen?.setAttribute('tabindex', '0');
     if (hadFocus) {
       chosen?.focus();
+      chosen?.scrollIntoView({ block: 'nearest' }); // not below the details
     }
     show(position);
   });

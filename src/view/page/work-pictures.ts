@@ -5,7 +5,6 @@ import { count, times } from '../number-words.js';
 import type { PageData } from '../page-data.js';
 import type { Choice } from './choice.js';
 import { byId, draw, number, row } from './elements.js';
-import { cachedRun } from './run-on-page.js';
 
 /** Of both pictures, and of what must be seen in them, in their own units. */
 const [WIDTH, HEIGHT] = [320, 150];
@@ -20,7 +19,7 @@ export function workPictures(run: PageData, choice: Choice): void {
       marker.setAttribute('y', String(Math.min(HEIGHT - THINNEST, pass * height)));
       marker.setAttribute('height', String(Math.max(THINNEST, height)));
     }
-    const { work, total } = passOf(cachedRun(run), position);
+    const { work, total } = passOf(run, position);
     byId('work')
       .querySelector('tbody')
       ?.replaceChildren(workRow('this pass', work), workRow('all passes up to it', total));
