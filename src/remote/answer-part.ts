@@ -51,9 +51,17 @@ export function partOf(json: unknown, server: string): AnswerPart | null {
   if (!Array.isArray(choices)) {
     throw new KvgenError(`${server}: expected choices in its answer, found ${shown(json)}`);
   }
-  const [choice] = choices as unknown[];
-  return choice === undefined ? null : choicePart(Object(choice), server);
+  const choice = choices.map(Object).find(({ index = 0 }) => index === 0); // one was asked for
+  return choice === undefined ? null : choicePart(choice, server);
 }
+
+/** Reasons that some servers have other words for. */
+const SYNONYMS: Readonly<Record<string, string>> = {
+  eos: 'stop',
+  eos_token: 'stop',
+  stop_sequence: 'stop',
+  max_tokens: 'length',
+};
 
 function choicePart(choice: Readonly<Record<string, unknown>>, server: string): AnswerPart {
   const { text: found, logprobs, token_ids: ids, finish_reason: finish, stop_reason: stopReason } = choice;
@@ -64,7 +72,7 @@ function choicePart(choice: Readonly<Record<string, unknown>>, server: string): 
   const told = toldTokens(logprobs);
   const areAllIds = isListOf(ids, isCount);
   const tokens = areAllIds ? ids.map((id, i) => ({ ...told?.[i], id })) : told;
-  const finishReason = typeof finish === 'string' ? finish : undefined;
+  const finishReason = typeof finish === 'string' && finish !== '' ? (SYNONYMS[finish] ?? finish) : undefined;
   return { text, tokens, areAllIds, finishReason, stopReason };
 }
 

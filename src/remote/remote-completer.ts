@@ -87,6 +87,7 @@ class Answer {
       logprobs,
       before: prompt.ids,
       givesEnd: served.kind.givesEnd,
+      ends: request.turnEnds,
     });
   }
 
@@ -116,7 +117,8 @@ class Answer {
   /** The tokens that were still waiting. */
   rest(): readonly CompletionToken[] {
     const { finishReason, stopReason } = this.#end ?? {};
-    return this.#note(this.#text.end(finishReason === 'stop' && typeof stopReason !== 'string'));
+    const isSure = finishReason !== 'stop' || stopReason !== undefined;
+    return this.#note(this.#text.end(isSure ? finishReason === 'stop' && typeof stopReason !== 'string' : undefined));
   }
 
   get finishReason(): FinishReason {
@@ -166,9 +168,10 @@ class Answer {
     const part = partOf(json, this.#connection.host);
     this.#counts = { ...this.#counts, ...countsOf(json) };
     this.#promptIds ??= promptIdsIn(json);
-    if (part?.finishReason !== undefined) {
-      this.#end = part;
+    if (this.#end !== undefined) {
+      return null; // what comes behind the end is no text
     }
+    this.#end = part?.finishReason === undefined ? undefined : part;
     return part;
   }
 

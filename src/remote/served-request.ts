@@ -71,6 +71,10 @@ function problemsOf(request: ServedRequest, kind: ServerKind): Problem[] {
     [logprobs > kind.maxLogprobs, `gives ${kind.maxLogprobs} likeliest tokens at most; --logprobs ${logprobs}`],
     [settings.ignoreEos && names.ignoreEos === undefined, 'cannot do --ignore-eos'],
     [settings.special && names.skipSpecial === undefined && !kind.tellsIds, 'cannot do --special'],
+    [
+      request.turnEnds.length > 0 && !kind.tellsIds && !kind.idsInLogprobs,
+      'cannot do --chat: it tells no ids, and one of them ends the turn',
+    ],
     ...samplingProblems(request, kind),
   ];
 }
@@ -135,14 +139,14 @@ function maxTokens({ settings, prompt }: ServedRequest, kind: ServerKind, nCtx: 
   throw new KvgenError(`${kind.title} cannot do --max-tokens -1 for a prompt of unknown length; give a number`);
 }
 
-function logprobsOf({ logprobs, wantsIds, knowsTexts, settings }: ServedRequest, kind: ServerKind): object {
+function logprobsOf({ logprobs, wantsIds, knowsTexts, settings, turnEnds }: ServedRequest, kind: ServerKind): object {
   if (kind.tellsIds) {
     const wanted = logprobs === undefined ? {} : { logprobs, return_tokens_as_token_ids: knowsTexts };
     return { return_token_ids: true, ...wanted };
   }
   if (kind.idsInLogprobs) {
-    // 0 would give none; where special tokens or ids are of interest the chosen token is asked for
-    return logprobs !== undefined || wantsIds || settings.special ? { logprobs: Math.max(1, logprobs ?? 1) } : {};
+    const isOfUse = logprobs !== undefined || wantsIds || settings.special || turnEnds.length > 0;
+    return isOfUse ? { logprobs: Math.max(1, logprobs ?? 1) } : {}; // 0 would give none
   }
   return logprobs === undefined ? {} : { logprobs };
 }

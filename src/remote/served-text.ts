@@ -18,6 +18,8 @@ interface ServedTextOptions {
   readonly before: readonly number[] | undefined;
   /** Does the server give the id that ends a text, too? */
   readonly givesEnd: boolean;
+  /** Ids that end it besides: where they come, it ends before them. */
+  readonly ends: readonly number[];
 }
 
 type Token = Omit<CompletionToken, 'text'>;
@@ -34,6 +36,7 @@ export class ServedText {
   #stream: TokenStream<Token> | null = null;
   readonly #pieces: PieceStream;
   #hasBegun = false;
+  #isEnded = false;
   /** It may be the one that ends the text, which is no part of it. */
   #maybeEnd: Token | null = null;
 
@@ -43,9 +46,9 @@ export class ServedText {
     this.#pieces = new PieceStream(options.stops);
   }
 
-  /** Has a stop string ended the text? */
+  /** Has a stop string or an id ended the text? */
   get stopped(): boolean {
-    return this.#stream?.stopped ?? this.#pieces.stopped;
+    return this.#isEnded || (this.#stream?.stopped ?? this.#pieces.stopped);
   }
 
   get text(): string {
@@ -61,17 +64,17 @@ export class ServedText {
     this.#begin(part);
     this.told += told.length;
     this.areAllIds &&= part.areAllIds || told.every(({ id }) => !Number.isNaN(id));
-    const tokens = told.map((token) => this.#tokenOf(token));
-    return this.#released(this.#stream === null ? this.#addPieces(tokens, told, part.text) : this.#addIds(tokens));
+    return this.#released(this.#stream === null ? this.#addPieces(told, part.text) : this.#addIds(told));
   }
 
   /**
-   * @param isEnd did the server end the text at a token that ends texts?
+   * @param isEnd did the server end the text at a token that ends texts? undefined: there, or at a stop string
    * @returns the tokens that were still waiting
    */
-  end(isEnd: boolean): CompletionToken[] {
-    const isDropped = isEnd && this.#options.givesEnd && !this.stopped;
+  end(isEnd: boolean | undefined): CompletionToken[] {
+    const isDropped = isEnd !== false && !this.stopped;
     const last = isDropped || this.#maybeEnd === null ? [] : this.#add(this.#maybeEnd, '');
+    this.areAllIds &&= this.#maybeEnd === null || isEnd !== undefined || this.#options.stops.length === 0;
     this.#maybeEnd = null;
     return this.#released([...last, ...(this.#stream ?? this.#pieces).end()]);
   }
@@ -85,29 +88,41 @@ export class ServedText {
     this.#hasBegun = true;
   }
 
-  #addIds(tokens: readonly Token[]): CompletionToken[] {
-    return tokens.flatMap((token) => this.#inTurn(token, ''));
+  #addIds(told: readonly ToldToken[]): CompletionToken[] {
+    return told.flatMap((token) => this.#inTurn(token, ''));
   }
 
   /** Several tokens may come with one text: each gets its own where the two agree, else the last one gets all. */
-  #addPieces(tokens: readonly Token[], told: readonly ToldToken[], text: string): CompletionToken[] {
+  #addPieces(told: readonly ToldToken[], text: string): CompletionToken[] {
+    if (told.length === 0) {
+      return this.#add({ id: Number.NaN }, text);
+    }
     const texts = told.map((token) => token.text ?? '');
     const own = texts.join('') === text ? texts : texts.map((_, i) => (i === texts.length - 1 ? text : ''));
-    return tokens.length === 0
-      ? this.#add({ id: Number.NaN }, text)
-      : tokens.flatMap((token, i) => this.#inTurn(token, own[i] as string));
+    return told.flatMap((token, i) => this.#inTurn(token, own[i] as string));
   }
 
   /** A token without a text may be the end of the text: it waits for the next one. */
-  #inTurn(token: Token, text: string): CompletionToken[] {
+  #inTurn(told: ToldToken, text: string): CompletionToken[] {
+    this.#isEnded ||= this.#options.ends.includes(told.id);
+    if (this.#isEnded) {
+      return [];
+    }
     const waiting = this.#maybeEnd;
     const before = waiting === null ? [] : this.#add(waiting, '');
     this.#maybeEnd = null;
-    if (this.#options.givesEnd && text === '' && !this.stopped) {
+    const token = this.#tokenOf(told);
+    if (this.#options.givesEnd && text === '' && !this.stopped && this.#mayEnd(told)) {
       this.#maybeEnd = token;
       return before;
     }
     return [...before, ...this.#add(token, text)];
+  }
+
+  /** A token that is held back, since a stop string may begin with it, has no text yet either, but bytes. */
+  #mayEnd({ id, bytes = [] }: ToldToken): boolean {
+    const isText = this.#tokenizer?.isSpecial?.(id) === false && this.#tokenizer.bytes(id).length > 0;
+    return bytes.length === 0 && !isText;
   }
 
   #add(token: Token, text: string): CompletionToken[] {

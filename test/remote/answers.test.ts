@@ -30,6 +30,10 @@ describe('a stream', () => {
     ['with CRLF', [WHOLE.replaceAll('\n', '\r\n')]],
     ['with comments, names and ids', [`: keepalive\n\nid: 1\nevent: message\n${WHOLE}`]],
     ['with a mark before it', [`\ufeff${WHOLE}`]],
+    [
+      'with more behind its end, and choices that nobody asked for',
+      [piece('x', { index: 1 }), piece('a'), piece('ä', { finish_reason: 'eos_token' }), piece('more'), DONE],
+    ],
     ['without [DONE]', [piece('a'), piece('ä'), LENGTH]],
     ['without a reason, but with [DONE]', [piece('a'), piece('ä'), DONE]],
     [

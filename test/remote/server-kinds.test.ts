@@ -3,6 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { kvgenHere, kvgenJsonHere } from '../cli/here.js';
+import { END, IDS, START, writeChatModel } from '../support/chat-folder.js';
+import { tempDirs } from '../support/temp-dir.js';
 import { DONE, type FakeServer, fakeServer, json, LENGTH, piece, STOP, stream } from './fake-server.js';
 
 let server: FakeServer;
@@ -249,6 +251,35 @@ describe('the model', () => {
   });
 });
 
+describe('--chat', () => {
+  const tempDir = tempDirs();
+  const HI = `${START}user\nHi${END}\n${START}assistant\n`;
+  const ids = (token_ids: readonly number[]) => piece(String.fromCharCode(...token_ids), { token_ids });
+
+  it('sends the ids of what the template of --tokenizer writes, and ends where a turn does', async () => {
+    await start('vllm', (_, response) => stream(response, ids([65, 66]), ids([IDS[END]]), ids([67])));
+    const dir = writeChatModel(tempDir());
+    const { stdout, code, body } = await run('--tokenizer', dir, '--chat', '--truncate-prompt', 'head', '-n', '5');
+    expect({ stdout, code }).toEqual({ stdout: 'AB\n', code: 0 });
+    expect(body).toMatchObject({ prompt: [...Buffer.from(HI.slice(-5))], stop_token_ids: [IDS[END]] }); // a context of 9
+  });
+
+  it('needs both: a template, and ids', async () => {
+    await start('vllm');
+    const none = await run('--chat');
+    expect(none).toMatchObject({
+      code: 1,
+      stderr: "kvgen: --chat needs the model's template: with --server it needs --tokenizer\n",
+    });
+    await server.close();
+    await start('other');
+    const { stderr } = await run('--tokenizer', writeChatModel(tempDir()), '--chat', '--temp', '0');
+    expect(stderr).toBe(
+      'kvgen: an OpenAI-compatible server cannot do --chat: it tells no ids, and one of them ends the turn\n',
+    );
+  });
+});
+
 describe('a recorded stream', () => {
   it("of llama.cpp: the ids are those of its log-probabilities, the reuse is its timings'", async () => {
     const { answer } = llamaCpp.answers.streamLogprobs;
@@ -319,6 +350,27 @@ describe('tokens that end a text', () => {
     );
     const { json: report } = await kvgenJsonHere(['--server', server.url, '--stop', 'END', 'Hi']);
     expect(report).toMatchObject({ text: 'a', ids: [5, 7], generation_tokens: 2, finish_reason: 'stop' });
+  });
+
+  it.each([
+    [
+      'a token that is held back has bytes, and is one of the text',
+      [{ id: 7, token: 'E', bytes: [69], logprob: -1 }],
+      [5, 7],
+    ],
+    ['which of the two it was cannot be told, and then the ids are not', [], null],
+  ])('behind a stop string or at the end: %s', async (_, top, expected) => {
+    const token = (id: number, bytes: readonly number[], rivals: readonly object[]) => ({
+      logprobs: { content: [{ id, token: '', bytes, logprob: -1, top_logprobs: rivals }] },
+    });
+    const timings = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n';
+    await start('llama.cpp', (_asked, response) =>
+      response.end(
+        void stream(response, piece('a', token(5, [97], [])), piece('', token(7, [], top)), STOP, timings, DONE),
+      ),
+    );
+    const { json: report } = await kvgenJsonHere(['--server', server.url, '--stop', 'END', 'Hi']);
+    expect(report).toMatchObject({ text: 'a', ids: expected, finish_reason: 'stop' });
   });
 
   it('an answer without any text is one', async () => {

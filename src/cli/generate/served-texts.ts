@@ -63,7 +63,7 @@ export async function openServer(
   const folder = folderName === undefined ? null : await openModelFolder(findModel(folderName), signal);
   const tokenizer = folder === null ? null : await loadTokenizer(folder);
   const chats = new TemplatedPrompts(
-    folder?.dir ?? 'a chat with --server: --tokenizer',
+    folder?.dir ?? '',
     tokenizer,
     async () => folder && tokenizer && chatTemplateOf(folder, tokenizer),
   );
@@ -131,6 +131,9 @@ async function sentPrompt(
   const nCtx = served.nCtx ?? Number.POSITIVE_INFINITY;
   const fitted = (before: readonly number[], ids: readonly number[]) =>
     fitPrompt({ before, ids }, nCtx, args, { advice: 'shorten it, or --truncate-prompt head', onNote });
+  if (args.chat && tokenizer === null) {
+    throw new KvgenError("--chat needs the model's template: with --server it needs --tokenizer");
+  }
   if (args.chat) {
     const { text, turnEnds } = await chats.prompt(toMessages(prompt, args), signal);
     return { ids: fitted([], (await tokenizer?.encode(text, { onNote, signal })) ?? []), text, nCtx, turnEnds };
