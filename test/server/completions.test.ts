@@ -101,6 +101,14 @@ describe('a whole answer', () => {
   });
 });
 
+it('a prompt that goes on from an answer is not run again', async () => {
+  const body = { prompt: 'In a small house there lived', max_tokens: 10, seed: 1, ignore_eos: true };
+  const { choices } = await complete({ ...body, return_token_ids: true });
+  const { prompt_token_ids: before, token_ids: answer } = choices[0];
+  const { usage } = await complete({ prompt: [...before, ...answer, 5, 6], max_tokens: 1 });
+  expect(usage.prompt_tokens_details.cached_tokens).toBe(before.length + answer.length - 1); // the last was not run
+});
+
 describe('log-probabilities', () => {
   it('are those of the command, in lists beside each other', async () => {
     const { tokens } = await command('--logprobs', '2');
