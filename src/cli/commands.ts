@@ -162,9 +162,9 @@ tg3 without the cache: 3 tokens, each after computing all tokens before it anew.
       'kvgen view dragon.json',
     ],
     notes: `
-The page is one file and asks for nothing from anywhere. An argument that ends in .json and is a file is a run that --record wrote
-(docs/run-record.md), and is drawn again; after -- it is a prompt: kvgen view -- text.json
-Attention is of up to 1000 tokens. How long each token would take without the cache is measured too, in texts of up to 256 tokens.`,
+The page is one file and asks for nothing from anywhere. An argument that is a file and ends in .json, or begins as a record
+does, is a run that --record wrote (docs/run-record.md), and is drawn again; after -- it is a prompt: kvgen view -- text.json
+Attention is of up to 1000 tokens. What each token would take without the cache is measured in texts of up to 256 tokens.`,
     load: async () => (await import('./view/view-command.js')).viewCommand,
   },
   {

@@ -1,26 +1,30 @@
 // Which argument of `kvgen view` is a run that was recorded and not a prompt, and what then makes no sense beside it.
 
-import { statSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import { UsageError } from '../../errors.js';
+import { RECORD } from '../../files/file-kinds.js';
+import { look } from '../../files/look.js';
+import { openFile } from '../../files/open-file.js';
 import { optionsOf, settingsOf } from '../../settings.js';
 import type { Invocation } from '../shell/command.js';
 import { VIEW, type ViewArgs } from '../shell/command-settings.js';
+import type { Terminal } from '../shell/terminal.js';
 
 /** The settings that count when a page is drawn again. */
 const DRAWING: readonly string[] = ['output', 'verbose', 'quiet', 'color'];
+
+/** What --record writes begins with this, whatever the name of the file. */
+const BEGINNING = '{"format":"kvgen-run"';
 
 /**
  * The file of a recorded run; undefined: there is none, so a text is made.
  * @throws UsageError for options of a run that is not made
  */
-export function recordedRun({ words, literal, terminal }: Invocation, args: ViewArgs): string | undefined {
-  const [word] = words;
-  if (word === undefined || literal || !word.endsWith('.json')) {
-    return undefined;
-  }
-  if (statSync(word, { throwIfNoEntry: false })?.isFile() !== true) {
-    terminal.note(`${word}: no file has this name, so it is the prompt`);
+export async function recordedRun(
+  { words: [word], literal, terminal }: Invocation,
+  args: ViewArgs,
+): Promise<string | undefined> {
+  if (word === undefined || literal || !(await isRecord(word, terminal))) {
     return undefined;
   }
   const option = optionsOf(VIEW).find(({ name, negates }) => isGiven(name as keyof ViewArgs, args, negates));
@@ -30,6 +34,28 @@ export function recordedRun({ words, literal, terminal }: Invocation, args: View
     );
   }
   return word;
+}
+
+/** Is it a file that is called .json, or one that begins as a record does? */
+async function isRecord(word: string, terminal: Terminal): Promise<boolean> {
+  if (look(word, () => {})?.isFile() === true) {
+    return word.endsWith('.json') || (await beginningOf(word)) === BEGINNING;
+  }
+  if (/^\S+\.json$/.test(word)) {
+    terminal.note(`${word}: no file has this name, so it is the prompt`);
+  }
+  return false;
+}
+
+async function beginningOf(path: string): Promise<string> {
+  const bytes = Buffer.alloc(BEGINNING.length);
+  try {
+    const file = await openFile(path, RECORD);
+    await file.read(bytes, 0).finally(() => file.close());
+  } catch {
+    return ''; // what cannot be read is no record
+  }
+  return bytes.toString('latin1');
 }
 
 /** Has it another value than by default? What a variable says is not for this command alone. */

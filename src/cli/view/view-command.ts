@@ -41,7 +41,7 @@ export async function viewCommand(invocation: Invocation): Promise<number> {
   checkDraftModel(args);
   checkCacheEnvironment(args);
   await terminal.configure(args);
-  const recorded = recordedRun(invocation, view);
+  const recorded = await recordedRun(invocation, view);
   checkDifferent(view, recorded);
   noteLiteralStop(args, terminal);
   checkHasInput(invocation, args);

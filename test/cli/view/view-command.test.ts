@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { AttentionRow, RunRecord } from '../../../src/view/run-record.js';
@@ -171,6 +171,22 @@ describe('kvgen view FILE', () => {
     expect([named.code, named.stdout]).toEqual([0, '']);
     expect(readFileSync(join(dir, 'kvgen-view.html'), 'utf8')).toBe(page);
     expect(readdirSync(dir).sort()).toEqual(['kvgen-view.html', 'page.html', 'run.json']);
+  });
+
+  it('a record by another name is one; a prompt that is the name of another file, or a long one, is a prompt', async () => {
+    const dir = tempDir();
+    await viewed(['-n', '1', 'hi'], dir);
+    renameSync(join(dir, 'run.json'), join(dir, 'run'));
+    const page = readFileSync(join(dir, 'kvgen-view.html'), 'utf8');
+    expect((await kvgenHere(['view', '-o', '-', 'run'], { cwd: dir })).stdout).toBe(page);
+    writeFileSync(join(dir, 'cat'), 'a cat');
+    const { record } = await viewed(['-n', '1', 'cat'], dir);
+    expect(record.report.prompt).toBe('cat');
+    const long = `${'very '.repeat(60)}long.json`;
+    const { record: other, stderr } = await viewed(['-n', '1', long], dir);
+    expect([other.report.prompt, stderr.split('\n').length]).toEqual([long, 3]);
+    const longest = `${'x'.repeat(300)}.json`;
+    expect((await viewed(['-n', '1', longest], dir)).record.report.prompt).toBe(longest);
   });
 
   it('a file that is no record is no page; a name without a file is the prompt, and so is what stands after --', async () => {
