@@ -32,6 +32,14 @@ export function connectionError(error: unknown, server: string): KvgenError {
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return new KvgenError(`${server}: no such host (${code}); is the address right, and is there a network?`);
   }
+  if (cause instanceof Error && cause.message === 'bad port') {
+    return new KvgenError(
+      `${server}: a port that is kept for other things, and that fetch does not ask; choose another`,
+    );
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return new KvgenError(`${server}: its certificate is that of another host (${code})`);
+  }
   if (CERTIFICATE.test(code)) {
     const advice = 'NODE_EXTRA_CA_CERTS=FILE names an authority that is to be trusted';
     return new KvgenError(`${server}: its certificate is not trusted (${code}); ${advice}`);
