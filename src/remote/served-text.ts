@@ -64,7 +64,7 @@ export class ServedText {
     this.#begin(part);
     this.told += told.length;
     this.areAllIds &&= part.areAllIds || told.every(({ id }) => !Number.isNaN(id));
-    return this.#released(this.#stream === null ? this.#addPieces(told, part.text) : this.#addIds(told));
+    return this.#released(this.#stream === null ? this.#addPieces(told, part) : this.#addIds(told));
   }
 
   /**
@@ -92,14 +92,19 @@ export class ServedText {
     return told.flatMap((token) => this.#inTurn(token, ''));
   }
 
-  /** Several tokens may come with one text: each gets its own where the two agree, else the last one gets all. */
-  #addPieces(told: readonly ToldToken[], text: string): CompletionToken[] {
+  /**
+   * Several tokens may come with one text: each gets its own where the two agree, else the last one gets all; the one that ends
+   * the text has none.
+   */
+  #addPieces(told: readonly ToldToken[], { text, finishReason, stopReason }: AnswerPart): CompletionToken[] {
     if (told.length === 0) {
       return this.#add({ id: Number.NaN }, text);
     }
-    const texts = told.map((token) => token.text ?? '');
-    const own = texts.join('') === text ? texts : texts.map((_, i) => (i === texts.length - 1 ? text : ''));
-    return told.flatMap((token, i) => this.#inTurn(token, own[i] as string));
+    const isEnd = this.#options.givesEnd && finishReason === 'stop' && typeof stopReason !== 'string';
+    const speaking = isEnd && told.length > 1 ? told.length - 1 : told.length;
+    const texts = told.slice(0, speaking).map((token) => token.text ?? '');
+    const own = texts.join('') === text ? texts : texts.map((_, i) => (i === speaking - 1 ? text : ''));
+    return told.flatMap((token, i) => this.#inTurn(token, own[i] ?? ''));
   }
 
   /** A token without a text may be the end of the text: it waits for the next one. */
