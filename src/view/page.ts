@@ -69,7 +69,7 @@ ${headline(record)}
 <button type="button" id="previous" aria-label="Previous token">←</button>
 <input type="range" id="slider" min="0" max="0" value="0" step="1" aria-label="Token">
 <button type="button" id="next" aria-label="Next token">→</button>
-<button type="button" id="play" aria-pressed="false">Play</button>
+<button type="button" id="play">Play</button>
 <output id="chosen" for="slider" aria-live="polite"></output>
 </div>`;
 }
@@ -84,7 +84,7 @@ function textPart(record: RunRecord): string {
   return part(
     'text',
     'The text',
-    `<p>Each box is a token. The paler it is, the surer the model was of it; a strong colour is a surprise. <span class="scripted">Point at one, or choose it, and see what else it might have been.</span></p>
+    `<p>Each box is a token. The nearer its colour is to the paper's, the surer the model was of it; a strong colour is a surprise. <span class="scripted">Point at one, or choose it, and see what else it might have been.</span></p>
 ${legend()}
 <div class="text-and-details">${empty ? '<p class="empty">No tokens.</p>' : tokenBoxes(record)}
 <aside id="details" class="scripted" aria-label="The chosen token" tabindex="0"></aside></div>
@@ -151,7 +151,7 @@ function attentionPart(record: RunRecord, packed: PackedAttention | null): strin
 <ul class="legend" id="heat-legend" aria-label="Colours of weights"></ul>
 <details id="weights"><summary>These weights as a table</summary><div class="scroll" tabindex="0" role="region" aria-label="Weights"></div></details>
 <h3 id="heads-title">All heads</h3>
-<p class="small">A small square for each head: down, the token that looks; across, what it looks at; the darker, the more. Choose one to see it above.</p>
+<p class="small">A small square for each head: down, the token that looks; across, what it looks at; the stronger, the more. Choose one to see it above.</p>
 <div class="scroll" id="heads-scroll"><div id="heads" role="radiogroup" aria-labelledby="heads-title"></div></div>
 <p class="small">Weights are kept as whole 255ths, rounded so that they still sum to 1.${left}</p>
 `,

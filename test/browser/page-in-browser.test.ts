@@ -397,8 +397,11 @@ describe.runIf(process.env.KVGEN_BROWSER === '1')('the page in Chromium', () => 
   });
 
   it('prints without what paper cannot do', async () => {
-    await opened(RUN, {}, async (page) => {
+    await opened(RUN, { dark: true }, async (page) => {
+      const paper = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      expect(await paper()).toBe('rgb(21, 24, 28)');
       await page.emulateMedia({ media: 'print' });
+      expect(await paper()).toBe('rgb(252, 252, 250)'); // light on paper
       expect(await page.locator('.bar').isVisible()).toBe(false);
       expect(await page.locator('#tokens').isVisible()).toBe(true);
       expect((await page.pdf()).length).toBeGreaterThan(20_000);

@@ -62,7 +62,6 @@ function playButton(choice: Choice): void {
   const show = () => {
     const plays = timer !== undefined;
     button.textContent = plays ? 'Pause' : 'Play';
-    button.setAttribute('aria-pressed', String(plays));
     byId('chosen').setAttribute('aria-live', plays ? 'off' : 'polite'); // nobody could listen so fast
   };
   const step = () => (choice.position < choice.count - 1 ? choice.choose(choice.position + 1) : stop());

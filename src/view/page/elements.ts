@@ -32,6 +32,13 @@ export function draw<K extends keyof SVGElementTagNameMap>(
   return element;
 }
 
+/** Calls when the page's colours change: with the scheme, and for paper, which is light. */
+export function onRecolour(redraw: () => void): void {
+  for (const query of ['(prefers-color-scheme: dark)', 'print']) {
+    matchMedia(query).addEventListener('change', redraw);
+  }
+}
+
 /** Text of a model: isolated, with its marks told apart. */
 export function piecesElement(pieces: readonly Piece[]): HTMLElement {
   const children = pieces.map(({ text, isMark }) => (isMark ? make('i', 'mark', text) : text));

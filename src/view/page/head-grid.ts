@@ -1,7 +1,7 @@
 // All heads small: a picture of the whole text's attention for each, and the choice of one, by arrows too.
 
 import { type AttentionTable, WHOLE } from '../attention-table.js';
-import { byId, make } from './elements.js';
+import { byId, make, onRecolour } from './elements.js';
 
 /** Pixels of a picture at most; of a longer text several positions share one. */
 const MOST_PIXELS = 96;
@@ -71,8 +71,7 @@ function whenSeen(grid: HTMLElement, drawPictures: () => void): void {
     }
   });
   observer.observe(grid);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', drawPictures);
-  addEventListener('beforeprint', drawPictures);
+  onRecolour(drawPictures);
 }
 
 function drawAll(table: AttentionTable, buttons: readonly HTMLButtonElement[]): void {

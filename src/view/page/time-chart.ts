@@ -4,7 +4,7 @@ import uPlot from 'uplot';
 import { milliseconds, times } from '../number-words.js';
 import type { PageData } from '../page-data.js';
 import type { Choice } from './choice.js';
-import { byId } from './elements.js';
+import { byId, onRecolour } from './elements.js';
 import { tokenName } from './run-on-page.js';
 
 const [WIDEST, HEIGHT] = [1100, 280];
@@ -21,7 +21,7 @@ export function timeChart(run: PageData, choice: Choice): void {
   };
   redraw();
   logarithmic.addEventListener('change', redraw);
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', redraw);
+  onRecolour(redraw);
   new ResizeObserver(() => chart?.setSize({ width: widthOf(place), height: HEIGHT })).observe(place);
   place.addEventListener('click', () => {
     if (typeof chart?.cursor.idx === 'number') {
