@@ -210,7 +210,8 @@ class Batch<R extends SequenceRequest> {
 
   #stepTogether(members: readonly Member<R>[]): void {
     const sequences = members.map(({ sequence }) => sequence);
-    const logits = this.#steps.run(sequences, this.#gather(members) as KvCache);
+    const cache = this.#gather(members) as KvCache;
+    const logits = this.#pool.spare(() => this.#steps.run(sequences, cache));
     for (const [b, member] of members.entries()) {
       keepLogits(member, logits[b] as Float32Array);
     }

@@ -110,7 +110,7 @@ export class PrefillTurns<R> {
   #advance(one: Waiting<R>, most: number): { count: number; events: PrefillEvent<R>[] } {
     try {
       const prefill = one.prefill as Prefill;
-      const count = prefill.advance(most);
+      const count = this.#pool.spare(() => prefill.advance(most));
       return { count, events: prefill.left === 0 ? [this.#end(one)] : [] };
     } catch (error) {
       return { count: most, events: [this.#fail(one, error)] };

@@ -2,6 +2,7 @@
 // a common beginning is computed once. The prompt cache on disk is asked whether it knows more. Knows nothing of text.
 
 import type { KvCache } from '../engine/kv-cache.js';
+import { KvgenError } from '../errors.js';
 import { bytesPerPosition, type ModelConfig } from '../model/config.js';
 import { MAX_BYTES, RecentPrompts } from './recent-prompts.js';
 import type { EndedText, Prefilled, PromptCache, Restored } from './sequence.js';
@@ -68,6 +69,22 @@ export class PromptPool {
   keepPart(ids: readonly number[], cache: KvCache): void {
     if (ids.length > 0 && this.known(ids) < ids.length) {
       this.#keep({ promptIds: ids, cache, logits: null });
+    }
+  }
+
+  /**
+   * Does some work. Where the engine's memory is full, which changes nothing, what is kept here is given up and it is tried
+   * once more.
+   */
+  spare<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof KvgenError)) {
+        throw error;
+      }
+      this.dispose();
+      return work();
     }
   }
 

@@ -2,6 +2,7 @@
 
 import * as fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
+import { KvgenError } from '../../src/errors.js';
 import { generateMany, type RequestSource, type SequenceRequest } from '../../src/generation/generate-many.js';
 import type { PoolOptions } from '../../src/generation/prompt-pool.js';
 import { NOTHING_MEASURED, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
@@ -335,6 +336,27 @@ describe('what is kept', () => {
     expect(one.stats).toMatchObject({ reusedTokens: 40, reusedFrom: 'disk' });
     expect(ran(loop.engine)).toBe(60);
   });
+});
+
+it.each([
+  ['gone with what was kept', 1, { end: 'length', error: undefined }],
+  ['needed by the text itself', 0, { end: undefined, error: new KvgenError('the memory is full') }],
+])('where the memory is full, and that is %s', async (_, room, expected) => {
+  const loop = new Loop();
+  loop.add('kept', prompt(1, 100), { maxTokens: 1 });
+  const texts: Asked[] = [];
+  loop.onIdle = () => {
+    loop.onIdle = () => {};
+    texts.push(loop.add('text', prompt(2, 300), { maxTokens: 3 }));
+    loop.engine.onPass = () => {
+      if (loop.engine.alive.size > room) {
+        throw new KvgenError('the memory is full');
+      }
+    };
+  };
+  await loop.run();
+  expect(texts.map(({ end, error }) => ({ end, error }))).toEqual([expected]);
+  expect(loop.engine.alive.size).toBe(0);
 });
 
 it('an idle loop holds no cache but those of prompts, and sleeps until it is woken', async () => {
