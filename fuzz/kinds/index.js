@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { writeFolders } from '../corpus.js';
 import { kvgen } from '../inside.js';
+import { answersKind } from './answers.js';
 import { argumentsKind } from './arguments.js';
 import { batchKind } from './batch.js';
 import { cacheKind, fillCache } from './cache.js';
@@ -44,6 +45,7 @@ export const KINDS = [
   recordKind,
   sameKind,
   serverKind,
+  answersKind,
   spawnedKind,
 ];
 

@@ -27,7 +27,7 @@ export function connectionError(error: unknown, server: string): KvgenError {
   const code = errorCode(cause) ?? errorCode((cause as AggregateError)?.errors?.[0]) ?? '';
   if (['ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT', 'ETIMEDOUT'].includes(code)) {
     const advice = 'is the server running, and is this its address?';
-    return new PassingError(`${server}: no connection (${code}); ${advice}`);
+    return new PassingError(`${server}: no connection${inBrackets(code)}; ${advice}`);
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return new KvgenError(`${server}: no such host (${code}); is the address right, and is there a network?`);
@@ -38,20 +38,25 @@ export function connectionError(error: unknown, server: string): KvgenError {
     );
   }
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    return new KvgenError(`${server}: its certificate is that of another host (${code})`);
+    return new KvgenError(`${server}: its certificate is that of another host`);
   }
   if (CERTIFICATE.test(code)) {
     const advice = 'NODE_EXTRA_CA_CERTS=FILE names an authority that is to be trusted';
     return new KvgenError(`${server}: its certificate is not trusted (${code}); ${advice}`);
   }
   if (/^ERR_SSL|^EPROTO$/.test(code)) {
-    return new KvgenError(`${server}: no https there (${code}); does it speak http?`);
+    return new KvgenError(`${server}: no https there; does it speak http?`);
   }
   if (code.startsWith('HPE_')) {
     return new KvgenError(`${server}: expected HTTP, found something else (${code})`);
   }
-  const what = code === '' ? shown(String((cause as Error)?.message ?? cause)) : code;
-  return new PassingError(`${server}: the connection was closed before the end of the answer (${what})`);
+  const what = code === '' ? ` (${shown(String((cause as Error)?.message ?? cause))})` : inBrackets(code);
+  return new PassingError(`${server}: the connection was closed before the end of the answer${what}`);
+}
+
+/** Codes that Node and its fetch have of their own say nothing to others. */
+function inBrackets(code: string): string {
+  return code.includes('ERR_') ? '' : ` (${code})`;
 }
 
 export function silenceError(seconds: number, server: string): KvgenError {

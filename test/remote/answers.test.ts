@@ -107,7 +107,7 @@ describe('an end that is none', () => {
       setTimeout(() => response.destroy(), 50);
     });
     expect({ stdout, code }).toEqual({ stdout: 'ab\n', code: 1 });
-    expect(stderr).toMatch(/^kvgen: http:\/\/HOST: the connection was closed before the end of the answer \(.*\)\n$/);
+    expect(stderr).toMatch(/^kvgen: http:\/\/HOST: the connection was closed before the end of the answer\n$/);
     expect(server.completions).toHaveLength(1); // nothing is asked again once something came
   });
 
