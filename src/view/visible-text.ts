@@ -35,11 +35,14 @@ export function visiblePieces(text: string, limit: number): Piece[] {
   return left ? [...pieces, { text: `… ${characters.length} characters`, isMark: true }] : pieces;
 }
 
-/** What a token shows: its text; of one that is only a part of a character, the bytes; of one that has none, the id. */
+/** What a token shows: its text; spaces alone as marks; of a part of a character the bytes; of what has none, the id. */
 export function tokenPieces(
   token: { readonly id: number; readonly text: string; readonly bytes?: readonly number[] | undefined },
   limit: number,
 ): Piece[] {
+  if (/^ +$/.test(token.text)) {
+    return visiblePieces(token.text.replaceAll(' ', '␣'), limit).map(({ text }) => ({ text, isMark: true }));
+  }
   if (token.text !== '') {
     return visiblePieces(token.text, limit);
   }

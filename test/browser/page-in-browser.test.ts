@@ -212,6 +212,21 @@ describe.runIf(process.env.KVGEN_BROWSER === '1')('the page in Chromium', () => 
       });
     });
 
+    it('goes to the left where the text does', async () => {
+      const run = syntheticRun({ prompt: ['שלום', ' עולם'], generated: [' טוב', ' מאוד'], layers: 1, heads: 1 });
+      await opened(run, {}, async (page) => {
+        await page.locator('#tokens [tabindex="0"]').focus();
+        await page.keyboard.press('Home');
+        await page.keyboard.press('ArrowLeft');
+        await drawn(page);
+        expect(await page.locator('#chosen').innerText()).toContain('2 of 4');
+        const left = await page
+          .locator('#tokens .token')
+          .evaluateAll((all) => all.map((one) => one.getBoundingClientRect().left));
+        expect(left).toEqual([...left].sort((a, b) => b - a));
+      });
+    });
+
     it('reaches everything in order, with a focus that is seen', async () => {
       await opened(RUN, {}, async (page) => {
         const order: string[] = [];

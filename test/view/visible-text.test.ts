@@ -31,6 +31,12 @@ describe('what cannot be seen', () => {
     expect(visiblePieces('\n'.repeat(50), 100).filter(({ breaks }) => breaks)).toHaveLength(4);
   });
 
+  it('spaces alone are marks', () => {
+    expect(visibleLine(tokenPieces({ id: 5, text: '  ' }, 9))).toBe('⟨␣␣⟩');
+    expect(visibleLine(tokenPieces({ id: 5, text: '    ' }, 2))).toBe('⟨␣␣⟩⟨… 4 characters⟩');
+    expect(visibleLine(tokenPieces({ id: 5, text: ' a' }, 9))).toBe(' a');
+  });
+
   it('a part of a character is its bytes, a token without bytes its id', () => {
     expect(tokenPieces({ id: 5, text: '', bytes: [0xf0, 0x9f] }, 9)).toEqual([{ text: 'F0 9F', isMark: true }]);
     expect(tokenPieces({ id: 5, text: '', bytes: [] }, 9)).toEqual([{ text: '#5', isMark: true }]);

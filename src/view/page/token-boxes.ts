@@ -34,7 +34,7 @@ export function tokenBoxes(choice: Choice, show: (position: number) => void): vo
   list.addEventListener('pointerleave', () => show(choice.position));
   list.addEventListener('keydown', (event) => {
     const line = event.key === 'ArrowUp' ? -1 : event.key === 'ArrowDown' ? 1 : 0;
-    const acted = line === 0 ? stepByKey(event.key, choice) : stepByLine(boxes, choice, line);
+    const acted = line === 0 ? stepByKey(inReadingOrder(event.key, list.dir), choice) : stepByLine(boxes, choice, line);
     if (acted) {
       event.preventDefault();
     }
@@ -62,6 +62,12 @@ function showChosen(
     }
     show(position);
   });
+}
+
+/** Where a text runs to the left, the arrow to the left is the one to the next token. */
+function inReadingOrder(key: string, direction: string): string {
+  const mirrored: Readonly<Record<string, string>> = { ArrowLeft: 'ArrowRight', ArrowRight: 'ArrowLeft' };
+  return direction === 'rtl' ? (mirrored[key] ?? key) : key;
 }
 
 /** To the box of the line above or below that is nearest. */
