@@ -8,6 +8,7 @@ import type { AttentionRecord, AttentionRow } from './run-record.js';
 
 /** A larger table than so many times that is not worth trying to deflate. */
 const MOST_TABLES = 5;
+const MOST_FEW = 64;
 
 type ShortRow = Exclude<AttentionRow, readonly number[]>;
 
@@ -19,11 +20,19 @@ export interface PackedAttention extends AttentionData {
 /** All entries of rows where `mostBytes` are enough for them, else as many of the largest as there is room for. */
 export function packAttention(record: AttentionRecord, mostBytes: number): PackedAttention {
   const shape = shapeOf(record);
-  const packed = tableBytes(shape) > MOST_TABLES * mostBytes ? undefined : deflateRawSync(tableOf(record, shape));
   const entries = shape.most ?? shape.rows;
-  return packed === undefined || (base64Length(packed) > mostBytes && entries > 1)
-    ? packAttention(shortened(record, entries > 64 ? 64 : Math.max(1, Math.floor(0.75 * entries))), mostBytes)
-    : { shape, kept: keptOf(record), base64: packed.toString('base64') };
+  const isTooLarge = entries > 1 && tableBytes(shape) > MOST_TABLES * mostBytes;
+  const packed = isTooLarge ? undefined : deflateRawSync(tableOf(record, shape));
+  if (packed !== undefined && (entries <= 1 || base64Length(packed) <= mostBytes)) {
+    return { shape, kept: keptOf(record), base64: packed.toString('base64') };
+  }
+  const fitting = packed === undefined ? 0.75 : Math.min(0.9, (0.95 * mostBytes) / base64Length(packed));
+  return packAttention(shortened(record, fewer(entries, fitting)), mostBytes);
+}
+
+/** Of rows with more than `MOST_FEW` entries the last ones are hardly ever worth their room. */
+function fewer(entries: number, share: number): number {
+  return entries > MOST_FEW ? MOST_FEW : Math.max(1, Math.floor(share * entries));
 }
 
 function base64Length(bytes: Uint8Array): number {
@@ -52,15 +61,20 @@ function shortened({ layers }: AttentionRecord, most: number): AttentionRecord {
   return { layers: layers.map((heads) => heads.map((rows) => rows.map((row) => largest(row, most)))) };
 }
 
-/** The `most` largest weights of a row. */
-function largest(row: AttentionRow, most: number): ShortRow {
-  const { top, rest } = shortRow(row);
-  if (top.length <= most) {
-    return { top, rest };
+/** The `most` largest weights of a row, in the order of positions; of equal ones the first. */
+function largest(row: AttentionRow, most: number): AttentionRow {
+  const weights = isList(row) ? row : row.top.map(([, weight]) => weight);
+  if (weights.length <= most) {
+    return row;
   }
-  const least = Float64Array.from(top, ([, weight]) => weight).sort()[top.length - most] as number;
-  const kept = top.filter(([, weight]) => weight >= least).slice(0, most);
-  return { top: kept, rest: Math.max(0, top.reduce(plusWeight, rest) - kept.reduce(plusWeight, 0)) };
+  const least = Float64Array.from(weights).sort()[weights.length - most] as number;
+  let equals = most - weights.filter((weight) => weight > least).length;
+  const top = [...weights.entries()]
+    .filter(([, weight]) => weight > least || (weight === least && equals-- > 0))
+    .map(([i, weight]) => [isList(row) ? i : (row.top[i]?.[0] as number), weight] as const);
+  const sum = (all: readonly number[]) => all.reduce((total, weight) => total + weight, 0);
+  const left = sum(weights) - sum(top.map(([, weight]) => weight));
+  return { top, rest: Math.max(0, left) + (isList(row) ? 0 : row.rest) };
 }
 
 function shortRow(row: AttentionRow): ShortRow {
@@ -69,10 +83,6 @@ function shortRow(row: AttentionRow): ShortRow {
 
 function isList(row: AttentionRow): row is readonly number[] {
   return Array.isArray(row);
-}
-
-function plusWeight(sum: number, [, weight]: readonly [number, number]): number {
-  return sum + weight;
 }
 
 function tableOf(record: AttentionRecord, shape: AttentionShape): Uint8Array {

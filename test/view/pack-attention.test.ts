@@ -101,6 +101,21 @@ describe('packing', () => {
     expect(rest).toBeGreaterThan(0);
   });
 
+  it('of equal weights the first, and never instead of a larger one', () => {
+    const rows = Array.from({ length: 64 }, (_, query) => [...Array(query).fill(0.3 / Math.max(1, query)), 0.7]);
+    const packed = packAttention(record(...rows), 100);
+    const { most } = packed.shape as { most: number };
+    expect(most).toBeLessThan(64);
+    const { entries } = opened(packed).row(0, 0, 63);
+    expect(entries.at(-1)?.[0]).toBe(63);
+    expect(packed.kept).toBe(most);
+  });
+
+  it('comes to an end where there is room for next to nothing', () => {
+    const { attention } = syntheticRun({ prompt: 1, generated: 40, layers: 2, heads: 2 });
+    expect(packAttention(attention as AttentionRecord, 1).shape.most).toBe(1);
+  });
+
   it('of nothing is nothing', () => {
     expect(packAttention(record(), ROOM).shape).toEqual({ layers: 1, heads: 1, rows: 0, most: null });
     expect(packAttention({ layers: [] }, ROOM).shape.rows).toBe(0);
