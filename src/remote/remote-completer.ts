@@ -62,6 +62,9 @@ export class RemoteCompleter implements Completer<ServedRequest> {
   }
 }
 
+/** Tokens after which nobody need read on to see that a text is wrong. */
+const MANY = 50;
+
 /** One answer as it comes. */
 class Answer {
   readonly #request: ServedRequest;
@@ -175,9 +178,21 @@ class Answer {
     return part;
   }
 
+  /** @throws KvgenError for ids that are another text here */
+  #checkText(isWhole: boolean): void {
+    if (this.#text.isOtherText(isWhole)) {
+      throw new KvgenError(
+        `${this.#connection.host} writes another text for its ids; is --tokenizer of the same model?`,
+      );
+    }
+  }
+
   #add(part: AnswerPart): readonly CompletionToken[] {
     const { settings, logprobs } = this.#request;
     const tokens = this.#note(this.#text.add(part));
+    if (this.#text.tokens.length < MANY) {
+      this.#checkText(false); // of many it is checked at the end: all of it each time would take long
+    }
     const { host } = this.#connection;
     if (settings.maxTokens >= 0 && this.#text.tokens.length > settings.maxTokens) {
       throw new KvgenError(`${host} gives more than the ${settings.maxTokens} tokens that it was asked for`);
@@ -203,6 +218,7 @@ class Answer {
 
   /** @throws KvgenError for an end that is none */
   #checkAnswer(): void {
+    this.#checkText(true);
     const { finishReason } = this.#end ?? {};
     if (!this.#text.stopped && finishReason !== undefined && !['stop', 'length'].includes(finishReason)) {
       throw new KvgenError(`${this.#connection.host} ended the text: ${finishReason}`);

@@ -35,6 +35,8 @@ export class ServedText {
   /** null: the text is the server's own. */
   #stream: TokenStream<Token> | null = null;
   readonly #pieces: PieceStream;
+  /** The text as the server writes it. */
+  #theirs = '';
   #hasBegun = false;
   #isEnded = false;
   /** It may be the one that ends the text, which is no part of it. */
@@ -55,6 +57,21 @@ export class ServedText {
     return joinedText(this.tokens);
   }
 
+  /**
+   * Are the ids another text there? Then the tokenizer here is another one. Only letters and digits count, since servers differ in
+   * spaces, and either side may hold back what the other has written.
+   * @param isWhole has the text ended?
+   */
+  isOtherText(isWhole: boolean): boolean {
+    if (this.#stream === null) {
+      return false;
+    }
+    const [ours = '', theirs = ''] = [this.text, this.#theirs].map((text) => text.replace(/[^\p{L}\p{N}]+/gu, ''));
+    const length = Math.min(ours.length, theirs.length);
+    const isCut = isWhole && !this.stopped && ours.length < theirs.length;
+    return isCut || ours.slice(0, length) !== theirs.slice(0, length);
+  }
+
   /** @returns the tokens whose text is complete now */
   add(part: AnswerPart): CompletionToken[] {
     const told = part.tokens ?? (part.text === '' ? [] : [{ id: Number.NaN }]);
@@ -62,6 +79,7 @@ export class ServedText {
       return [];
     }
     this.#begin(part);
+    this.#theirs += part.text;
     this.told += told.length;
     this.areAllIds &&= part.areAllIds || told.every(({ id }) => !Number.isNaN(id));
     return this.#released(this.#stream === null ? this.#addPieces(told, part) : this.#addIds(told));
@@ -126,7 +144,8 @@ export class ServedText {
 
   /** A token that is held back, since a stop string may begin with it, has no text yet either, but bytes. */
   #mayEnd({ id, bytes = [] }: ToldToken): boolean {
-    const isText = this.#tokenizer?.isSpecial?.(id) === false && this.#tokenizer.bytes(id).length > 0;
+    const tokenizer = Number.isNaN(id) ? null : this.#tokenizer;
+    const isText = tokenizer?.isSpecial?.(id) === false && tokenizer.bytes(id).length > 0;
     return bytes.length === 0 && !isText;
   }
 

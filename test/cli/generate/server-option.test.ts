@@ -4,8 +4,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../../src/library/model.js';
 import { startVllmStub, type VllmStub } from '../../servers/vllm-stub.js';
+import { writeChatModel } from '../../support/chat-folder.js';
 import { open } from '../../support/open.js';
 import { type Serving, serving } from '../../support/serving.js';
+import { tempDirs } from '../../support/temp-dir.js';
 import { kvgenHere, kvgenJsonHere } from '../here.js';
 
 const PROMPT = 'Once upon a time';
@@ -24,6 +26,7 @@ const OWN = [
   ...['load_ms', 'prompt_ms', 'first_token_ms', 'decode_ms', 'prompt_tps', 'generation_tps'],
 ];
 
+const tempDir = tempDirs();
 let model: Model;
 let kvgen: Serving;
 let vllm: VllmStub;
@@ -143,6 +146,13 @@ describe('what a server alone can say', () => {
     ]);
     expect([stdout, tokenized]).toEqual([', there was a\n', ', there was a\n']);
   });
+});
+
+it.each(['kvgen', 'vllm'])('a tokenizer of another model is said to be one, by %s', async (which) => {
+  const dir = writeChatModel(tempDir()); // its ids are bytes
+  const { stderr, code } = await kvgenHere(there(which, '--tokenizer', dir, '-n', '40', '--seed', '1', PROMPT));
+  const words = /^kvgen: [\d.:]+ writes another text for its ids; is --tokenizer of the same model\?\n$/;
+  expect({ stderr, code }).toEqual({ stderr: expect.stringMatching(words), code: 1 });
 });
 
 describe('a batch', () => {
