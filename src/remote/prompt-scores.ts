@@ -1,5 +1,5 @@
 // How likely each token of given ids is, from a server that scores prompts: vLLM tells it as `prompt_logprobs`, others echo the
-// prompt with log-probabilities and generate nothing. Counted, since a prefix cache may leave tokens out. Knows nothing of texts.
+// prompt with log-probabilities and generate nothing, or one token. Counted, since a prefix cache may leave tokens out. Knows nothing of texts.
 
 import { randomUUID } from 'node:crypto';
 import { KvgenError } from '../errors.js';
@@ -13,6 +13,8 @@ import type { ServedModel } from './served-model.js';
 export class PromptScores {
   readonly #connection: Connection;
   readonly #served: ServedModel;
+  /** Those that may do, the best first. */
+  #ways: readonly Way[];
 
   /** @throws KvgenError for a server that scores no prompts */
   constructor(connection: Connection, served: ServedModel) {
@@ -23,6 +25,7 @@ export class PromptScores {
     }
     this.#connection = connection;
     this.#served = served;
+    this.#ways = WAYS[kind.scoresPrompts];
   }
 
   /** The longest prompt that is scored; undefined: the server does not say. */
@@ -47,24 +50,34 @@ export class PromptScores {
     return told.map(({ logprob, top }) => (k === 0 ? { logprob } : { logprob, top: best(top) }));
   }
 
-  async #told(ids: readonly number[], k: number, signal: AbortSignal | undefined) {
-    const { model, kind } = this.#served;
-    const isEcho = kind.scoresPrompts === 'echo';
-    const how = isEcho
-      ? { ...ECHO, logprobs: k }
-      : { ...GREEDY, prompt_logprobs: Math.max(1, k), cache_salt: randomUUID() }; // so that all of the prompt is run
-    const json = await this.#ask({ model, prompt: ids, ...how }, signal);
-    const [choice] = Object(json).choices ?? [];
-    return this.#checked(isEcho ? echoed(choice) : ofPrompt(choice, ids), ids);
+  async #told(ids: readonly number[], k: number, signal: AbortSignal | undefined): Promise<readonly Scored[]> {
+    for (;;) {
+      const [way, next] = this.#ways as [Way, Way?];
+      const { told, error } = await this.#ask(way, ids, k, signal);
+      if (next === undefined || told.length > 0) {
+        if (error !== undefined) {
+          throw error;
+        }
+        return this.#checked(told, ids);
+      }
+      this.#ways = this.#ways.filter((other) => other !== way); // found out once
+    }
   }
 
-  async #ask(body: object, signal: AbortSignal | undefined): Promise<unknown> {
+  /** @returns nothing where this way is refused, and why */
+  async #ask(way: Way, ids: readonly number[], k: number, signal: AbortSignal | undefined): Promise<Asked> {
     const { server, hasKey } = this.#connection;
+    const body = { model: this.#served.model, prompt: ids, ...way.body(k) };
     const answer = await this.#connection.post('/v1/completions', body, signal);
     if (answer.status !== 200) {
-      throw await refusal(answer, server, hasKey);
+      const error = await refusal(answer, server, hasKey);
+      if (![400, 422].includes(answer.status)) {
+        throw error;
+      }
+      return { told: [], error };
     }
-    return jsonOf(answer, server);
+    const [choice] = Object(await jsonOf(answer, server)).choices ?? [];
+    return { told: way.read(choice, ids) };
   }
 
   /** @throws KvgenError where a token is left out, or is another one */
@@ -97,10 +110,37 @@ interface Told {
 
 type Scored = Told & { readonly logprob: number };
 
+/** What came of one question. */
+interface Asked {
+  readonly told: readonly Told[];
+  readonly error?: KvgenError;
+}
+
+/** How a prompt's scores are asked for, and where they are then. */
+interface Way {
+  /** @param k how many of the likeliest are wanted */
+  body(k: number): object;
+  read(choice: unknown, ids: readonly number[]): readonly Told[];
+}
+
 /** `return_tokens_as_token_ids`: so that they can be compared. */
-const ECHO = { max_tokens: 0, echo: true, return_tokens_as_token_ids: true };
-/** So that no seed matters. */
-const GREEDY = { max_tokens: 1, temperature: 0 };
+const ECHO: Way = {
+  body: (k) => ({ max_tokens: 0, echo: true, logprobs: k, return_tokens_as_token_ids: true }),
+  read: echoed,
+};
+/** Where no token is too few: the last one is not of the prompt. */
+const ECHO_AND_ONE: Way = {
+  body: (k) => ({ ...ECHO.body(k), max_tokens: 1, temperature: 0 }),
+  read: (choice, ids) => echoed(choice).slice(0, ids.length),
+};
+/** With a salt of its own, so that all of the prompt is run; greedy, so that no seed matters. */
+const PROMPT_LOGPROBS: Way = {
+  body: (k) => ({ max_tokens: 1, temperature: 0, prompt_logprobs: Math.max(1, k), cache_salt: randomUUID() }),
+  read: ofPrompt,
+};
+const ECHO_WITH_SALT: Way = { body: (k) => ({ ...ECHO.body(k), cache_salt: randomUUID() }), read: echoed };
+
+const WAYS = { echo: [ECHO, ECHO_AND_ONE], prompt_logprobs: [PROMPT_LOGPROBS, ECHO_WITH_SALT] } as const;
 
 function echoed(choice: unknown): Told[] {
   const tokens = toldTokens(Object(choice).logprobs) ?? [];

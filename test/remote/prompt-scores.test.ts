@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/library/model.js';
 import { Connection } from '../../src/remote/connection.js';
@@ -38,14 +39,18 @@ async function vllm(options: VllmOptions = {}) {
   return { stub, scores: await scoresAt(stub.url) };
 }
 
-/** A server that says nothing of itself and answers every question with these log-probabilities. */
-async function answering(choice: object): Promise<PromptScores> {
-  const server = createServer((request, response) => {
-    request.resume();
+/** A server that says little of itself and answers every question with this choice; null: it refuses. */
+async function answering(choice: object | ((body: Record<string, unknown>) => object | null), owner = 'some') {
+  const server = createServer(async (request, response) => {
+    const asked = await text(request);
     const isModels = request.url === '/v1/models';
-    response.statusCode = isModels || request.method === 'POST' ? 200 : 404;
-    response.setHeader('content-type', 'application/json');
-    response.end(JSON.stringify(isModels ? { data: [{ id: 'some' }] } : { choices: [choice] }));
+    const found = asked === '' ? null : typeof choice === 'function' ? choice(JSON.parse(asked)) : choice;
+    response.writeHead(isModels || found !== null ? 200 : asked === '' ? 404 : 400, {
+      'content-type': 'application/json',
+    });
+    const models = { data: [{ id: 'some', owned_by: owner }] };
+    const answer = found === null ? { error: { message: 'no such thing' } } : { choices: [found] };
+    response.end(JSON.stringify(isModels ? models : answer));
   });
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
   closing.push(async () => {
@@ -95,6 +100,34 @@ describe('the scores of a prompt', () => {
     const scores = await answering({ logprobs: { tokens, token_logprobs: [null, -1, -2] } });
     await expect(scores.logprobs([1, 2, 3], NEVER)).rejects.toThrow(/expected the token id 2 at 1, found 7/);
     expect(await scores.logprobs([1, 7, 3], NEVER)).toEqual([-1, -2]);
+  });
+
+  it('are echoed where there are no prompt_logprobs, which is found out once', async () => {
+    const bodies: Record<string, unknown>[] = [];
+    const echo = { logprobs: { tokens: ['token_id:1', 'token_id:2'], token_logprobs: [null, -2] } };
+    const scores = await answering((body) => {
+      bodies.push(body);
+      return body.echo === true ? echo : { text: 'x' };
+    }, 'vllm');
+    expect(await scores.logprobs([1, 2], NEVER)).toEqual([-2]);
+    expect(await scores.logprobs([1, 2], NEVER)).toEqual([-2]);
+    expect(bodies.map(({ echo: isEcho, max_tokens: most }) => [isEcho, most])).toEqual([
+      [undefined, 1],
+      [true, 0],
+      [true, 0],
+    ]);
+    expect(new Set(bodies.map(({ cache_salt: salt }) => salt)).size).toBe(3);
+  });
+
+  it('come with one token more where none is refused', async () => {
+    const echo = { logprobs: { tokens: ['a', 'b', 'c'], token_logprobs: [null, -2, -3] } };
+    const scores = await answering(({ max_tokens: most }) => (most === 0 ? null : echo));
+    expect(await scores.logprobs([1, 2], NEVER)).toEqual([-2]);
+  });
+
+  it('are refused with the reason of the server', async () => {
+    const scores = await answering(() => null);
+    await expect(scores.logprobs([1, 2], NEVER)).rejects.toThrow(/ answers 400: no such thing$/);
   });
 
   it('are a number each, also where nothing is left of a token', async () => {
