@@ -39,7 +39,11 @@ function facts(run: PageData, token: ReportToken, position: number): HTMLElement
     list.push([`Positions ${part.from} to ${part.to - 1}`, number(milliseconds(part.ms))]);
   }
   if (step !== undefined) {
-    list.push(['Time with the cache', number(milliseconds(step.cachedMs))]);
+    const cached = milliseconds(step.cachedMs);
+    list.push([
+      'Time with the cache',
+      number(step.cachedMs === 0 ? { ...cached, words: 'none: a draft guessed it' } : cached),
+    ]);
     list.push(['Without the cache', number(milliseconds(step.uncachedMs))]);
   }
   return make(
