@@ -138,12 +138,15 @@ function legacyRivals(top: object): ToldRival[] {
 
 /** `token_id:262` where that is asked for; `bytes:\xe2\x80` for a part of a character, as OpenAI's servers write it. */
 function named(token: unknown): Pick<ToldToken, 'id' | 'text' | 'bytes'> {
-  const [, id, bytes] = /^(?:token_id:(\d+)|bytes:((?:\\x[\da-f]{2})+))$/.exec(String(token)) ?? [];
+  if (typeof token !== 'string') {
+    return { id: Number.NaN };
+  }
+  const [, id, bytes] = /^(?:token_id:(\d+)|bytes:((?:\\x[\da-f]{2})+))$/.exec(token) ?? [];
   if (id !== undefined) {
     return { id: Number(id) };
   }
   if (bytes === undefined) {
-    return { id: Number.NaN, text: String(token) };
+    return { id: Number.NaN, text: token };
   }
   return { id: Number.NaN, bytes: [...Buffer.from(bytes.replaceAll('\\x', ''), 'hex')] };
 }

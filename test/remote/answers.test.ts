@@ -303,6 +303,21 @@ describe('log-probabilities', () => {
     });
   });
 
+  it('whose tokens are no texts are of tokens without a name', async () => {
+    const deep = JSON.parse('['.repeat(5000) + ']'.repeat(5000));
+    const logprobs = { tokens: [deep, 5], token_logprobs: [-1, -2] };
+    const { stdout } = await ask(
+      (_, r) => r.end(void stream(r, piece('a', { logprobs }), LENGTH, DONE)),
+      '--json',
+      '--logprobs',
+      '0',
+    );
+    expect(JSON.parse(stdout).tokens).toEqual([
+      { id: null, text: '', bytes: null, logprob: -1 },
+      { id: null, text: 'a', bytes: null, logprob: -2 },
+    ]);
+  });
+
   it('that were asked for and do not come are an error', async () => {
     const { stderr, code } = await ask(
       (_, r) => r.end(void stream(r, piece('a'), LENGTH, DONE)),
