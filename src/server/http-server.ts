@@ -225,6 +225,9 @@ export class HttpServer {
 
   #refuse(error: unknown, reply: FastifyReply): FastifyReply {
     const refused = this.#noted(error, reply.request);
+    if (refused.status === 413 && !this.#closing) {
+      reply.removeHeader('connection'); // closed at once, the client that still sends would get an error and no answer
+    }
     return reply
       .code(refused.status)
       .headers(refused.headers)

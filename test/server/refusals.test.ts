@@ -150,6 +150,24 @@ describe('bodies', () => {
     expect([found, words]).toEqual([status, typeof message === 'string' ? message : expect.stringMatching(message)]);
   });
 
+  it('what is too large is refused while it comes, and the connection lasts until its end', async () => {
+    const size = 5 * 2 ** 20;
+    const socket = connect(server.port, '127.0.0.1');
+    socket.write(
+      `POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${size}\r\n\r\n`,
+    );
+    let text = '';
+    for await (const chunk of socket) {
+      const sends = text === '';
+      text += chunk;
+      if (sends) {
+        socket.write(Buffer.alloc(size, 'x'));
+        socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+      }
+    }
+    expect(text.match(/HTTP\/1.1 \d+/g)).toEqual(['HTTP/1.1 413', 'HTTP/1.1 200']);
+  });
+
   it('a mark in front of the text is no part of it', async () => {
     const body = `\ufeff${JSON.stringify({ ...WITH, max_tokens: 1 })}`;
     expect((await server.post('/v1/completions', body)).status).toBe(200);
