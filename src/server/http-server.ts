@@ -5,9 +5,10 @@ import { STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
-import { errorCode, errorMessage, KvgenError } from '../errors.js';
+import { errorCode } from '../errors.js';
 import type { Access } from './access.js';
 import { ApiError, asApiError } from './api-error.js';
+import { listenProblem } from './free-port.js';
 import { type JsonObject, readJsonBody } from './json-body.js';
 import type { Metrics } from './metrics.js';
 import { RequestRecord } from './request-record.js';
@@ -271,16 +272,4 @@ function refuseUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
     socket.write(`${head}\r\nconnection: close\r\n\r\n${body}`);
   }
   socket.destroySoon();
-}
-
-function listenProblem(host: string, port: number, error: unknown): unknown {
-  const words: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program listens there already; name another port, or 0 for any free one',
-    EACCES: 'this user may not listen there; name a port from 1024 on',
-    EADDRNOTAVAIL: 'this machine has no such address',
-  };
-  const why = words[errorCode(error) ?? ''];
-  return why === undefined && errorCode(error) === undefined
-    ? error
-    : new KvgenError(`--host ${host} --port ${port}: ${why ?? errorMessage(error)}`);
 }

@@ -95,18 +95,18 @@ describe('refused before anything is loaded', () => {
       expect.stringMatching(/^--host no-such-host.invalid: no such host is known here/),
     ],
   ])('%j %j', async (args, env, code, message) => {
-    const ended = await kvgenHere(['serve', '--backend', 'simd', ...args], { env });
+    const ended = await kvgenHere([...ARGS, ...args], { env });
     expect([ended.code, ended.stdout]).toEqual([code, '']);
     expect(ended.stderr.replace(/^kvgen: (.*)\n$/, '$1')).toEqual(message);
   });
 });
 
-it('a port that is in use: one line, exit 1', async () => {
+it('a port that is in use: one line, exit 1, before anything is loaded', async () => {
   const other = createServer();
   const port = await new Promise<number>((resolve) =>
     other.listen(0, '127.0.0.1', () => resolve((other.address() as { port: number }).port)),
   );
-  const ended = await kvgenHere(['serve', '--backend', 'simd', '--port', `${port}`]);
+  const ended = await kvgenHere(['serve', '-m', './nowhere', '--port', `${port}`]);
   other.close();
   const why = 'another program listens there already; name another port, or 0 for any free one';
   expect([ended.code, ended.stderr]).toEqual([1, `kvgen: --host 127.0.0.1 --port ${port}: ${why}\n`]);

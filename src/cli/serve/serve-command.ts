@@ -9,6 +9,7 @@ import { EXIT, errorMessage } from '../../errors.js';
 import { folderSource, type Model, openModel } from '../../library/model.js';
 import { kvgenVersion } from '../../native/status.js';
 import { Access, addressOf, readKey } from '../../server/access.js';
+import { checkPort } from '../../server/free-port.js';
 import { openServer, type RunningServer, whyNoChat } from '../../server/open-server.js';
 import {
   checkCacheEnvironment,
@@ -32,6 +33,7 @@ export async function serveCommand({ settings, terminal, signal }: Invocation): 
   checkCacheEnvironment(args);
   const key = readKey(process.env);
   const address = await addressOf(serve.host, key);
+  await checkPort(address, serve.port);
   await terminal.configure(serve);
   const found = findModel(serve.model);
   const saved = await savedFor(args, found, { terminal, signal });
