@@ -1,9 +1,10 @@
 // How likely each token of given ids is, from a server that scores prompts: vLLM tells it as `prompt_logprobs`, others echo the
-// prompt with log-probabilities and generate nothing, or one token. Counted, since a prefix cache may leave tokens out. Knows nothing of texts.
+// prompt with log-probabilities and generate nothing, or one token. Counted, since a prefix cache may leave tokens out, and compared with the text that the ids have here.
 
 import { randomUUID } from 'node:crypto';
 import { KvgenError } from '../errors.js';
 import type { TokenLogprob } from '../sampling/logprobs.js';
+import { decodeAll, type TokenTexts } from '../text/detokenizer.js';
 import { toldTokens } from './answer-part.js';
 import type { Connection } from './connection.js';
 import { jsonOf } from './event-stream.js';
@@ -13,11 +14,15 @@ import type { ServedModel } from './served-model.js';
 export class PromptScores {
   readonly #connection: Connection;
   readonly #served: ServedModel;
+  readonly #tokenizer: TokenTexts | null;
   /** Those that may do, the best first. */
   #ways: readonly Way[];
 
-  /** @throws KvgenError for a server that scores no prompts */
-  constructor(connection: Connection, served: ServedModel) {
+  /**
+   * @param tokenizer null: the ids have no text here
+   * @throws KvgenError for a server that scores no prompts
+   */
+  constructor(connection: Connection, served: ServedModel, tokenizer: TokenTexts | null) {
     const { kind } = served;
     if (kind.scoresPrompts === null) {
       const can = 'kvgen serve and vLLM do';
@@ -25,6 +30,7 @@ export class PromptScores {
     }
     this.#connection = connection;
     this.#served = served;
+    this.#tokenizer = tokenizer;
     this.#ways = WAYS[kind.scoresPrompts];
   }
 
@@ -53,11 +59,12 @@ export class PromptScores {
   async #told(ids: readonly number[], k: number, signal: AbortSignal | undefined): Promise<readonly Scored[]> {
     for (;;) {
       const [way, next] = this.#ways as [Way, Way?];
-      const { told, error } = await this.#ask(way, ids, k, signal);
+      const { told, text, error } = await this.#ask(way, ids, k, signal);
       if (next === undefined || told.length > 0) {
         if (error !== undefined) {
           throw error;
         }
+        this.#checkText(told, ids, text);
         return this.#checked(told, ids);
       }
       this.#ways = this.#ways.filter((other) => other !== way); // found out once
@@ -77,7 +84,22 @@ export class PromptScores {
       return { told: [], error };
     }
     const [choice] = Object(await jsonOf(answer, server)).choices ?? [];
-    return { told: way.read(choice, ids) };
+    return { told: way.read(choice, ids), text: Object(choice).text };
+  }
+
+  /** @throws KvgenError where most tokens, or the whole echo of kvgen serve, are another text here */
+  #checkText(told: readonly Told[], ids: readonly number[], echo: unknown): void {
+    const tokenizer = this.#tokenizer;
+    if (tokenizer === null) {
+      return;
+    }
+    const named = told.flatMap(({ text }, i) => (text === undefined ? [] : [{ text, id: ids[i] as number }]));
+    const other = named.filter(({ text, id }) => letters(text) !== letters(decodeAll(tokenizer, [id])));
+    const isEcho = this.#served.kind.name === 'kvgen' && typeof echo === 'string';
+    if (2 * other.length > named.length || (isEcho && letters(echo) !== letters(decodeAll(tokenizer, ids)))) {
+      const { host } = this.#connection;
+      throw new KvgenError(`${host} writes another text for the ids of a prompt; is --tokenizer of the same model?`);
+    }
   }
 
   /** @throws KvgenError where a token is left out, or is another one */
@@ -103,6 +125,7 @@ export class PromptScores {
 interface Told {
   /** undefined: it does not say. */
   readonly id?: number;
+  readonly text?: string;
   readonly logprob?: number;
   /** The likeliest ones. */
   readonly top?: readonly { readonly id: number; readonly logprob: number }[];
@@ -113,6 +136,8 @@ type Scored = Told & { readonly logprob: number };
 /** What came of one question. */
 interface Asked {
   readonly told: readonly Told[];
+  /** What was written, the prompt with it where it is echoed. */
+  readonly text?: unknown;
   readonly error?: KvgenError;
 }
 
@@ -142,6 +167,11 @@ const ECHO_WITH_SALT: Way = { body: (k) => ({ ...ECHO.body(k), cache_salt: rando
 
 const WAYS = { echo: [ECHO, ECHO_AND_ONE], prompt_logprobs: [PROMPT_LOGPROBS, ECHO_WITH_SALT] } as const;
 
+/** What servers agree on: they differ in spaces, special tokens' names and parts of characters. */
+function letters(text: string): string {
+  return text.replace(/[^A-Za-z0-9]+/g, '');
+}
+
 function echoed(choice: unknown): Told[] {
   const tokens = toldTokens(Object(choice).logprobs) ?? [];
   return tokens.map(({ id, logprob, top }) => ({
@@ -158,6 +188,7 @@ function ofPrompt(choice: unknown, ids: readonly number[]): Told[] {
     const all = Object.entries(Object(entry)).map(([id, one]) => ({ id: Number(id), logprob: Object(one).logprob }));
     const top = all.filter(({ logprob }) => typeof logprob === 'number');
     const own = top.find(({ id }) => id === ids[i]);
-    return own === undefined ? {} : { logprob: own.logprob, top };
+    const { decoded_token: text } = Object(Object(entry)[String(ids[i])]);
+    return own === undefined ? {} : { logprob: own.logprob, top, ...(typeof text === 'string' && { text }) };
   });
 }

@@ -30,7 +30,7 @@ afterEach(async () => {
 
 async function scoresAt(url: string): Promise<PromptScores> {
   const connection = new Connection({ server: url });
-  return new PromptScores(connection, await servedModel(connection, {}, NEVER));
+  return new PromptScores(connection, await servedModel(connection, {}, NEVER), null);
 }
 
 async function vllm(options: VllmOptions = {}) {

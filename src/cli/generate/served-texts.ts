@@ -112,13 +112,13 @@ export async function servedPrompt(
 async function promptLogprobs(
   { ids }: Prompt,
   k: number,
-  { connection, served }: OpenServer,
+  { connection, served, tokenizer }: OpenServer,
   signal: AbortSignal | undefined,
 ): Promise<readonly TokenLogprob[]> {
   if (ids.length === 0) {
     throw new KvgenError('--echo with --logprobs names the tokens of the prompt: with --server it needs --tokenizer');
   }
-  return new PromptScores(connection, served).likeliest(ids, k, signal);
+  return new PromptScores(connection, served, tokenizer).likeliest(ids, k, signal);
 }
 
 async function sentPrompt(

@@ -32,8 +32,8 @@ export async function scoreServed(
   const { text, choices } = await input();
   const server = await openServer(args, invocation);
   try {
-    const scores = new PromptScores(server.connection, server.served);
     const tokenizer = server.tokenizer as Tokenizer; // of that folder
+    const scores = new PromptScores(server.connection, server.served, tokenizer);
     const onNote = (line: string) => terminal.note(line);
     const promptIds = async (prompt: string) => {
       const { before, ids } = await servedIds(prompt, tokenizer, { bos: args.bos, onNote, signal });

@@ -1,7 +1,7 @@
 // kvgen score --server: the numbers of the same model here, from kvgen serve and from a server with vLLM's shapes; and by name what
 // cannot be done.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -138,6 +138,16 @@ describe('what cannot be done', () => {
     ]);
   });
 
+  it('is said where the tokenizer is that of another model', async () => {
+    const other = ['--tokenizer', otherTokenizer(tempDir()), ...CHOICES];
+    for (const url of [server.url, vllm.url]) {
+      expect(await failing('--server', url, ...other)).toEqual([
+        1,
+        `kvgen: ${new URL(url).host} writes another text for the ids of a prompt; is --tokenizer of the same model?\n`,
+      ]);
+    }
+  });
+
   it('is said of llama.cpp and mlx-lm, which give no log-probabilities of a prompt', async () => {
     for (const [file, title] of [
       ['llama-cpp', "llama.cpp's server"],
@@ -152,6 +162,17 @@ describe('what cannot be done', () => {
     }
   });
 });
+
+/** That of `stories` with its ids in another order. */
+function otherTokenizer(dir: string): string {
+  cpSync(STORIES, dir, { recursive: true });
+  const path = join(dir, 'tokenizer.json');
+  const tokenizer = JSON.parse(readFileSync(path, 'utf8'));
+  const ids = Object.entries<number>(tokenizer.model.vocab).map(([token, id]) => [token, id === 0 ? 0 : 4096 - id]);
+  tokenizer.model.vocab = Object.fromEntries(ids);
+  writeFileSync(path, JSON.stringify(tokenizer));
+  return dir;
+}
 
 /** A server that answers what that one answered when it was asked what it is. */
 async function replaying(name: string) {
