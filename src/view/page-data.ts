@@ -3,7 +3,8 @@
 
 import type { AttentionShape } from './attention-table.js';
 import type { CachedRun } from './cache-passes.js';
-import type { ModelSizes, ReportToken, RunRecord, StepTime } from './run-record.js';
+import type { ModelSizes, ReportToken, RivalToken, RunRecord, StepTime } from './run-record.js';
+import { isPartOfCharacter } from './visible-text.js';
 
 export interface PageData extends CachedRun {
   readonly model: ModelSizes;
@@ -47,8 +48,11 @@ export function tokensOf({ report }: RunRecord): ReportToken[] {
     text,
     bytes,
     logprob,
-    ...(top === undefined
-      ? {}
-      : { top: top.map((rival) => ({ id: rival.id, text: rival.text, logprob: rival.logprob })) }),
+    ...(top === undefined ? {} : { top: top.map(rivalOf) }),
   }));
+}
+
+/** Without what the page does not show. */
+function rivalOf({ id, text, bytes, logprob }: RivalToken): RivalToken {
+  return isPartOfCharacter(text) ? { id, text, bytes, logprob } : { id, text, logprob };
 }

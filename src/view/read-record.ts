@@ -116,7 +116,7 @@ const token = shape({
   text: string,
   bytes,
   logprob: orNull(logprob),
-  top: optional(listOf(shape({ id: whole(0), text: string, logprob }))),
+  top: optional(listOf(shape({ id: whole(0), text: string, bytes: optional(bytes), logprob }))),
 });
 
 const report = shape({

@@ -90,5 +90,13 @@ export interface ReportToken {
   readonly text: string;
   readonly bytes: readonly number[];
   readonly logprob: number | null;
-  readonly top?: readonly { readonly id: number; readonly text: string; readonly logprob: number }[];
+  readonly top?: readonly RivalToken[];
+}
+
+/** A token that was likely in the place of another. */
+export interface RivalToken {
+  readonly id: number;
+  readonly text: string;
+  readonly bytes?: readonly number[] | undefined;
+  readonly logprob: number;
 }

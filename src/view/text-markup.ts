@@ -6,7 +6,7 @@ import { escapeMarkup, piecesMarkup } from './markup.js';
 import { milliseconds, probability, type Said } from './number-words.js';
 import { cachedRun, tokensOf } from './page-data.js';
 import { PROBABILITY_STEPS, probabilityStep, stepWords } from './probability-scale.js';
-import type { ReportToken, RunRecord } from './run-record.js';
+import type { ReportToken, RivalToken, RunRecord } from './run-record.js';
 import { hexBytes, tokenPieces, visibleLine } from './visible-text.js';
 
 /** Characters of a token in the text, in its title and in the table. */
@@ -72,7 +72,7 @@ function tokenRow(record: RunRecord, token: ReportToken, position: number): stri
   return `<tr><th scope="row">${position}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
 }
 
-function rivalMarkup(rival: { id: number; text: string; logprob: number }): string {
+function rivalMarkup(rival: RivalToken): string {
   return `${piecesMarkup(tokenPieces(rival, LONGEST.title))}&nbsp;${exactly(probability(rival.logprob))}`;
 }
 

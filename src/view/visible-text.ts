@@ -35,6 +35,11 @@ export function visiblePieces(text: string, limit: number): Piece[] {
   return left ? [...pieces, { text: `… ${characters.length} characters`, isMark: true }] : pieces;
 }
 
+/** True for the text of bytes that are no whole characters: nothing yet, or only U+FFFD. */
+export function isPartOfCharacter(text: string): boolean {
+  return /^\ufffd*$/.test(text);
+}
+
 /** What a token shows: its text; spaces alone as marks; of a part of a character the bytes; of what has none, the id. */
 export function tokenPieces(
   token: { readonly id: number; readonly text: string; readonly bytes?: readonly number[] | undefined },
@@ -43,11 +48,11 @@ export function tokenPieces(
   if (/^ +$/.test(token.text)) {
     return visiblePieces(token.text.replaceAll(' ', '␣'), limit).map(({ text }) => ({ text, isMark: true }));
   }
-  if (token.text !== '') {
-    return visiblePieces(token.text, limit);
-  }
   const bytes = token.bytes ?? [];
-  return [{ text: bytes.length > 0 ? hexBytes(bytes.slice(0, limit)) : `#${token.id}`, isMark: true }];
+  if (isPartOfCharacter(token.text) && bytes.length > 0) {
+    return [{ text: hexBytes(bytes.slice(0, limit)), isMark: true }];
+  }
+  return token.text === '' ? [{ text: `#${token.id}`, isMark: true }] : visiblePieces(token.text, limit);
 }
 
 export function hexBytes(bytes: readonly number[]): string {

@@ -39,6 +39,8 @@ describe('what cannot be seen', () => {
 
   it('a part of a character is its bytes, a token without bytes its id', () => {
     expect(tokenPieces({ id: 5, text: '', bytes: [0xf0, 0x9f] }, 9)).toEqual([{ text: 'F0 9F', isMark: true }]);
+    expect(tokenPieces({ id: 5, text: '\ufffd', bytes: [0xff] }, 9)).toEqual([{ text: 'FF', isMark: true }]);
+    expect(tokenPieces({ id: 5, text: '\ufffd' }, 9)).toEqual([{ text: '\ufffd', isMark: false }]);
     expect(tokenPieces({ id: 5, text: '', bytes: [] }, 9)).toEqual([{ text: '#5', isMark: true }]);
   });
 });
