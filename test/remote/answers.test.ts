@@ -304,14 +304,10 @@ describe('log-probabilities', () => {
   });
 
   it('whose tokens are no texts are of tokens without a name', async () => {
-    const deep = JSON.parse('['.repeat(5000) + ']'.repeat(5000));
-    const logprobs = { tokens: [deep, 5], token_logprobs: [-1, -2] };
-    const { stdout } = await ask(
-      (_, r) => r.end(void stream(r, piece('a', { logprobs }), LENGTH, DONE)),
-      '--json',
-      '--logprobs',
-      '0',
-    );
+    const deep = '['.repeat(20_000) + ']'.repeat(20_000); // its text would be made by as many calls
+    const logprobs = { tokens: ['DEEP', 5], token_logprobs: [-1, -2] };
+    const event = piece('a', { logprobs }).replace('"DEEP"', deep);
+    const { stdout } = await ask((_, r) => r.end(void stream(r, event, LENGTH, DONE)), '--json', '--logprobs', '0');
     expect(JSON.parse(stdout).tokens).toEqual([
       { id: null, text: '', bytes: null, logprob: -1 },
       { id: null, text: 'a', bytes: null, logprob: -2 },
