@@ -9,6 +9,8 @@ export class RequestRecord {
   readonly #arrived = performance.now();
   /** undefined: no text was generated, or not to its end. */
   usage: Usage | undefined;
+  /** How many tokens were generated so far; undefined: it had not come to that. */
+  tokens: (() => number) | undefined;
   /** Why it ended: the reasons of its texts, or the error. */
   why: string | undefined;
   user: string | undefined;
@@ -27,7 +29,7 @@ export class RequestRecord {
     const parts = [
       `${this.#method} ${this.#path.slice(0, 80)} ${status}`,
       usage && `${usage.prompt_tokens} tokens in (${usage.prompt_tokens_details.cached_tokens} reused)`,
-      usage && `${usage.completion_tokens} out`,
+      this.tokens && `${usage?.completion_tokens ?? this.tokens()} out`,
       `${(performance.now() - this.#arrived).toFixed(0)} ms`,
       this.why,
       user && `user ${shown(user)}`,

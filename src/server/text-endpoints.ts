@@ -177,6 +177,7 @@ async function answer(
 ): Promise<TextAnswer> {
   record.user = query.user;
   const job = new TextJob({ ...query, prompts, signal }, of);
+  record.tokens = () => job.tokens;
   const choices = Array.from({ length: job.count }, (_, i) => choice(job, i));
   const written = new Answer(served, envelope, query.includeUsage);
   loop.begin(job);

@@ -49,6 +49,8 @@ export class TextJob {
   readonly arrived = performance.now();
   /** Of the ids of each text's prompt after the first; undefined: not asked for. */
   readonly promptLogprobs = new Map<number, TokenLogprob[]>();
+  /** Tokens of all its texts so far. */
+  tokens = 0;
   readonly #of: JobModel;
   #events: JobEvent[] = [];
   /** Texts that have not ended. */
@@ -106,6 +108,7 @@ export class TextJob {
 
   push(event: JobEvent): void {
     this.#left -= 'end' in event ? 1 : 0;
+    this.tokens += 'tokens' in event ? event.tokens.length : 0;
     this.#events.push(event);
     this.#wake();
   }

@@ -103,6 +103,7 @@ describe('places', () => {
     await until(async () => (await metric(server, 'kvgen_requests_waiting')) === 0);
     running.abort();
     await until(() => server.lines.filter((line) => line.includes('the client went away')).length === 2);
+    expect(server.lines).toContainEqual(expect.stringMatching(/ 499 · [1-9]\d* out · \d+ ms · the client went away$/));
     const atEnd = passes;
     await until(async () => (await metric(server, 'kvgen_texts_running')) === 0);
     expect(passes - atEnd).toBeLessThanOrEqual(2);
