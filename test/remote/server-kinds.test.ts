@@ -194,6 +194,19 @@ describe('what it cannot do is refused by name, before it is asked', () => {
     ]);
   });
 
+  it.each([
+    [['--prompt-ids', '1,2', '--echo'], '--echo of --prompt-ids writes their text: with --server it needs --tokenizer'],
+    [
+      ['--json', '--echo', '--logprobs', '1', 'Hi'],
+      '--echo with --logprobs names the tokens of the prompt: with --server it needs --tokenizer',
+    ],
+    [['--truncate-prompt', 'head', 'Hi'], '--truncate-prompt counts tokens: with --server it needs --tokenizer'],
+  ])('for want of a tokenizer: %j', async (args, words) => {
+    await start('vllm');
+    const { stderr, code } = await kvgenHere(['--server', server.url, ...args]);
+    expect([stderr, code, server.completions]).toEqual([`kvgen: ${words}\n`, 1, []]);
+  });
+
   it('is the error of a row, and the others go on', async () => {
     await start('vllm');
     const input =

@@ -138,6 +138,9 @@ async function sentPrompt(
     const { text, turnEnds } = await chats.prompt(toMessages(prompt, args), signal);
     return { ids: fitted([], (await tokenizer?.encode(text, { onNote, signal })) ?? []), text, nCtx, turnEnds };
   }
+  if (typeof prompt !== 'string' && args.echo && tokenizer === null) {
+    throw new KvgenError('--echo of --prompt-ids writes their text: with --server it needs --tokenizer');
+  }
   if (typeof prompt !== 'string') {
     const ids = fitted([], args.promptIds ?? []);
     return { ids, ...(await textOf(ids, tokenizer, signal)), nCtx };
