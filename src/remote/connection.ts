@@ -118,7 +118,7 @@ export class Connection {
     const answer = { status, headers, pieces: () => pieces(response, server, silence, signal) };
     if (REDIRECTS.includes(status)) {
       silence.end();
-      throw redirectError(headers.get('location'), server);
+      throw redirectError(headers.get('location'), server, path);
     }
     if (BUSY.includes(status)) {
       throw await busyError(answer, server);
@@ -138,8 +138,13 @@ async function busyError(answer: ServerAnswer, server: string): Promise<PassingE
       yield body;
     },
   };
-  const waitMs = 1000 * Number(headers.get('retry-after') ?? Number.NaN);
+  const waitMs = retryAfter(headers.get('retry-after') ?? '');
   return new PassingError(`${server} answers ${status}`, { answer: read, ...(waitMs > 0 && { waitMs }) });
+}
+
+/** In milliseconds: it is a number of seconds, or a date. NaN: neither. */
+function retryAfter(said: string): number {
+  return /^\s*\d+(\.\d+)?\s*$/.test(said) ? 1000 * Number(said) : Date.parse(said) - Date.now();
 }
 
 async function* pieces(

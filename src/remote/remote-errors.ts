@@ -63,9 +63,14 @@ export function silenceError(seconds: number, server: string): KvgenError {
   return new KvgenError(`${server}: nothing came for ${seconds} s; --timeout waits longer`);
 }
 
-/** Neither the key nor the prompt goes to an address that nobody named. */
-export function redirectError(location: string | null, server: string): KvgenError {
-  const to = location !== null && URL.canParse(location, server) ? new URL(location, server).origin : shown(location);
+/** Neither the key nor the prompt goes to an address that nobody named. @param path what was asked for */
+export function redirectError(location: string | null, server: string, path: string): KvgenError {
+  const asked = server + path;
+  if (location === null || !URL.canParse(location, asked)) {
+    return new KvgenError(`${server} sends us elsewhere, and does not say where; is this its address?`);
+  }
+  const { href } = new URL(location, asked);
+  const to = cutMiddle(href.endsWith(path) ? href.slice(0, -path.length) : href, 180);
   return new KvgenError(`${server} sends us to ${to}, where neither key nor prompt goes; name that with --server`);
 }
 

@@ -254,16 +254,26 @@ describe('an answer that is none', () => {
     });
   });
 
-  it('a redirect is not followed: neither key nor prompt goes there', async () => {
+  it.each([
+    ['/v1/completions', ''],
+    ['/base/v1/completions', '/base'],
+    ['/login?next=%0a', '/login?next=%0a'],
+  ])('a redirect to %s is not followed: neither key nor prompt goes there', async (path, named) => {
     const other = await fakeServer({});
-    const { stderr, code } = await ask((_, response) =>
-      response.writeHead(307, { location: `${other.url}/v1/completions` }).end(),
-    );
+    const { stderr, code } = await ask((_, response) => response.writeHead(307, { location: other.url + path }).end());
     await other.close();
     expect(stderr).toBe(
-      `kvgen: http://HOST sends us to ${other.url}, where neither key nor prompt goes; name that with --server\n`,
+      `kvgen: http://HOST sends us to ${other.url}${named}, where neither key nor prompt goes; name that with --server\n`,
     );
     expect([code, other.asked]).toEqual([1, []]);
+  });
+
+  it('a redirect without an address', async () => {
+    const { stderr, code } = await ask((_, response) => response.writeHead(308).end());
+    expect({ stderr, code }).toEqual({
+      stderr: 'kvgen: http://HOST sends us elsewhere, and does not say where; is this its address?\n',
+      code: 1,
+    });
   });
 });
 
