@@ -145,10 +145,11 @@ async function ask(server, agent) {
     stream_options: { include_usage: true },
   });
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-  const start = performance.now();
-  const sent = request(`${server.url}/v1/completions`, { method: 'POST', agent, headers });
-  sent.end(body);
-  const [response] = await once(sent, 'response');
+  const { start, response } = await answered(() => {
+    const sent = request(`${server.url}/v1/completions`, { method: 'POST', agent, headers });
+    sent.end(body);
+    return sent;
+  });
   const times = [];
   let text = '';
   let last = '';
@@ -169,6 +170,21 @@ async function ask(server, agent) {
   }
   const { usage } = JSON.parse(last.slice(last.indexOf('{')));
   return { times, count: usage.completion_tokens, reused: usage.prompt_tokens_details?.cached_tokens ?? 0 };
+}
+
+/** llama.cpp's server now and then closes a new connection without a word: such a request is sent again. */
+async function answered(send) {
+  for (let tries = 1; ; tries++) {
+    const start = performance.now();
+    try {
+      const [response] = await once(send(), 'response');
+      return { start, response };
+    } catch (error) {
+      if (tries === 3) {
+        throw error;
+      }
+    }
+  }
 }
 
 function rowOf({ answers, ms }) {
