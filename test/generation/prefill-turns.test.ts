@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { KvgenError } from '../../src/errors.js';
 import { generateMany, type RequestSource, type SequenceRequest } from '../../src/generation/generate-many.js';
-import type { PoolOptions } from '../../src/generation/prompt-pool.js';
+import { bytesFor, type PoolOptions } from '../../src/generation/prompt-pool.js';
 import { NOTHING_MEASURED, type SequenceOptions, type SequenceStats } from '../../src/generation/sequence.js';
 import { ManyEngine } from '../support/mock-many.js';
 import { greedy, optionsFor, run } from '../support/run.js';
@@ -326,6 +326,13 @@ describe('what is kept', () => {
     await loop.run();
     expect(again.stats.reusedTokens).toBe(0);
     expect(alive).toEqual([1]);
+  });
+
+  it.each([
+    [8, { nLayer: 6, nKvHead: 6, headDim: 32, nPositions: 512 }, 8 * 512 * 9216],
+    [8, { nLayer: 12, nKvHead: 12, headDim: 64, nPositions: 1024 }, 2 ** 28],
+  ])('of %i texts together is as much as they take, and not above 256 MB', (texts, sizes, bytes) => {
+    expect(bytesFor(texts, { ...new ManyEngine().config, ...sizes })).toBe(bytes);
   });
 
   it('comes from disk where that knows more, and the statistics say so', async () => {
