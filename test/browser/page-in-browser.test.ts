@@ -72,8 +72,6 @@ describe.runIf(process.env.KVGEN_BROWSER === '1')('the page in Chromium', () => 
       [1280, true],
     ])('%i pixels wide, dark: %s, without a complaint, a request or a bar to scroll sideways', async (width, dark) => {
       await opened(RUN, { width, dark }, async (page) => {
-        await page.locator('#heads').scrollIntoViewIfNeeded();
-        await drawn(page);
         const image = await page.screenshot({
           path: join(SCREENSHOTS, `${width}${dark ? '-dark' : ''}.png`),
           fullPage: true,

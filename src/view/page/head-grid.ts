@@ -41,7 +41,9 @@ export function headGrid(table: AttentionTable, choose: (layer: number, head: nu
       }
     });
   });
-  whenSeen(grid, () => drawAll(table, buttons));
+  const drawPictures = () => drawAll(table, buttons);
+  setTimeout(drawPictures); // behind what the reader sees first
+  onRecolour(drawPictures);
   return { mark: (layer, head) => mark(buttons, layer < 0 || head < 0 ? -1 : layer * heads + head) };
 }
 
@@ -60,18 +62,6 @@ function mark(buttons: readonly HTMLButtonElement[], chosen: number): void {
     button.setAttribute('aria-checked', String(at === chosen));
     button.tabIndex = at === Math.max(0, chosen) ? 0 : -1;
   });
-}
-
-/** Pictures cost some time, and the reader begins above them. They have the colours of the scheme. */
-function whenSeen(grid: HTMLElement, drawPictures: () => void): void {
-  const observer = new IntersectionObserver((entries) => {
-    if (entries.some(({ isIntersecting }) => isIntersecting)) {
-      observer.disconnect();
-      drawPictures();
-    }
-  });
-  observer.observe(grid);
-  onRecolour(drawPictures);
 }
 
 function drawAll(table: AttentionTable, buttons: readonly HTMLButtonElement[]): void {
