@@ -2,7 +2,7 @@
 // comes further. The form is in docs/run-record.md.
 
 import { errorMessage, KvgenError, shown } from '../errors.js';
-import type { RunRecord } from './run-record.js';
+import type { ReportToken, RunRecord } from './run-record.js';
 
 /** What is wrong with a value, and where in it. */
 interface Problem {
@@ -180,6 +180,9 @@ function inconsistency(record: RunRecord): Problem | undefined {
     count('report.tokens', report.tokens.length, generated) ??
     count('report.generation_tokens', report.generation_tokens, generated) ??
     count('steps', steps.length, generated) ??
+    otherTokens('prompt_tokens_detail', report.prompt_tokens_detail, report.prompt_ids) ??
+    otherTokens('tokens', report.tokens, report.ids) ??
+    badCache(record) ??
     badParts(record) ??
     badAttention(record)
   );
@@ -189,7 +192,35 @@ function count(path: string, found: number, expected: number): Problem | undefin
   return found === expected ? undefined : wrong(`${expected} of them, one for each id`, found, path);
 }
 
-/** An interrupted prefill may have filled fewer positions than the prompt has. */
+/** What is told of tokens is of these ids, and no probabilities of one place are more than 1 together. */
+function otherTokens(name: string, tokens: readonly ReportToken[], ids: readonly number[]): Problem | undefined {
+  for (const [i, { id, top = [] }] of tokens.entries()) {
+    if (id !== ids[i]) {
+      return wrong(`${ids[i]}, as in the ids`, id, `report.${name}[${i}].id`);
+    }
+    const sum = top.reduce((all, { logprob }) => all + Math.exp(logprob), 0);
+    if (sum > 1 + TOLERANCE) {
+      return wrong('probabilities that sum to 1 at most', sum, `report.${name}[${i}].top`);
+    }
+  }
+  return undefined;
+}
+
+/** The cache has room for the text, and holds no more than it. */
+function badCache({ report, model }: RunRecord): Problem | undefined {
+  const { positions, bytes } = report.cache;
+  const tokens = report.prompt_ids.length + report.ids.length;
+  if (tokens > model.nCtx) {
+    return wrong(`room for ${tokens} tokens`, model.nCtx, 'model.nCtx');
+  }
+  if (positions > tokens) {
+    return wrong(`${tokens} at most, the tokens of the text`, positions, 'report.cache.positions');
+  }
+  const expected = positions * model.bytesPerPosition;
+  return bytes === expected ? undefined : wrong(`${expected}, of ${positions} positions`, bytes, 'report.cache.bytes');
+}
+
+/** An interrupted prefill may have filled fewer positions than the prompt has; nothing is generated then. */
 function badParts({ prefill, report }: RunRecord): Problem | undefined {
   let end = 0;
   for (const [i, { from, to }] of prefill.entries()) {
@@ -198,7 +229,8 @@ function badParts({ prefill, report }: RunRecord): Problem | undefined {
     }
     end = to;
   }
-  return undefined;
+  const prompt = report.prompt_ids.length;
+  return report.ids.length > 0 && end < prompt ? wrong(`positions up to ${prompt}`, end, 'prefill') : undefined;
 }
 
 function badAttention({ attention, model, report }: RunRecord): Problem | undefined {
