@@ -36,6 +36,8 @@ export interface ConnectionOptions {
 const BUSY = [429, 502, 503, 504];
 const REDIRECTS = [301, 302, 303, 307, 308];
 const DEFAULT_TIMEOUT = 600;
+/** Of the first delay: 250 ms become 8 s. */
+const MOST_DOUBLINGS = 5;
 
 export class Connection {
   readonly server: string;
@@ -65,11 +67,13 @@ export class Connection {
   }
 
   async #ask(path: string, body: string | undefined, signal: AbortSignal | undefined): Promise<ServerAnswer> {
+    const start = performance.now();
     for (let failures = 0; ; failures++) {
       try {
         return await this.#attempt(path, body, signal);
       } catch (error) {
-        const wait = error instanceof PassingError ? this.#waitAfter(error, failures) : undefined;
+        const wait =
+          error instanceof PassingError ? this.#waitAfter(error, failures, performance.now() - start) : undefined;
         if (wait === undefined) {
           if (error instanceof PassingError && error.answer !== undefined) {
             return error.answer;
@@ -82,13 +86,18 @@ export class Connection {
     }
   }
 
-  /** In milliseconds; undefined: there is no next attempt. */
-  #waitAfter({ answer, waitMs = 0 }: PassingError, failures: number): number | undefined {
+  /**
+   * A server that says when to come again is asked for as long as --timeout: its line may be long.
+   * @returns milliseconds; undefined: there is no next attempt
+   */
+  #waitAfter({ answer, waitMs = 0 }: PassingError, failures: number, elapsed: number): number | undefined {
     const { firstDelay, silent, busy, longestWait } = this.#tries;
-    if (failures >= (answer === undefined ? silent : busy) || waitMs > longestWait) {
+    const { timeout = DEFAULT_TIMEOUT } = this.#options;
+    const isOver = waitMs > 0 ? elapsed > 1000 * timeout : failures >= (answer === undefined ? silent : busy);
+    if (isOver || waitMs > longestWait) {
       return undefined;
     }
-    const delay = firstDelay * 2 ** failures * (0.75 + Math.random() / 2); // not all at the same moment
+    const delay = firstDelay * 2 ** Math.min(failures, MOST_DOUBLINGS) * (0.75 + Math.random() / 2); // not all at the same moment
     return Math.max(waitMs, delay);
   }
 

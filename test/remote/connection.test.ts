@@ -69,6 +69,17 @@ describe('what is tried again, before anything came', () => {
     expect(notes).toEqual([`${server.url} answers 429; trying again in 1.0 s`]);
   });
 
+  it('a server that says when to come again is asked as long as --timeout', async () => {
+    const later = busy(429, { 'retry-after': '0.01' });
+    server = await fakeServer({ '/v1/completions': inTurn(later, later, later, later, later, later, TEXT) });
+    const patient = await new Connection({ server: server.url, tries: QUICK }).post('/v1/completions', {});
+    expect([patient.status, server.completions.length]).toEqual([200, 7]); // QUICK has three tries without it
+    await server.close();
+    server = await fakeServer({ '/v1/completions': later });
+    const hasty = await new Connection({ server: server.url, tries: QUICK, timeout: 0.1 }).post('/v1/completions', {});
+    expect(hasty.status).toBe(429);
+  });
+
   it('no other refusal', async () => {
     server = await fakeServer({ '/v1/completions': busy(500) });
     await new Connection({ server: server.url, tries: QUICK }).post('/v1/completions', {});
