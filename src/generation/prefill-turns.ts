@@ -4,7 +4,7 @@
 // of decoding.
 
 import type { Engine } from '../engine/engine.js';
-import { CHUNK, type Prefill, type PrefillResult, PromptPrefill, Reprefill } from './prefill.js';
+import { type Prefill, type PrefillResult, PromptPrefill, Reprefill } from './prefill.js';
 import type { PromptPool } from './prompt-pool.js';
 import { commonLength } from './recent-prompts.js';
 import type { Sequence } from './sequence.js';
@@ -30,7 +30,8 @@ interface Waiting<R> {
 /**
  * Ids that a round runs beside sequences that are decoded: each of them waits for its next token meanwhile. At 124M that is
  * 75 ms on simd, where the pieces of a prompt take as long as the whole. On node each pass has a cost of its own: a sixth of
- * all with 64 ids, a twentieth with 128.
+ * all with 64 ids, a twentieth with 128. Where nothing is decoded it is twice as many: who comes next waits for the end of the
+ * round.
  */
 const CHUNK_BESIDE_OTHERS = { plain: 64, costly: 128 } as const;
 /** A pass over fewer ids is not worth that all weights are read, unless they are the last. */
@@ -75,7 +76,7 @@ export class PrefillTurns<R> {
       yield this.#abort(one);
     }
     yield* this.#begin();
-    this.#left = isAlone ? CHUNK : this.#mostBeside;
+    this.#left = isAlone ? 2 * this.#mostBeside : this.#mostBeside;
     const first = this.#first();
     const isDivided = first !== this.#nearest();
     yield* this.#runTurn(isDivided ? this.#left / 2 : this.#left, () => this.#nearest());

@@ -10,7 +10,7 @@ import { checkLogits } from '../sampling/finite.js';
 import type { Restored, ReuseSource, Sequence } from './sequence.js';
 
 /** Ids in one pass of prefill. */
-export const CHUNK = 256;
+const CHUNK = 256;
 
 export interface PrefillResult {
   /** The caller's to dispose; null: no cache was wanted. */

@@ -95,11 +95,11 @@ const ran = (engine: ManyEngine) => engine.passes.flat(2).length;
 const short = fc.array(fc.integer({ min: 0, max: 2 }), { minLength: 1, maxLength: 9 });
 
 describe('turns', () => {
-  it('a prompt that nobody is decoded beside runs 256 ids a pass', async () => {
+  it('a prompt that nobody is decoded beside runs 128 ids a pass', async () => {
     const loop = new Loop();
     loop.add('a', prompt(1, 600), { maxTokens: 2 });
     await loop.run();
-    expect(sizes(loop.engine)).toEqual(['256', '256', '88', '1']);
+    expect(sizes(loop.engine)).toEqual(['128', '128', '128', '128', '88', '1']);
   });
 
   it('beside sequences that are decoded a round runs 64 ids, and each of them gets its token', async () => {
@@ -204,7 +204,7 @@ describe('what prompts begin with is run once', () => {
     loop.add('long', prompt(2, 3000), { maxTokens: 1 });
     const short = loop.add('short', [...prompt(2, 100), 9], { maxTokens: 1 });
     await loop.run();
-    expect(sizes(loop.engine).slice(0, 3)).toEqual(['128', '128', '1']); // `long` is in a hurry, since another waits for it
+    expect(sizes(loop.engine).slice(0, 5)).toEqual(['64', '64', '64', '64', '1']); // `long` is in a hurry, since another waits for it
     expect(short.stats.reusedTokens).toBe(100);
     expect(ran(loop.engine)).toBe(1000 + 3000 + 1);
   });
@@ -273,10 +273,10 @@ describe('a request that is aborted leaves at once', () => {
     const loop = new Loop();
     const leader = loop.add('leader', prompt(1, 800), { maxTokens: 1 });
     const follower = loop.add('follower', [...prompt(1, 700), 3], { maxTokens: 1 });
-    loop.before(1, () => leader.controller.abort()); // it runs 512 ids before that is noticed
+    loop.before(1, () => leader.controller.abort()); // it runs 256 ids before that is noticed
     await loop.run();
     expect([leader.end, follower.end]).toEqual(['abort', 'length']);
-    expect(follower.stats.reusedTokens).toBe(512);
+    expect(follower.stats.reusedTokens).toBe(256);
     expect(ran(loop.engine)).toBe(701);
   });
 
