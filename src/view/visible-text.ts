@@ -13,6 +13,12 @@ export interface Piece {
 const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\u115f\u1160\u2800\u3164\uffa0]|\u034f/u;
 /** A token may be nothing but line ends; so many are lines. */
 const MOST_BREAKS = 4;
+/** What is drawn over the character before it, and a selector of how that one is drawn. */
+const COMBINING = /\p{M}/u;
+const SELECTOR = /\p{Variation_Selector}/u;
+/** So many over one character are some script's; more would cover what stands around it. */
+const MOST_COMBINING = 6;
+const NO_CHARACTER = '◌';
 const DELETE = 0x7f;
 
 /** The pieces of the first `limit` characters; the last says how many there are where some are left out. */
@@ -20,8 +26,14 @@ export function visiblePieces(text: string, limit: number): Piece[] {
   const characters = [...text];
   const pieces: Piece[] = [];
   let breaks = 0;
+  let combined = 0; // over the newest character
   for (const character of characters.slice(0, limit)) {
     const last = pieces.at(-1);
+    if (COMBINING.test(character) && !UNSEEN.test(character)) {
+      combined = combine(pieces, character, combined);
+      continue;
+    }
+    combined = 0;
     if (UNSEEN.test(character)) {
       const isBreak = character === '\n' && breaks++ < MOST_BREAKS;
       pieces.push({ text: markOf(character), isMark: true, ...(isBreak ? { breaks: true } : {}) });
@@ -33,6 +45,21 @@ export function visiblePieces(text: string, limit: number): Piece[] {
   }
   const left = characters.length > limit;
   return left ? [...pieces, { text: `… ${characters.length} characters`, isMark: true }] : pieces;
+}
+
+/** Draws over the last character if it can be, else over a circle; `combined` are there already. @returns how many are there now */
+function combine(pieces: Piece[], character: string, combined: number): number {
+  const last = pieces.at(-1);
+  if (last !== undefined && combined < MOST_COMBINING && (combined > 0 || !last.isMark)) {
+    pieces[pieces.length - 1] = { ...last, text: last.text + character };
+    return combined + 1;
+  }
+  if (combined === MOST_COMBINING || SELECTOR.test(character)) {
+    pieces.push({ text: markOf(character), isMark: true });
+    return combined;
+  }
+  pieces.push({ text: NO_CHARACTER + character, isMark: true });
+  return 1;
 }
 
 /** True for the text of bytes that are no whole characters: nothing yet, or only U+FFFD. */
