@@ -2,7 +2,17 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,6 +49,16 @@ writeFileSync(out, process.argv.slice(2).join(' '));
 if (readFileSync('src/a.ts', 'utf8') === 'wrong kernels') process.exit(3);
 `;
 
+/** Writes down what it was asked for, in place of the page's script. */
+const ESBUILD = `
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+export async function build({ entryPoints, outdir, bundle, format }) {
+  mkdirSync(outdir, { recursive: true });
+  writeFileSync(outdir + '/script.js', JSON.stringify({ entryPoints, bundle, format }));
+  if (readFileSync('src/a.ts', 'utf8') === 'wrong page') throw new Error('the page has an error');
+}
+`;
+
 let root: string;
 
 beforeEach(() => {
@@ -51,6 +71,11 @@ beforeEach(() => {
   write('node_modules/typescript/tsc.cjs', TSC);
   write('node_modules/assemblyscript/package.json', '{"type":"module"}');
   write('node_modules/assemblyscript/bin/asc.js', ASC);
+  write('tsconfig.page.json', '{}');
+  write('node_modules/esbuild/package.json', '{"type":"module","exports":"./esbuild.js"}');
+  write('node_modules/esbuild/esbuild.js', ESBUILD);
+  write('node_modules/uplot/package.json', '{}');
+  write('node_modules/uplot/LICENSE', 'whose it is');
 });
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
@@ -99,8 +124,10 @@ it('leaves the last good dist/ and no debris when the compiler fails', () => {
   expect(existsSync(join(root, 'dist/a.js'))).toBe(true);
   write('src/a.ts', 'wrong kernels');
   expect(node('build.js')).toEqual({ code: 1, lines: ['kvgen: building dist/', 'kvgen: asc failed (exit 3)'] });
+  write('src/a.ts', 'wrong page');
+  expect(node('build.js')).toEqual({ code: 1, lines: ['kvgen: building dist/', 'kvgen: the page has an error'] });
   expect(readFileSync(join(root, 'dist/a.js'), 'utf8')).toBe('');
-  expect(readdirSync(join(root, 'node_modules'))).toEqual(['assemblyscript', 'typescript']);
+  expect(readdirSync(join(root, 'node_modules'))).toEqual(['assemblyscript', 'esbuild', 'typescript', 'uplot']);
 });
 
 it('compiles the kernels beside the rest, for a memory that they share and do not own', () => {
@@ -111,7 +138,16 @@ it('compiles the kernels beside the rest, for a memory that they share and do no
   expect(asked).toContain('--importMemory --sharedMemory');
 });
 
-it.each(['typescript', 'assemblyscript'])('builds again with another version of %s', (compiler) => {
+it("makes one script of the page's, and puts the licence of what is in it beside it", () => {
+  node('build.js');
+  const { entryPoints, bundle, format } = JSON.parse(readFileSync(join(root, 'dist/view/page/script.js'), 'utf8'));
+  const page = join(realpathSync(root), 'src/view/page');
+  expect(entryPoints).toEqual({ script: join(page, 'page-script.ts'), style: join(page, 'page.css') });
+  expect({ bundle, format }).toEqual({ bundle: true, format: 'iife' });
+  expect(readFileSync(join(root, 'dist/view/page/uplot-licence.txt'), 'utf8')).toBe('whose it is');
+});
+
+it.each(['typescript', 'assemblyscript', 'esbuild', 'uplot'])('builds again with another version of %s', (compiler) => {
   node('build.js');
   const path = `node_modules/${compiler}/package.json`;
   write(path, `${readFileSync(join(root, path), 'utf8')}\n`);
