@@ -128,7 +128,9 @@ export async function windowLoss(engine: Engine, { ids, scored }: Window, signal
       await setImmediate(); // native calls block the event loop: signals are noticed here
       signal?.throwIfAborted();
       const pass = { ids: [chunk], wanted: indicesFrom(chunk.length, first - start) };
-      loss += chunkLoss(engine, cache, pass, ids.slice(start + 1));
+      for (const logprob of chunkLogprobs(engine, cache, pass, ids.slice(start + 1))) {
+        loss -= logprob; // one after the other, as a list from a server is summed
+      }
       start += chunk.length;
     }
     return loss;
@@ -142,11 +144,11 @@ function indicesFrom(length: number, from: number): number[] {
 }
 
 /** @param next for each id of the chunk, the id that follows it */
-function chunkLoss(engine: Engine, cache: KvCache, pass: Pass, next: readonly number[]): number {
+function chunkLogprobs(engine: Engine, cache: KvCache, pass: Pass, next: readonly number[]): number[] {
   if (pass.wanted.length === 0) {
     engine.forward(lastOf(pass.ids[0] as readonly number[]), cache); // a pass must want something
-    return 0;
+    return [];
   }
   const logits = engine.forward(pass, cache);
-  return pass.wanted.reduce((loss, t, n) => loss - logprobOf(logits[n] as Float32Array, next[t] as number), 0);
+  return pass.wanted.map((t, n) => logprobOf(logits[n] as Float32Array, next[t] as number));
 }
