@@ -1,14 +1,13 @@
 // Which argument of `kvgen view` is a run that was recorded and not a prompt, and what then makes no sense beside it.
 
 import { isDeepStrictEqual } from 'node:util';
-import { UsageError } from '../../errors.js';
+import { KvgenError, UsageError } from '../../errors.js';
 import { RECORD } from '../../files/file-kinds.js';
 import { look } from '../../files/look.js';
 import { openFile } from '../../files/open-file.js';
 import { optionsOf, settingsOf } from '../../settings.js';
 import type { Invocation } from '../shell/command.js';
 import { VIEW, type ViewArgs } from '../shell/command-settings.js';
-import type { Terminal } from '../shell/terminal.js';
 
 /** The settings that count when a page is drawn again. */
 const DRAWING: readonly string[] = ['output', 'verbose', 'quiet', 'color'];
@@ -16,15 +15,15 @@ const DRAWING: readonly string[] = ['output', 'verbose', 'quiet', 'color'];
 /** What --record writes begins with this, whatever the name of the file. */
 const BEGINNING = '{"format":"kvgen-run"';
 
+/** What looks like a file's name and is hardly a prompt: a mistyped one must not start a run that writes over a page. */
+const NAME = /^\S{1,250}\.json$/;
+
 /**
  * The file of a recorded run; undefined: there is none, so a text is made.
- * @throws UsageError for options of a run that is not made
+ * @throws UsageError for options of a run that is not made, KvgenError for a record that is not there
  */
-export async function recordedRun(
-  { words: [word], literal, terminal }: Invocation,
-  args: ViewArgs,
-): Promise<string | undefined> {
-  if (word === undefined || literal || !(await isRecord(word, terminal))) {
+export async function recordedRun({ words: [word], literal }: Invocation, args: ViewArgs): Promise<string | undefined> {
+  if (word === undefined || literal || !(await isRecord(word))) {
     return undefined;
   }
   const option = optionsOf(VIEW).find(({ name, negates }) => isGiven(name as keyof ViewArgs, args, negates));
@@ -36,13 +35,13 @@ export async function recordedRun(
   return word;
 }
 
-/** Is it a file that is called .json, or one that begins as a record does? */
-async function isRecord(word: string, terminal: Terminal): Promise<boolean> {
+/** Is it a file that is called .json, or one that begins as a record does? @throws KvgenError for a name of a record and no file */
+async function isRecord(word: string): Promise<boolean> {
   if (look(word, () => {})?.isFile() === true) {
     return word.endsWith('.json') || (await beginningOf(word)) === BEGINNING;
   }
-  if (/^\S+\.json$/.test(word)) {
-    terminal.note(`${word}: no file has this name, so it is the prompt`);
+  if (NAME.test(word)) {
+    throw new KvgenError(`${word}: no file has this name; as a prompt: kvgen view -- ${word}`);
   }
   return false;
 }

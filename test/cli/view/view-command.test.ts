@@ -189,7 +189,7 @@ describe('kvgen view FILE', () => {
     expect((await viewed(['-n', '1', longest], dir)).record.report.prompt).toBe(longest);
   });
 
-  it('a file that is no record is no page; a name without a file is the prompt, and so is what stands after --', async () => {
+  it('a file that is no record is no page, nor is a name without a file; what stands after -- is the prompt', async () => {
     const dir = tempDir();
     writeFileSync(join(dir, 'text.json'), '{"format": "text"}');
     const bad = await kvgenHere(['view', 'text.json'], { cwd: dir });
@@ -198,9 +198,10 @@ describe('kvgen view FILE', () => {
     expect(readdirSync(dir)).toEqual(['text.json']);
     const { record } = await viewed(['-n', '1', '--', 'text.json'], dir);
     expect(record.report.prompt).toBe('text.json');
-    const { record: other, stderr } = await viewed(['-n', '1', 'other.json'], dir);
-    expect(other.report.prompt).toBe('other.json');
-    expect(stderr).toContain('kvgen: other.json: no file has this name, so it is the prompt\n');
+    const missing = await kvgenHere(['view', '-o', 'other.html', 'other.json'], { cwd: dir });
+    const hint = 'other.json: no file has this name; as a prompt: kvgen view -- other.json';
+    expect([missing.code, missing.stdout, missing.stderr]).toEqual([1, '', `kvgen: ${hint}\n`]);
+    expect(readdirSync(dir)).not.toContain('other.html');
   });
 
   it.each([
