@@ -201,10 +201,11 @@ describe('what it cannot do is refused by name, before it is asked', () => {
       '--echo with --logprobs names the tokens of the prompt: with --server it needs --tokenizer',
     ],
     [['--truncate-prompt', 'head', 'Hi'], '--truncate-prompt counts tokens: with --server it needs --tokenizer'],
-  ])('for want of a tokenizer: %j', async (args, words) => {
+    [['--chat', 'Hi'], "--chat needs the model's template: with --server it needs --tokenizer"],
+  ])('for want of a tokenizer, before anybody is asked: %j', async (args, words) => {
     await start('vllm');
     const { stderr, code } = await kvgenHere(['--server', server.url, ...args]);
-    expect([stderr, code, server.completions]).toEqual([`kvgen: ${words}\n`, 1, []]);
+    expect([stderr, code, server.asked]).toEqual([`kvgen: ${words}\n`, 2, []]);
   });
 
   it('is the error of a row, and the others go on', async () => {
@@ -281,7 +282,7 @@ describe('--chat', () => {
     await start('vllm');
     const none = await run('--chat');
     expect(none).toMatchObject({
-      code: 1,
+      code: 2,
       stderr: "kvgen: --chat needs the model's template: with --server it needs --tokenizer\n",
     });
     await server.close();

@@ -8,7 +8,14 @@ import type { GenerateArgs } from '../../settings.js';
 import type { Invocation } from '../shell/command.js';
 import { promptText } from '../shell/prompt-input.js';
 import type { TextRun } from './samples.js';
-import { checkServedArgs, openServer, ServedSamples, servedPrompt } from './served-texts.js';
+import {
+  checkServedArgs,
+  checkWithoutTokenizer,
+  openServer,
+  ServedSamples,
+  servedPrompt,
+  tokenizerFolder,
+} from './served-texts.js';
 import { type TextEvent, type Texts, writeTexts } from './write-texts.js';
 
 /** Requests that are asked together. */
@@ -17,6 +24,9 @@ const TOGETHER = 16;
 export async function generateServed(invocation: Invocation, args: GenerateArgs): Promise<number> {
   const { terminal, signal } = invocation;
   checkServedArgs(args);
+  if (tokenizerFolder(args) === undefined) {
+    checkWithoutTokenizer(args); // before anybody is asked
+  }
   const text = await promptText(invocation, args);
   const server = await openServer(args, invocation);
   try {

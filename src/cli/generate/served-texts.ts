@@ -101,6 +101,9 @@ export async function servedPrompt(
   preparing: Pick<PreparingPrompt, 'onNote' | 'signal'>,
 ): Promise<Prompt> {
   checkServedArgs(args);
+  if (server.tokenizer === null) {
+    checkWithoutTokenizer(args);
+  }
   const sent = await sentPrompt(prompt, args, server, preparing);
   const { echo, logprobs } = args;
   return echo && logprobs !== undefined
@@ -108,16 +111,13 @@ export async function servedPrompt(
     : sent;
 }
 
-/** Asked once for all samples, before them. @throws KvgenError where there are no ids, or the server scores no prompts */
+/** Asked once for all samples, before them. @throws KvgenError where the server scores no prompts */
 async function promptLogprobs(
   { ids }: Prompt,
   k: number,
   { connection, served, tokenizer }: OpenServer,
   signal: AbortSignal | undefined,
 ): Promise<readonly TokenLogprob[]> {
-  if (ids.length === 0) {
-    throw new KvgenError('--echo with --logprobs names the tokens of the prompt: with --server it needs --tokenizer');
-  }
   return new PromptScores(connection, served, tokenizer).likeliest(ids, k, signal);
 }
 
@@ -131,22 +131,15 @@ async function sentPrompt(
   const nCtx = served.nCtx ?? Number.POSITIVE_INFINITY;
   const fitted = (before: readonly number[], ids: readonly number[]) =>
     fitPrompt({ before, ids }, nCtx, args, { advice: 'shorten it, or --truncate-prompt head', onNote });
-  if (args.chat && tokenizer === null) {
-    throw new KvgenError("--chat needs the model's template: with --server it needs --tokenizer");
-  }
   if (args.chat) {
     const { text, turnEnds } = await chats.prompt(toMessages(prompt, args), signal);
     return { ids: fitted([], (await tokenizer?.encode(text, { onNote, signal })) ?? []), text, nCtx, turnEnds };
-  }
-  if (typeof prompt !== 'string' && args.echo && tokenizer === null) {
-    throw new KvgenError('--echo of --prompt-ids writes their text: with --server it needs --tokenizer');
   }
   if (typeof prompt !== 'string') {
     const ids = fitted([], args.promptIds ?? []);
     return { ids, ...(await textOf(ids, tokenizer, signal)), nCtx };
   }
   if (tokenizer === null) {
-    checkUncut(args);
     return { ids: [], text: prompt, nCtx };
   }
   const { before, ids } = await servedIds(prompt, tokenizer, { bos: args.bos, onNote, signal });
@@ -178,9 +171,18 @@ export function checkServedArgs({ cache, draft, ctxSize, onFull }: GenerateArgs)
   }
 }
 
-function checkUncut({ truncatePrompt }: GenerateArgs): void {
-  if (truncatePrompt !== undefined) {
-    throw new KvgenError('--truncate-prompt counts tokens: with --server it needs --tokenizer');
+/** @throws UsageError for what needs a tokenizer here, where there is none */
+export function checkWithoutTokenizer({ chat, echo, logprobs, promptIds, truncatePrompt }: GenerateArgs): void {
+  const isText = promptIds === undefined;
+  const problems = [
+    [chat, "--chat needs the model's template"],
+    [isText && truncatePrompt !== undefined, '--truncate-prompt counts tokens'],
+    [isText && echo && logprobs !== undefined, '--echo with --logprobs names the tokens of the prompt'],
+    [!isText && echo, '--echo of --prompt-ids writes their text'],
+  ] as const;
+  const problem = problems.find(([holds]) => holds);
+  if (problem !== undefined) {
+    throw new UsageError(`${problem[1]}: with --server it needs --tokenizer`);
   }
 }
 
