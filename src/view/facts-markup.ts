@@ -71,5 +71,5 @@ export function factList({ report, model }: RunRecord): string {
 
 function headWords({ nHead, nKvHead, headDim }: RunRecord['model']): string {
   const shared = nKvHead < nHead ? `; keys and values have ${nKvHead}, each shared by ${nHead / nKvHead}` : '';
-  return `${nHead} of ${headDim} numbers${shared}`;
+  return `${nHead}, each of ${headDim} numbers${shared}`;
 }

@@ -421,6 +421,19 @@ describe.runIf(process.env.KVGEN_BROWSER === '1')('the page in Chromium', () => 
     });
   });
 
+  it('prints all heads of a layer, however many', async () => {
+    await opened(syntheticRun({ layers: 2, heads: 40, generated: 4 }), { width: 700 }, async (page) => {
+      const right = () =>
+        page.evaluate(() =>
+          Math.max(...[...document.querySelectorAll('.head')].map((head) => head.getBoundingClientRect().right)),
+        );
+      expect(await right()).toBeGreaterThan(700); // a screen scrolls
+      await page.emulateMedia({ media: 'print' });
+      expect(await right()).toBeLessThanOrEqual(700);
+      expect(await overflow(page)).toBeLessThanOrEqual(0);
+    });
+  });
+
   it('is readable without its script', async () => {
     const { page, complaints } = await openPage(browser, RUN, { script: false });
     expect((await page.locator('#tokens').innerText()).replaceAll('↵', '').replace(/\s+/g, ' ').trim()).toBe(
