@@ -21,8 +21,8 @@ export interface RunRecord {
 /** Where a generated token's time went, in milliseconds. */
 export interface StepTime {
   /**
-   * Of the pass that gave the logits it was chosen by, with the cache; of the first token: the prefill. 0: a draft guessed it, and
-   * the pass before had checked it. null: the run had no cache.
+   * Of the pass that gave the logits it was chosen by, with the cache; of the first token: the prefill. 0: a draft had
+   * guessed the token before it, so the pass before gave this one too. null: the run had no cache.
    */
   readonly cachedMs: number | null;
   /** The same pass over all ids with no past, measured in this run; null: the text was too long for it. */

@@ -298,6 +298,30 @@ describe.runIf(process.env.KVGEN_BROWSER === '1')('the page in Chromium', () => 
     });
   });
 
+  it('of a token behind a right guess of a draft no pass is told', async () => {
+    const run = syntheticRun({ prompt: 3, generated: ['a', 'b', 'c', 'd'], layers: 1, heads: 1 });
+    const steps = run.steps.map((step, i) => (i === 2 ? { ...step, cachedMs: 0 } : step));
+    await opened({ ...run, steps }, {}, async (page) => {
+      const words = async (at: number) => {
+        await page.locator('#tokens .token').nth(at).click();
+        await drawn(page);
+        return await page
+          .locator('#pass, #details, #time-words')
+          .allInnerTexts()
+          .then((all) => all.join(' '));
+      };
+      const behind = await words(5);
+      expect(behind).toMatch(/A draft had guessed “.?b.?”, so it was run at position 4 in the pass before;/);
+      expect(behind).toContain('none: the pass before gave it too');
+      expect(behind).toContain('a draft had guessed the token before it, so the pass before gave this one too');
+      expect(await words(6)).toMatch(/“.?c.?” is run, at position 5;/);
+    });
+    await opened(run, {}, async (page) => {
+      await page.locator('#tokens .token').nth(5).click();
+      expect(await page.locator('#pass').innerText()).toMatch(/“.?b.?” alone is run, at position 4;/);
+    });
+  });
+
   describe('attention', () => {
     it('is that of the chosen token, layer and head, and sums to 1', async () => {
       await opened(RUN, {}, async (page) => {

@@ -46,16 +46,28 @@ function passWords(run: PageData, position: number, filled: number, bytes: numbe
   const { kind, from, to } = passOf(run, position);
   const part = run.prefill.find((other) => other.from === from && other.to === to);
   const took = part === undefined ? '' : ` (${milliseconds(part.ms).words})`;
+  const which = to - from === 1 ? `position ${from} is` : `positions ${from} to ${to - 1} are`;
   const words = {
-    prefill: `The prompt's positions ${from} to ${to - 1} are ${SOURCE_WORDS[part?.source ?? 'computed']}${took}.`,
+    prefill: `The prompt's ${which} ${SOURCE_WORDS[part?.source ?? 'computed']}${took}.`,
     first: `The prompt's last logits give ${tokenName(run, position)}.`,
-    decode: run.cache.enabled
-      ? `${tokenName(run, position - 1)} alone is run, at position ${position - 1}; its logits give ${tokenName(run, position)}.`
-      : `All ${position} tokens are run again; the last logits give ${tokenName(run, position)}.`,
+    decode: decodeWords(run, position),
   }[kind];
   const held = run.cache.enabled ? 'The cache holds' : 'A cache would hold';
   const halves = `${byteCount(bytes / 2).words} of keys and as much of values`;
   return `${words} ${held} ${plural(filled, 'position')}, ${byteCount(bytes).words}: ${halves}.`;
+}
+
+/** Where a draft guesses, a pass runs the newest token and guesses behind it. */
+function decodeWords(run: PageData, position: number): string {
+  const [before, token] = [tokenName(run, position - 1), tokenName(run, position)];
+  if (!run.cache.enabled) {
+    return `All ${position} tokens are run again; the last logits give ${token}.`;
+  }
+  if (run.steps[position - run.promptTokens]?.cachedMs === 0) {
+    return `A draft had guessed ${before}, so it was run at position ${position - 1} in the pass before; its logits give ${token}.`;
+  }
+  const alone = run.steps.some(({ cachedMs }) => cachedMs === 0) ? '' : ' alone';
+  return `${before}${alone} is run, at position ${position - 1}; its logits give ${token}.`;
 }
 
 function sourceLegend(run: PageData): HTMLElement[] {

@@ -42,7 +42,7 @@ function hasOutlier({ steps }: PageData): boolean {
 }
 
 function dataOf({ steps }: PageData): uPlot.AlignedData {
-  const measured = (ms: number | null) => (ms === 0 ? null : ms); // a draft guessed it
+  const measured = (ms: number | null) => (ms === 0 ? null : ms); // the pass before gave it too
   return [
     steps.map((_, i) => i + 1),
     steps.map(({ cachedMs }) => measured(cachedMs)),
@@ -121,7 +121,7 @@ function exactTimes(run: PageData, position: number): string {
 
 function compared(cached: number | null, uncached: number | null): string {
   if (cached === 0) {
-    return 'a draft guessed it, and the pass before had checked it';
+    return 'a draft had guessed the token before it, so the pass before gave this one too';
   }
   const parts = [
     cached === null ? '' : `${milliseconds(cached).words} with the cache`,

@@ -42,7 +42,7 @@ function facts(run: PageData, token: ReportToken, position: number): HTMLElement
     const cached = milliseconds(step.cachedMs);
     list.push([
       'Time with the cache',
-      number(step.cachedMs === 0 ? { ...cached, words: 'none: a draft guessed it' } : cached),
+      number(step.cachedMs === 0 ? { ...cached, words: 'none: the pass before gave it too' } : cached),
     ]);
     list.push(['Without the cache', number(milliseconds(step.uncachedMs))]);
   }
