@@ -41,10 +41,16 @@ export async function servedModel(connection: Connection, wanted: Wanted, signal
   const models = await listed(listing, connection, signal);
   const owner = models[0]?.ownedBy;
   const known = owner === 'kvgen' ? KINDS.kvgen : owner === 'vllm' ? KINDS.vllm : undefined;
-  const { kind, nCtx } = known === undefined ? await probed(connection, owner, signal) : { kind: known };
+  const { kind: found, nCtx } = known === undefined ? await probed(connection, owner, signal) : { kind: known };
+  const kind = found === KINDS.compatible && listing.status === 404 ? unlisted(connection.server) : found;
   const isOwn = kind === KINDS.mlx && wanted.model === undefined; // its list has all that lies on that machine
   const chosen = isOwn ? NAMELESS : choose(models, wanted, connection.server);
   return { kind, model: chosen.id, nCtx: chosen.nCtx ?? nCtx };
+}
+
+/** Perhaps no such server at all: what it cannot do is said with its address. */
+function unlisted(server: string): ServerKind {
+  return { ...KINDS.compatible, title: `${server} (no /v1/models: is this its address?)` };
 }
 
 /** The model that a server was started with. */
