@@ -259,7 +259,7 @@ describe('the model', () => {
 
   it('where nothing is listed the address may be wrong: what cannot be done is said with it', async () => {
     server = await fakeServer({ '/v1/models': (_, response) => json(response, {}, 404) });
-    const { stderr, code } = await run('--top-k', '40', 'Hi');
+    const { stderr, code } = await run('--top-k', '40');
     const what = `${server.url} (no /v1/models: is this its address?)`;
     expect({ stderr, code }).toEqual({
       stderr: `kvgen: ${what} has no top-k, and --top-k is 40; --top-k 0 turns it off\n`,
