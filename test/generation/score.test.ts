@@ -3,6 +3,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../src/engine/engine.js';
+import { withForward } from '../../src/engine/with-forward.js';
 import { scoreContinuations, slidingWindows, windowLoss } from '../../src/generation/score.js';
 import { logprobOf } from '../../src/sampling/logprobs.js';
 import { bothEngines } from '../support/both-engines.js';
@@ -112,21 +113,10 @@ interface Scored {
 
 async function score(engine: Engine, prompt: readonly number[], continuations: readonly number[][]): Promise<Scored> {
   const passes: number[] = [];
-  const watched: Engine = {
-    name: engine.name,
-    config: engine.config,
-    parameters: engine.parameters,
-    ragged: engine.ragged,
-    passCost: engine.passCost,
-    newCache: (positions) => engine.newCache(positions),
-    gather: (sources) => engine.gather(sources),
-    forward: (pass, past) => {
-      passes.push(pass.ids.length);
-      return engine.forward(pass, past);
-    },
-    numTensors: () => engine.numTensors(),
-    dispose: () => engine.dispose(),
-  };
+  const watched = withForward(engine, (pass, past) => {
+    passes.push(pass.ids.length);
+    return engine.forward(pass, past);
+  });
   const cache = engine.newCache();
   const logits = forward(engine, prompt, cache).slice();
   const progress: [number, number][] = [];

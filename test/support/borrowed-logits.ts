@@ -2,6 +2,7 @@
 // each pass overwrites, and which other threads may see.
 
 import type { Engine } from '../../src/engine/engine.js';
+import { withForward } from '../../src/engine/with-forward.js';
 
 export class BorrowedLogits {
   #memory = new Float32Array(new SharedArrayBuffer(0));
@@ -27,16 +28,5 @@ export class BorrowedLogits {
 /** The engine with borrowed logits. */
 export function lending(engine: Engine): Engine {
   const borrowed = new BorrowedLogits();
-  return {
-    name: engine.name,
-    config: engine.config,
-    parameters: engine.parameters,
-    ragged: engine.ragged,
-    passCost: engine.passCost,
-    newCache: (positions) => engine.newCache(positions),
-    gather: (sources) => engine.gather(sources),
-    forward: (pass, cache, onPart) => borrowed.lend(engine.forward(pass, cache, onPart)),
-    numTensors: () => engine.numTensors(),
-    dispose: () => engine.dispose(),
-  };
+  return withForward(engine, (pass, cache, onPart) => borrowed.lend(engine.forward(pass, cache, onPart)));
 }
