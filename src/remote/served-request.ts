@@ -102,8 +102,10 @@ function samplingProblems({ settings, seed }: ServedRequest, { names, maxSeed, m
 }
 
 /** What not every server has, with its values, also where these are off: defaults differ. */
-function ownNames(settings: TextSettings, { names, ban }: ServerKind): object {
+function ownNames(settings: TextSettings, kind: ServerKind): object {
+  const { names, ban } = kind;
   const { logitBias, repeatLastN } = settings;
+  const off = kind.unsure.filter((name) => !unsureSettings(settings, kind).includes(name)) as readonly string[];
   const values: Readonly<Record<keyof typeof names, unknown>> = {
     topK: settings.topK === 0 && names.repeatLastN === undefined ? -1 : settings.topK, // vLLM has called both off
     minP: settings.minP,
@@ -117,8 +119,15 @@ function ownNames(settings: TextSettings, { names, ban }: ServerKind): object {
     bos: settings.bos,
     stopIds: undefined,
   };
-  const entries = Object.entries(names).map(([name, there]) => [there, values[name as keyof typeof names]] as const);
-  return Object.fromEntries(entries.filter(([, value]) => value !== undefined));
+  const sent = (Object.keys(names) as (keyof typeof names)[]).filter(
+    (name) => values[name] !== undefined && !off.includes(name),
+  );
+  return Object.fromEntries(sent.map((name) => [names[name], values[name]]));
+}
+
+/** What is asked for though servers of this kind may not know it. */
+export function unsureSettings(settings: TextSettings, { unsure }: ServerKind): ServerKind['unsure'] {
+  return settings.temperature > 0 ? unsure.filter((name) => settings[name] > 0) : []; // else no filter changes anything
 }
 
 function biasesOf(biases: ReadonlyMap<number, number>, ban: ServerKind['ban']): object {

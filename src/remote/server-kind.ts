@@ -40,6 +40,8 @@ export interface ServerKind {
   readonly ban: number | string;
   /** The names of settings there; what has none cannot be asked for. */
   readonly names: ServerNames;
+  /** Those that many servers of this kind know and others ignore or refuse: sent where the setting is on, and a note says so. */
+  readonly unsure: readonly ('topK' | 'minP')[];
   /** What keeps it from doing more than it was asked for. */
   readonly besides: Readonly<Record<string, unknown>>;
 }
@@ -81,6 +83,7 @@ const COMPATIBLE: ServerKind = {
   maxBias: 100,
   ban: -100, // as OpenAI has it
   names: { frequencyPenalty: 'frequency_penalty', presencePenalty: 'presence_penalty', logitBias: 'logit_bias' },
+  unsure: [],
   besides: {},
 };
 
@@ -88,7 +91,11 @@ const COMPATIBLE: ServerKind = {
 const LOWEST = -65_504;
 
 export const KINDS = {
-  compatible: COMPATIBLE,
+  compatible: {
+    ...COMPATIBLE,
+    names: { ...COMPATIBLE.names, topK: 'top_k', minP: 'min_p' },
+    unsure: ['topK', 'minP'],
+  },
   kvgen: {
     ...COMPATIBLE,
     name: 'kvgen',

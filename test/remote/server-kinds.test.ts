@@ -142,6 +142,22 @@ describe('is asked once, and every value under its name', () => {
   });
 
   it.each([
+    [['--min-p', '0.1'], { top_k: 40, min_p: 0.1 }, ['--top-k 40', '--min-p 0.1']],
+    [[], { top_k: 40 }, ['--top-k 40']],
+    [['--temp', '0', '--min-p', '0.1'], {}, []],
+  ])('another one with %j: what it may not know is sent where it is on, and said', async (args, sent, said) => {
+    await start('other');
+    const { stdout, stderr, body } = await run('--seed', '7', ...args);
+    const { top_k, min_p } = body as Record<string, unknown>;
+    expect({ stdout, sent: JSON.parse(JSON.stringify({ top_k, min_p })) }).toEqual({ stdout: 'text\n', sent });
+    const host = new URL(server.url).host;
+    const lines = said.map(
+      (what) => `kvgen: ${host} is sent ${what}, which it may not know, and ignore; 0 turns it off\n`,
+    );
+    expect(stderr).toBe(lines.join(''));
+  });
+
+  it.each([
     ['llama.cpp', 'llama.cpp'],
     ['mlx-lm', 'mlx-lm'],
     ['vllm', 'vllm'],
@@ -173,8 +189,6 @@ describe('what it cannot do is refused by name, before it is asked', () => {
     ['vllm', ['--json', '--logprobs', '21'], 'vLLM gives 20 likeliest tokens at most; --logprobs 21'],
     ['vllm', ['--repeat-penalty', '2'], 'vLLM penalizes all tokens; --repeat-last-n -1 says so, 64 cannot be done'],
     ['vllm', ['--logit-bias', '1=101'], 'vLLM takes biases from -100 to 100, or -inf; --logit-bias gives it 101'],
-    ['other', [], 'an OpenAI-compatible server has no top-k, and --top-k is 40; --top-k 0 turns it off'],
-    ['other', ['--top-k', '0', '--min-p', '0.1'], 'an OpenAI-compatible server has no min-p; --min-p 0 turns it off'],
   ])('%s %j', async (which, args, words) => {
     await start(which);
     const { stdout, stderr, code } = await run(...args);
@@ -259,10 +273,10 @@ describe('the model', () => {
 
   it('where nothing is listed the address may be wrong: what cannot be done is said with it', async () => {
     server = await fakeServer({ '/v1/models': (_, response) => json(response, {}, 404) });
-    const { stderr, code } = await run('--top-k', '40');
+    const { stderr, code } = await run('--ignore-eos');
     const what = `${server.url} (no /v1/models: is this its address?)`;
     expect({ stderr, code }).toEqual({
-      stderr: `kvgen: ${what} has no top-k, and --top-k is 40; --top-k 0 turns it off\n`,
+      stderr: expect.stringContaining(`kvgen: ${what} cannot do --ignore-eos\n`),
       code: 1,
     });
   });

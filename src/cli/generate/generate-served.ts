@@ -11,6 +11,7 @@ import type { TextRun } from './samples.js';
 import {
   checkServedArgs,
   checkWithoutTokenizer,
+  noteUnsure,
   openServer,
   ServedSamples,
   servedPrompt,
@@ -29,6 +30,7 @@ export async function generateServed(invocation: Invocation, args: GenerateArgs)
   }
   const text = await promptText(invocation, args);
   const server = await openServer(args, invocation);
+  noteUnsure(args, server, terminal);
   try {
     const prompt = await servedPrompt(text, args, server, { onNote: (line) => terminal.note(line), signal });
     const failed = new AbortController();

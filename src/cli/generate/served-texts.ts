@@ -15,7 +15,7 @@ import { Connection } from '../../remote/connection.js';
 import { PromptScores } from '../../remote/prompt-scores.js';
 import { RemoteCompleter } from '../../remote/remote-completer.js';
 import { type ServedModel, servedModel } from '../../remote/served-model.js';
-import type { ServedRequest } from '../../remote/served-request.js';
+import { type ServedRequest, unsureSettings } from '../../remote/served-request.js';
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import { readKey } from '../../server/access.js';
@@ -25,6 +25,7 @@ import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { openModelFolder } from '../../weights/adapter-folder.js';
 import { findModel } from '../../weights/find.js';
 import type { Invocation } from '../shell/command.js';
+import type { Terminal } from '../shell/terminal.js';
 import { type PreparingPrompt, toMessages } from './opening.js';
 import type { FinishedRun, SampleSet, TextRun } from './samples.js';
 
@@ -78,6 +79,14 @@ export async function openServer(
       tokenizer?.dispose();
     },
   };
+}
+
+/** Says what is asked for though this kind of server may not know it, and ignore it. */
+export function noteUnsure(args: GenerateArgs, { served, connection }: OpenServer, terminal: Terminal): void {
+  for (const name of unsureSettings(args, served.kind)) {
+    const what = `${name === 'topK' ? '--top-k' : '--min-p'} ${args[name]}`;
+    terminal.note(`${connection.host} is sent ${what}, which it may not know, and ignore; 0 turns it off`);
+  }
 }
 
 /** Where the served model's tokenizer is; undefined: nobody says. */
