@@ -10,6 +10,18 @@
 
 import { bytes4, sumsOf4 } from './lanes';
 
+/** Bytes of a matrix that stay in the second cache of any processor while all vectors are multiplied by them. */
+const BYTES_AT_A_TIME: usize = 192 * 1024;
+
+/**
+ * Rows that are multiplied by two vectors, then by the next two. So the vectors stay in the first cache, where eight of them would
+ * not fit, and the rows are read from memory once, as one stream.
+ */
+@inline
+function rowsAtATime(rowBytes: usize): i32 {
+  return max(4, <i32>(BYTES_AT_A_TIME / rowBytes) & ~3);
+}
+
 /** Finishes four rows of one vector: bias and the old value are added after the sum. */
 @inline
 function finish(sums: v128, bias: usize, y: usize, add: bool): void {
@@ -66,17 +78,23 @@ export function productInt8(
   for (let n = from; n < from + apart; n += 4) {
     twoGroups(w, scales, bias, x, xScales, y, n, n + apart, K, add);
   }
-  for (let n = from + 2 * apart; n < to; n += 4) {
-    const rows = w + <usize>n * K;
-    const scale = v128.load(scales + bytes4(n));
-    const rowBias = bias ? bias + bytes4(n) : 0;
-    const column = y + bytes4(n);
+  const rows = rowsAtATime(K);
+  for (let first = from + 2 * apart; first < to; first += rows) {
+    const end = min(first + rows, to);
     let t = 0;
     for (; t + 2 <= T; t += 2) {
-      twoVectors(rows, scale, rowBias, x + (<usize>(t * K) << 1), xScales + bytes4(t), column + bytes4(t * stride), stride, K, add);
+      const vectors = x + (<usize>(t * K) << 1);
+      for (let n = first; n < end; n += 4) {
+        const result = y + bytes4(t * stride + n);
+        twoVectors(w + <usize>n * K, v128.load(scales + bytes4(n)), bias ? bias + bytes4(n) : 0, vectors, xScales + bytes4(t), result, stride, K, add);
+      }
     }
     if (t < T) {
-      oneVector(rows, scale, rowBias, x + (<usize>(t * K) << 1), xScales + bytes4(t), column + bytes4(t * stride), K, add);
+      const vector = x + (<usize>(t * K) << 1);
+      for (let n = first; n < end; n += 4) {
+        const result = y + bytes4(t * stride + n);
+        oneVector(w + <usize>n * K, v128.load(scales + bytes4(n)), bias ? bias + bytes4(n) : 0, vector, xScales + bytes4(t), result, K, add);
+      }
     }
   }
 }
@@ -226,16 +244,19 @@ export function productFloat32(
   for (let n = from; n < from + apart; n += 4) {
     twoFloatGroups(w, bias, x, y, n, n + apart, K, add);
   }
-  for (let n = from + 2 * apart; n < to; n += 4) {
-    const rows = w + bytes4(n * K);
-    const rowBias = bias ? bias + bytes4(n) : 0;
-    const column = y + bytes4(n);
+  const rows = rowsAtATime(bytes4(K));
+  for (let first = from + 2 * apart; first < to; first += rows) {
+    const end = min(first + rows, to);
     let t = 0;
     for (; t + 2 <= T; t += 2) {
-      twoFloatVectors(rows, rowBias, x + bytes4(t * K), column + bytes4(t * stride), stride, K, add);
+      for (let n = first; n < end; n += 4) {
+        twoFloatVectors(w + bytes4(n * K), bias ? bias + bytes4(n) : 0, x + bytes4(t * K), y + bytes4(t * stride + n), stride, K, add);
+      }
     }
     if (t < T) {
-      oneFloatVector(rows, rowBias, x + bytes4(t * K), column + bytes4(t * stride), K, add);
+      for (let n = first; n < end; n += 4) {
+        oneFloatVector(w + bytes4(n * K), bias ? bias + bytes4(n) : 0, x + bytes4(t * K), y + bytes4(t * stride + n), K, add);
+      }
     }
   }
 }

@@ -4,12 +4,15 @@
 
 import { bytes4, maxOf } from './lanes';
 
-/** The largest magnitude of n numbers, n a multiple of 4; NaN if one is NaN. */
+/**
+ * The largest magnitude of n numbers, n a multiple of 4; NaN if one is NaN. Compares them as integers, which is one instruction:
+ * without the sign they are in the same order, infinity above all numbers and NaN above infinity.
+ */
 @inline
 export function largest(x: usize, n: i32): f32 {
-  let most = f32x4.splat(0);
+  let most = i32x4.splat(0);
   for (const end = x + bytes4(n); x < end; x += 16) {
-    most = f32x4.max(most, f32x4.abs(v128.load(x)));
+    most = i32x4.max_s(most, f32x4.abs(v128.load(x)));
   }
   return maxOf(most);
 }
