@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { goldenDir, readGolden } from '../../support/golden.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { BYTES, writeLongFolder } from '../folders.js';
@@ -57,12 +57,15 @@ const ROWS: [row: Record<string, unknown>, args: string[]][] = [
 ];
 
 describe('each row is what generate makes of it alone', () => {
+  const stories = ['--backend', 'simd', '--threads', '1'];
+  let single: Json[];
+  beforeAll(async () => {
+    single = await Promise.all(ROWS.map(([, args]) => kvgenJson([...stories, ...args])));
+  });
+
   it.each(['1', '3', '8'])('%s together, in input order', async (concurrency) => {
     const rows = ROWS.map(([row], i) => ({ id: `row ${i}`, ...row }));
-    const [{ code, results }, ...single] = await Promise.all([
-      batch(rows, ['--concurrency', concurrency]),
-      ...ROWS.map(([, args]) => kvgenJson(args)),
-    ]);
+    const { code, results } = await batch(rows, [...stories, '--concurrency', concurrency]);
     expect(code).toBe(0);
     expect(results.map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
     for (const [i, { json }] of single.entries()) {
@@ -549,7 +552,7 @@ describe('on stderr', () => {
       seed: id,
     }));
     writeFileSync(path, lines(rows));
-    const { code, terminal, stdout } = await kvgenOnTerminal(['batch', '--concurrency', '2', path], {
+    const { code, terminal, stdout } = await kvgenOnTerminal(['batch', '--backend', 'simd', '--concurrency', '2', path], {
       terminal: ['stderr'],
     });
     expect(code).toBe(0);

@@ -7,6 +7,7 @@ import { hasPython, kvgenOnTerminal, visible } from '../run.js';
 
 const PROMPT = 'Once upon a time';
 const GREEDY = ['--temp', '0', '-n', '40', PROMPT];
+const SIMD = ['--backend', 'simd'];
 const GOLDEN =
   ', there was a little girl named Lily. She loved to play with her toys and eat yummy food. One day, ' +
   "Lily's mom told her that they were going to have a party. Lily was";
@@ -23,18 +24,18 @@ describe('stdout is the text and one newline', () => {
     ['--no-stream', ['--no-stream', '--quiet']],
     ['--color always', ['--color', 'always']],
   ])('the same with %s', async (_, more) => {
-    expect(await kvgen([...more, ...GREEDY])).toMatchObject({ code: 0, stdout: `${GOLDEN}\n`, stderr: '' });
+    expect(await kvgen([...SIMD, ...more, ...GREEDY])).toMatchObject({ code: 0, stdout: `${GOLDEN}\n`, stderr: '' });
   });
 
   it('the same with --echo after the prompt, and with nothing in the environment but PATH', async () => {
     const onlyEnv = { PATH: process.env.PATH as string };
-    const { code, stdout, stderr } = await kvgen(['--echo', ...GREEDY], { onlyEnv, cwd: '/' });
+    const { code, stdout, stderr } = await kvgen(['--echo', ...SIMD, ...GREEDY], { onlyEnv, cwd: '/' });
     expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: `${PROMPT}${GOLDEN}\n`, stderr: '' });
   });
 
   it.skipIf(!hasPython)('--echo on a terminal: the prompt stays where prefill has a spinner', async () => {
     for (const samples of [[], ['--samples', '2', '--seed', '1']]) {
-      const args = ['--echo', '-n', '3', '--temp', '0', ...samples, PROMPT];
+      const args = ['--echo', ...SIMD, '-n', '3', '--temp', '0', ...samples, PROMPT];
       const { code, terminal } = await kvgenOnTerminal(args, { terminal: ['stdout', 'stderr'] });
       expect(code).toBe(0);
       expect(terminal).toContain(`${PROMPT}, there was`);
@@ -42,7 +43,7 @@ describe('stdout is the text and one newline', () => {
   });
 
   it.skipIf(!hasPython)('the same on a terminal', async () => {
-    const { code, terminal, stderr } = await kvgenOnTerminal(GREEDY, { terminal: ['stdin', 'stdout'] });
+    const { code, terminal, stderr } = await kvgenOnTerminal([...SIMD, ...GREEDY], { terminal: ['stdin', 'stdout'] });
     expect({ code, terminal, stderr }).toEqual({ code: 0, terminal: `${GOLDEN}\n`, stderr: '' });
   });
 
@@ -60,7 +61,7 @@ describe('stdout is the text and one newline', () => {
 describe('statistics', () => {
   const LINE =
     /^6 tokens · \d+ tok\/s · first token \d+ ms · prompt 4 tokens \(0 reused\) · cache 9 positions, 0\.1 MB · seed 7\n$/;
-  const args = ['-n', '6', '--seed', '7', '--ignore-eos', PROMPT];
+  const args = [...SIMD, '-n', '6', '--seed', '7', '--ignore-eos', PROMPT];
 
   it('one line on stderr with --verbose', async () => {
     const { code, stderr } = await kvgen(['--verbose', ...args]);
@@ -105,7 +106,7 @@ describe.skipIf(!hasPython)('on a terminal', () => {
   });
 
   it('stdout in a pipe stays the text alone', async () => {
-    const { stdout, terminal } = await kvgenOnTerminal(args, { terminal: stderr });
+    const { stdout, terminal } = await kvgenOnTerminal([...SIMD, ...args], { terminal: stderr });
     expect(stdout).toBe(`${text}\n`);
     expect(terminal).toMatch(/␛\[2m3 tokens .*␛\[22m\n(␛\[\?25h)?$/);
   });
@@ -136,7 +137,7 @@ describe.skipIf(!hasPython)('on a terminal', () => {
   });
 
   it('--quiet: nothing at all', async () => {
-    const { code, terminal, stdout } = await kvgenOnTerminal(['-q', ...args], { terminal: stderr });
+    const { code, terminal, stdout } = await kvgenOnTerminal(['-q', ...SIMD, ...args], { terminal: stderr });
     expect({ code, terminal, stdout }).toEqual({ code: 0, terminal: '', stdout: `${text}\n` });
   });
 });
@@ -152,9 +153,9 @@ it('--quiet silences notes, not errors', async () => {
 
 describe('options that change the text', () => {
   it('--stop: the text before it, over token boundaries; the first one counts', async () => {
-    const { json } = await kvgenJson(['--stop', 'never in it', '--stop', 'ved to pl', '--stop', 'toys', ...GREEDY]);
+    const { json } = await kvgenJson([...SIMD, '--stop', 'never in it', '--stop', 'ved to pl', '--stop', 'toys', ...GREEDY]);
     expect(json).toMatchObject({ text: ', there was a little girl named Lily. She lo', finish_reason: 'stop' });
-    const { stdout } = await kvgen(['--stop', ',', ...GREEDY]);
+    const { stdout } = await kvgen([...SIMD, '--stop', ',', ...GREEDY]);
     expect(stdout).toBe('\n');
   });
 
@@ -195,12 +196,12 @@ describe('options that change the text', () => {
   });
 
   it('the end-of-text token stops, uncounted; --ignore-eos makes it a token; -inf bans it', async () => {
-    const biased = ['--logit-bias', '0=100', '--temp', '0', '-n', '3', 'Hi'];
+    const biased = [...SIMD, '--logit-bias', '0=100', '--temp', '0', '-n', '3', 'Hi'];
     const stopped = await kvgenJson(biased);
     expect(stopped.json).toMatchObject({ ids: [], text: '', generation_tokens: 0, finish_reason: 'stop' });
     const ignored = await kvgenJson(['--ignore-eos', ...biased]);
     expect(ignored.json).toMatchObject({ ids: [0, 0, 0], generation_tokens: 3, finish_reason: 'length' });
-    const banned = await kvgenJson(['--logit-bias', '12=-inf', '--temp', '0', '-n', '1', PROMPT]);
+    const banned = await kvgenJson([...SIMD, '--logit-bias', '12=-inf', '--temp', '0', '-n', '1', PROMPT]);
     expect(banned.json.ids).toHaveLength(1);
     expect(banned.json.ids).not.toEqual([12]); // what GOLDEN begins with
   });

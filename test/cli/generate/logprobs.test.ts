@@ -94,7 +94,7 @@ describe('--jsonl', () => {
   });
 
   it('with a stop string: its tokens are events with only the text before it', async () => {
-    const args = ['--temp', '0', '--stop', 'was a', '-n', '20', 'Once upon a time'];
+    const args = ['--backend', 'simd', '--temp', '0', '--stop', 'was a', '-n', '20', 'Once upon a time'];
     const { tokens, done } = await events(args);
     expect(tokens.map(({ text }) => text)).toEqual([',', ' there', ' ', '']);
     expect(done).toMatchObject({ text: ', there ', finish_reason: 'stop', generation_tokens: 4 });
@@ -106,7 +106,7 @@ describe('--jsonl', () => {
       const bias = [...Buffer.from(text)].flatMap((byte) => ['--logit-bias', `${byte + 3}=9`]);
       for (const args of [
         [...noise, ...bias, '-n', '24', text],
-        ['--seed', '2', '--temp', '3', '--top-k', '0', '--top-p', '1', '-n', '40', text],
+        ['--backend', 'simd', '--seed', '2', '--temp', '3', '--top-k', '0', '--top-p', '1', '-n', '40', text],
       ]) {
         const [plain, { stdout }] = await Promise.all([kvgen(args), events(args)]);
         const jq = spawnSync('jq', ['-j', 'select(.type=="token").text'], { input: stdout });

@@ -8,6 +8,7 @@ import { start } from '../run.js';
 
 const tempDir = tempDirs();
 const PROMPT = 'Once upon a time';
+const simd = ['--backend', 'simd'];
 const noise = ['-m', BYTES, '--backend', 'cpu', '--ignore-eos', '-n', '6'];
 
 // biome-ignore lint/suspicious/noExplicitAny: what is checked is what it is
@@ -26,10 +27,10 @@ async function alone(args: readonly string[], seeds: readonly number[]): Promise
 }
 
 describe('the texts', () => {
-  it.each([[[]], [['--no-stream']], [['--no-cache']], [['--engine', 'graph']], [['--echo']]])(
+  it.each([[[]], [['--no-stream']], [['--no-cache']], [['--backend', 'node', '--engine', 'graph']], [['--echo']]])(
     'are those of the seeds one by one, a line between them: %j',
     async (more) => {
-      const args = ['-n', '20', ...more, PROMPT];
+      const args = [...simd, '-n', '20', ...more, PROMPT];
       const [{ stdout }, texts] = await Promise.all([
         kvgen([...args, '--seed', '7', '--samples', '3']),
         alone(args, [7, 8, 9]),
@@ -39,7 +40,7 @@ describe('the texts', () => {
   );
 
   it('may end at different times: one by a stop string, one by its length', async () => {
-    const args = ['-n', '40', '--stop', '.', '--temp', '1.2', PROMPT];
+    const args = [...simd, '-n', '40', '--stop', '.', '--temp', '1.2', PROMPT];
     const texts = await alone(args, [1, 2, 3, 4]);
     expect(new Set(texts.map((text) => text.length)).size).toBeGreaterThan(1);
     const separator = 'next one 🎉';
@@ -80,7 +81,7 @@ describe('the JSON forms', () => {
   });
 
   it('times are those of the prompt that all share', async () => {
-    const found = objects((await kvgen(['--json', '--samples', '3', '-n', '5', PROMPT])).stdout);
+    const found = objects((await kvgen(['--json', '--backend', 'node', '--samples', '3', '-n', '5', PROMPT])).stdout);
     const [first] = found;
     for (const { load_ms, prompt_ms, first_token_ms, num_tensors } of found) {
       expect([load_ms, prompt_ms]).toEqual([first.load_ms, first.prompt_ms]);
@@ -136,7 +137,7 @@ describe('with what is kept', () => {
 });
 
 it('an interrupt ends all of them, each with what there is', async () => {
-  const endless = ['-n', '-1', '--on-full', 'reprefill', '--ignore-eos', '--samples', '2', '--jsonl', PROMPT];
+  const endless = [...simd, '-n', '-1', '--on-full', 'reprefill', '--ignore-eos', '--samples', '2', '--jsonl', PROMPT];
   const running = start(endless);
   running.child.stdout.once('data', () => running.child.kill('SIGINT'));
   const { code, stdout } = await running.end();

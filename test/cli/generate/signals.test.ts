@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tempDirs } from '../../support/temp-dir.js';
 import { writeFloodFolder, writeLongFolder } from '../folders.js';
-import { hasProc, hasPython, kvgen, kvgenOnTerminal, start, untilIdle } from '../run.js';
+import { kvgenHere } from '../here.js';
+import { hasProc, hasPython, kvgenOnTerminal, start, untilIdle } from '../run.js';
 
 /** Would run until the end of time. */
 const ENDLESS = ['--on-full', 'reprefill', '-n', '9007199254740991', '--ignore-eos'];
@@ -14,7 +15,7 @@ let flood: string[];
 let long: string[];
 
 beforeAll(() => {
-  flood = ['-m', writeFloodFolder(tempDir()), '--backend', 'cpu', '--prompt-ids', '1', '--seed', '1', '--ignore-eos'];
+  flood = ['-m', writeFloodFolder(tempDir()), '--backend', 'simd', '--prompt-ids', '1', '--seed', '1', '--ignore-eos'];
   long = ['-m', writeLongFolder(tempDir()), '--backend', 'cpu', '--seed', '1'];
 });
 
@@ -27,7 +28,7 @@ describe('a closed pipe', () => {
   });
 
   it('closed before the first byte: the same', async () => {
-    const { child, end } = start([...ENDLESS, 'Once upon a time']);
+    const { child, end } = start([...ENDLESS, '--backend', 'simd', 'Once upon a time']);
     child.stdout.destroy();
     expect(await end()).toMatchObject({ code: 0, signal: null, stderr: '' });
   });
@@ -55,7 +56,7 @@ describe('a closed pipe', () => {
 
 describe.skipIf(!hasProc)('a slow reader', () => {
   it('gets the whole text, and the process waits for it', async () => {
-    const whole = await kvgen([...flood, '-n', '600']);
+    const whole = await kvgenHere([...flood, '-n', '600']);
     expect(whole.bytes).toHaveLength(600_001);
 
     const { child, pid, end } = start([...flood, '-n', '600']);
@@ -85,14 +86,14 @@ describe.skipIf(!hasProc)('a slow reader', () => {
 
 describe('an interrupt', () => {
   it.each([
-    ['SIGINT', 130],
-    ['SIGTERM', 143],
-  ] as const)('%s in decode: the text so far, a newline, %i', async (name, expected) => {
-    const { child, end } = start([...ENDLESS, '--seed', '1', 'Once upon a time']);
+    ['SIGINT', 130, 'node'],
+    ['SIGTERM', 143, 'simd'],
+  ] as const)('%s in decode: the text so far, a newline, %i, on %s', async (name, expected, backend) => {
+    const { child, end } = start([...ENDLESS, '--backend', backend, '--seed', '1', 'Once upon a time']);
     child.stdout.once('readable', () => child.kill(name));
     const { code, signal, stdout, stderr } = await end();
     expect({ code, signal, stderr }).toEqual({ code: expected, signal: null, stderr: '' });
-    const whole = await kvgen(['--seed', '1', '-n', '3', 'Once upon a time']);
+    const whole = await kvgenHere(['--backend', 'simd', '--seed', '1', '-n', '3', 'Once upon a time']);
     const common = Math.min(stdout.length, whole.stdout.length) - 1;
     expect(common).toBeGreaterThan(0);
     expect(stdout.slice(0, common)).toBe(whole.stdout.slice(0, common));
