@@ -9,7 +9,8 @@ import { FakeHub } from '../hub/fake-hub.js';
 import { blobs, COMMIT, randomBytes } from '../hub/pulls.js';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { hasPython, kvgen, kvgenOnTerminal, type SpawnOptions, start } from './run.js';
+import { kvgenHere as kvgen } from './here.js';
+import { hasPython, kvgenOnTerminal, type SpawnOptions, start } from './run.js';
 
 const tempDir = tempDirs();
 const WEIGHTS = randomBytes(2_000_000);
@@ -178,6 +179,7 @@ describe('a pull that is ended', () => {
     const ended = await running.end();
     expect(ended).toMatchObject({ code, stdout: '' });
     expect(blobs(cache).filter((name) => name.endsWith('.incomplete'))).toHaveLength(1);
+    hub.delay = 1;
     const { stdout } = await pull(['-q', 'me/model']);
     expect(readFileSync(join(stdout.trim(), 'model.safetensors')).equals(LARGE)).toBe(true);
     expect(hub.sent).toBeLessThan(1.2 * LARGE.length);
@@ -190,6 +192,7 @@ describe('a pull that is ended', () => {
       running.child.kill('SIGKILL');
       expect((await running.end()).signal).toBe('SIGKILL');
     }
+    hub.delay = 1;
     const { stdout, code } = await pull(['-q', 'me/model']);
     expect(code).toBe(0);
     expect(hashOf(join(stdout.trim(), 'model.safetensors'))).toBe(createHash('sha256').update(LARGE).digest('hex'));
@@ -203,6 +206,8 @@ describe('a pull that is ended', () => {
     const second = pull(['me/model']);
     await untilSent(300_000);
     first.child.kill('SIGKILL');
+    await first.end();
+    hub.delay = 1;
     const { stdout, code } = await second;
     expect(code).toBe(0);
     expect(readFileSync(join(stdout.trim(), 'model.safetensors')).equals(LARGE)).toBe(true);

@@ -38,6 +38,8 @@ export class FakeHub {
   /** Milliseconds between two pieces of a file. */
   delay = 0;
   pieceBytes = 1 << 16;
+  /** Milliseconds before a connection is cut: so that what was sent arrives, on most machines. */
+  beforeCut = 100;
   misbehave: Misbehaviour = () => false;
   url = '';
   lfsUrl = '';
@@ -159,7 +161,7 @@ export class FakeHub {
       }
     }
     if (until < bytes.length) {
-      await sleep(100); // so that what was sent arrives, on most machines
+      await sleep(this.beforeCut);
       response.destroy();
     }
   }

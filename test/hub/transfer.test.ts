@@ -97,9 +97,9 @@ describe('a connection that is cut', () => {
   });
 
   it('that brings something each time is tried as often as it takes', async () => {
-    cutAfter(...Array.from({ length: 9 }, () => 100_000)); // more often than it is tried in vain
+    cutAfter(...Array.from({ length: 5 }, () => 100_000)); // more often than it is tried in vain
     await expectRight(pullFrom(hub, cache));
-    expect(ranges().length).toBeGreaterThanOrEqual(10);
+    expect(ranges().length).toBeGreaterThanOrEqual(6);
     nearly(WEIGHTS.length);
   });
 
@@ -125,7 +125,7 @@ describe('a connection that is cut', () => {
       }
       return isWeights(seen);
     };
-    const patience = { ...IMPATIENT, silence: 300 };
+    const patience = { ...IMPATIENT, silence: 300, retries: 1 };
     await expectFailure(() => pullFrom(hub, cache, { patience }), 'nothing came for 0.3 s');
     hub.misbehave = () => true; // no answer at all
     await expectFailure(() => pullFrom(hub, cache, { patience, model: 'me/other' }), 'nothing came for 0.3 s');
@@ -542,6 +542,7 @@ describe('whatever the network does', () => {
 
   it.each(Array.from({ length: 12 }, (_, seed) => seed + 1))('a file is right or not there (%i)', async (seed) => {
     const chances = randomBytes(4000, seed).values();
+    hub.beforeCut = 5; // it may all be lost
     hub.misbehave = (seen, response) =>
       trouble(((chances.next().value ?? 0) * 256 + (chances.next().value ?? 0)) / 65536)(seen, response);
     let done: Awaited<ReturnType<typeof pullFrom>> | undefined;
