@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tempDirs } from '../support/temp-dir.js';
 import { BYTES } from './folders.js';
-import { type Ended, kvgen } from './run.js';
+import { kvgenHere as kvgen } from './here.js';
+import type { Ended } from './run.js';
 
 const tempDir = tempDirs();
 const NASTY = 'a\u007f\u0085\u009b2J\u202e\u2028\u0007';

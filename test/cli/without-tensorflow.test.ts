@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { tempDirs } from '../support/temp-dir.js';
-import { kvgen } from './run.js';
+import { kvgenHere } from './here.js';
 
 const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const PROMPT = ['-n', '24', '--seed', '3', 'Once upon a time'];
@@ -38,7 +38,7 @@ async function run(...args: string[]): Promise<string> {
 describe('without TensorFlow', () => {
   it('auto is simd, with the text that simd writes where TensorFlow is', async () => {
     const { backend, threads, weights, text, num_tensors } = JSON.parse(await run('--json', ...PROMPT));
-    const there = await kvgen(['--backend', 'simd', ...PROMPT]);
+    const there = await kvgenHere(['--backend', 'simd', ...PROMPT]);
     expect({ backend, weights, num_tensors }).toEqual({ backend: 'simd', weights: 'float32', num_tensors: [0, 0] });
     expect(threads).toBeGreaterThanOrEqual(1);
     expect(`${text}\n`).toBe(there.stdout);
@@ -54,7 +54,7 @@ describe('without TensorFlow', () => {
   ])('%s: the same as where TensorFlow is', async (_, args) => {
     const [command = '', ...rest] = args;
     const onSimd = command === 'score' ? ['score', '--backend', 'simd', ...rest] : ['--backend', 'simd', ...args];
-    const there = await kvgen(onSimd);
+    const there = await kvgenHere(onSimd);
     expect(there.stdout).not.toBe('');
     expect(await run(...args)).toBe(there.stdout);
   });

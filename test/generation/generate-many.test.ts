@@ -108,8 +108,8 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
     const { engine } = model();
     const before = tf.memory().numTensors;
     const asked = PROMPTS.flatMap((promptIds, i) => [
-      { promptIds, sampler: greedy(), options: { maxTokens: 3 + 5 * i } },
-      { promptIds, sampler: sampled(i), options: { maxTokens: 29 - 3 * i, onFull: 'stop' as const } },
+      { promptIds, sampler: greedy(), options: { maxTokens: 3 + 2 * i } },
+      { promptIds, sampler: sampled(i), options: { maxTokens: 17 - 2 * i, onFull: 'stop' as const } },
     ]);
     const runs = await runMany(engine, asked, concurrency);
     for (const [i, { promptIds, options }] of asked.entries()) {
@@ -128,7 +128,7 @@ describe.each(models)('%s: a batch of unequal lengths equals the single runs', (
 
   it('to the end of the context, where one stops and another goes on with what it keeps', async () => {
     const { engine } = model();
-    const options = [{ maxTokens: 200 }, { maxTokens: 90, onFull: 'reprefill' as const }];
+    const options = [{ maxTokens: 200 }, { maxTokens: 70, onFull: 'reprefill' as const }];
     const asked = PROMPTS.slice(0, 4).map((promptIds, i) => ({
       promptIds,
       sampler: greedy(),

@@ -84,6 +84,9 @@ function cachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[
   }
 }
 
+/** All of one pass. */
 function uncachedLogprobs({ engine }: Model, { prompt_ids: ids }: Golden): number[] {
-  return ids.slice(0, -1).map((_, i) => logprobOf(forward(engine, ids.slice(0, i + 1), null), ids[i + 1] as number));
+  const wanted = ids.slice(0, -1).map((_, i) => i);
+  const logits = engine.forward({ ids: [ids], wanted }, null);
+  return wanted.map((i) => logprobOf(logits[i] as Float32Array, ids[i + 1] as number));
 }

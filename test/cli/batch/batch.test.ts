@@ -552,9 +552,12 @@ describe('on stderr', () => {
       seed: id,
     }));
     writeFileSync(path, lines(rows));
-    const { code, terminal, stdout } = await kvgenOnTerminal(['batch', '--backend', 'simd', '--concurrency', '2', path], {
-      terminal: ['stderr'],
-    });
+    const { code, terminal, stdout } = await kvgenOnTerminal(
+      ['batch', '--backend', 'simd', '--concurrency', '2', path],
+      {
+        terminal: ['stderr'],
+      },
+    );
     expect(code).toBe(0);
     expect(objects(stdout).map(({ id }) => id)).toEqual(rows.map(({ id }) => id));
     expect(terminal).toMatch(/█+░+ · \d+ rows? · \d+ tokens · \d+ tok\/s · \d+ s left/);

@@ -2,11 +2,14 @@
 
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { TINY, writeModel } from '../../support/model-folder.js';
 import { tempDirs } from '../../support/temp-dir.js';
 import { kvgenHere as kvgen } from '../here.js';
 import { type Ended, hasPython, kvgenOnTerminal, start } from '../run.js';
+
+/** Numbers that nobody compares need no steady state; the processes at the end of this file come to it. */
+vi.mock('../../../src/cli/bench/settle.js', () => ({ settle: async () => {} }));
 
 const tempDir = tempDirs();
 /** 24 positions, no tokenizer. */

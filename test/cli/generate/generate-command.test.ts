@@ -153,7 +153,8 @@ it('--quiet silences notes, not errors', async () => {
 
 describe('options that change the text', () => {
   it('--stop: the text before it, over token boundaries; the first one counts', async () => {
-    const { json } = await kvgenJson([...SIMD, '--stop', 'never in it', '--stop', 'ved to pl', '--stop', 'toys', ...GREEDY]);
+    const stops = ['never in it', 'ved to pl', 'toys'].flatMap((text) => ['--stop', text]);
+    const { json } = await kvgenJson([...SIMD, ...stops, ...GREEDY]);
     expect(json).toMatchObject({ text: ', there was a little girl named Lily. She lo', finish_reason: 'stop' });
     const { stdout } = await kvgen([...SIMD, '--stop', ',', ...GREEDY]);
     expect(stdout).toBe('\n');
