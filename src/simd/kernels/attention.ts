@@ -222,6 +222,18 @@ function attendPair(
   }
 }
 
+/**
+ * Reads a number of each 64 bytes and drops it, so that memory is asked for a whole block at once: a loop that computes has asked
+ * for no more than the next few when it must wait. Asks for 128 bytes in every `step`.
+ */
+@inline
+function askFor(at: usize, bytes: usize, step: usize): void {
+  for (const end = at + bytes; at < end; at += step) {
+    load<i32>(at);
+    load<i32>(at, 64);
+  }
+}
+
 /** scores[j] = q · k[j] · scale, four keys at a time; the last ones of a block may be of no position. */
 @inline
 function scoreKeys(
@@ -239,6 +251,7 @@ function scoreKeys(
   for (let start = 0; start < length; start += P, table += 4) {
     let key = load<usize>(table) + keys;
     const end = min(length, start + P);
+    askFor(key, size * <usize>(end - start), 128);
     for (let j = start; j < end; j += 4, key += size << 2) {
       let a = f32x4.splat(0);
       let b = a;
@@ -365,7 +378,9 @@ function mix32(
   let h = a;
   for (let start = 0; start < length; start += P, table += 4) {
     let value = load<usize>(table) + values;
-    const end = scores + bytes4(min(length, start + P));
+    const count = min(length - start, P);
+    const end = scores + bytes4(start + count);
+    askFor(value, bytes4(headDim * count), bytes4(headDim));
     for (let j = scores + bytes4(start); j < end; j += 4, value += bytes4(headDim)) {
       const weight = v128.load32_splat(j);
       a = f32x4.add(a, f32x4.mul(weight, v128.load(value)));
