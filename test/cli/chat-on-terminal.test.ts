@@ -25,7 +25,7 @@ function turnsOf(state: string, name: string): { user: string; answer: string }[
 }
 
 async function talk(state: string, args: readonly string[], steps: Steps) {
-  const options = ['-m', dir, '--backend', 'simd', '--temp', '0', '-n', '4', '--ignore-eos'];
+  const options = ['-m', dir, '--backend', 'simd', '--threads', '1', '--temp', '0', '-n', '4', '--ignore-eos'];
   const env = { XDG_STATE_HOME: state, KVGEN_CACHE_DIR: state };
   return kvgenOnTerminal(['chat', ...options, ...args], { terminal: ALL, steps, env });
 }

@@ -29,7 +29,7 @@ it('prints them for one form of the weights and one thread', async () => {
 it('prints the same for an int8 folder of the model, which has one form alone', async () => {
   const folder = join(tempDir(), 'stories-int8');
   expect((await kvgen(['quantize', 'stories', '-o', folder])).code).toBe(0);
-  const { stdout } = await kvgen(['doctor', '--bits', '-m', folder]);
+  const { stdout } = await kvgen(['doctor', '--bits', '--threads', '1', '-m', folder]);
   expect(stdout).toBe(int8Lines);
 });
 

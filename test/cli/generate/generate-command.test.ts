@@ -7,7 +7,7 @@ import { hasPython, kvgenOnTerminal, visible } from '../run.js';
 
 const PROMPT = 'Once upon a time';
 const GREEDY = ['--temp', '0', '-n', '40', PROMPT];
-const SIMD = ['--backend', 'simd'];
+const SIMD = ['--backend', 'simd', '--threads', '1'];
 const GOLDEN =
   ', there was a little girl named Lily. She loved to play with her toys and eat yummy food. One day, ' +
   "Lily's mom told her that they were going to have a party. Lily was";

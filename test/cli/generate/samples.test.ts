@@ -8,7 +8,7 @@ import { start } from '../run.js';
 
 const tempDir = tempDirs();
 const PROMPT = 'Once upon a time';
-const simd = ['--backend', 'simd'];
+const simd = ['--backend', 'simd', '--threads', '1'];
 const noise = ['-m', BYTES, '--backend', 'cpu', '--ignore-eos', '-n', '6'];
 
 // biome-ignore lint/suspicious/noExplicitAny: what is checked is what it is

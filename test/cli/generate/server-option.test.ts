@@ -12,7 +12,7 @@ import { kvgenHere, kvgenJsonHere } from '../here.js';
 import type { Ended } from '../run.js';
 
 const PROMPT = 'Once upon a time';
-const HERE = ['-m', 'stories', '--backend', 'simd'];
+const HERE = ['-m', 'stories', '--backend', 'simd', '--threads', '1'];
 /** Says which machine, and how long it took. */
 const OWN = [
   'backend',
@@ -33,7 +33,7 @@ let kvgen: Serving;
 let vllm: VllmStub;
 
 beforeAll(async () => {
-  model = await open('models/stories', { backend: 'simd', engine: 'auto' });
+  model = await open('models/stories', { backend: 'simd', engine: 'auto', threads: 1 });
   kvgen = await serving(model, { concurrency: 8 });
   vllm = await startVllmStub(model);
 });

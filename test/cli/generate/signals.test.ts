@@ -15,7 +15,19 @@ let flood: string[];
 let long: string[];
 
 beforeAll(() => {
-  flood = ['-m', writeFloodFolder(tempDir()), '--backend', 'simd', '--prompt-ids', '1', '--seed', '1', '--ignore-eos'];
+  flood = [
+    '-m',
+    writeFloodFolder(tempDir()),
+    '--backend',
+    'simd',
+    '--threads',
+    '1',
+    '--prompt-ids',
+    '1',
+    '--seed',
+    '1',
+    '--ignore-eos',
+  ];
   long = ['-m', writeLongFolder(tempDir()), '--backend', 'cpu', '--seed', '1'];
 });
 

@@ -106,7 +106,7 @@ describe('the legend', () => {
   });
 });
 
-const ASK = ['--backend', 'simd', '--seed', '7', '-n', '24', '--samples', '2'];
+const ASK = ['--backend', 'simd', '--threads', '1', '--seed', '7', '-n', '24', '--samples', '2'];
 const PLAIN = [...ASK, 'Once upon a time'];
 const COLORED = ['--color-by-probability', ...PLAIN];
 /** CI: without a spinner. */
@@ -150,11 +150,11 @@ describe.runIf(hasPython)('on a terminal', () => {
   });
 
   it('colours what a server writes as it is coloured here', async () => {
-    const server = start(['serve', '--backend', 'simd', '--port', '0']);
+    const server = start(['serve', '--backend', 'simd', '--threads', '1', '--port', '0']);
     const [line] = await once(server.child.stderr, 'data');
     const [url = ''] = /http:[^\s]+\d/.exec(String(line)) ?? [];
     const env = { TERM: 'xterm-256color', CI: undefined };
-    const args = ['--server', url, '--color-by-probability', ...PLAIN.slice(2)];
+    const args = ['--server', url, '--color-by-probability', ...PLAIN.slice(4)];
     const found = await kvgenOnTerminal(args, { ...TERMINAL, env });
     server.child.kill('SIGTERM');
     await server.end();

@@ -22,7 +22,7 @@ let server: Serving;
 let vllm: VllmStub;
 
 beforeAll(async () => {
-  model = await open(STORIES, { backend: 'simd', engine: 'auto' });
+  model = await open(STORIES, { backend: 'simd', engine: 'auto', threads: 1 });
   server = await serving(model);
   vllm = await startVllmStub(model, { skipsCachedLogprobs: true });
 });
@@ -31,7 +31,7 @@ afterAll(async () => {
   model.dispose();
 });
 
-const here = (...args: string[]) => scored('--backend', 'simd', ...args);
+const here = (...args: string[]) => scored('--backend', 'simd', '--threads', '1', ...args);
 const from = (url: string, ...args: string[]) => scored('--server', url, '--tokenizer', STORIES, ...args);
 
 async function scored(...args: string[]) {
