@@ -1,5 +1,5 @@
 // docs/how-caching-works.md says that every number in it comes from the command above it: here its commands are run, in
-// their order, and print what stands there, on the backend that every machine has. Times and the counts of drafts, which go by time, may be others.
+// their order, and print what stands there. Times and the counts of drafts, which go by time, may be others.
 
 import { execFile } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
@@ -44,7 +44,7 @@ beforeAll(async () => {
   symlinkSync(join(ROOT, 'models'), join(dir, 'models'));
   const kvgen = `kvgen() { '${process.execPath}' '${BIN}' "$@"; }`;
   const script = [kvgen, ...STEPS.flatMap(({ command }) => [command, `echo '${END}'`])].join('\n');
-  const env = environment({ env: { KVGEN_CACHE_DIR: dir, KVGEN_BACKEND: 'simd' } });
+  const env = environment({ env: { KVGEN_CACHE_DIR: dir } });
   const { stdout } = await promisify(execFile)('sh', ['-c', `exec 2>&1\n${script}`], { cwd: dir, env });
   found.push(...stdout.split(`${END}\n`));
 }, 120_000);

@@ -61,7 +61,7 @@ describe('each row is what generate makes of it alone', () => {
   let single: Json[];
   beforeAll(async () => {
     single = await Promise.all(ROWS.map(([, args]) => kvgenJson([...stories, ...args])));
-  });
+  }, 60_000);
 
   it.each(['1', '3', '8'])('%s together, in input order', async (concurrency) => {
     const rows = ROWS.map(([row], i) => ({ id: `row ${i}`, ...row }));
