@@ -147,6 +147,7 @@ async function ask(server, agent) {
   const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
   const { start, response } = await answered(() => {
     const sent = request(`${server.url}/v1/completions`, { method: 'POST', agent, headers });
+    sent.on('error', () => {}); // `once` hears the first; a closed connection may tell of more
     sent.end(body);
     return sent;
   });
@@ -180,7 +181,7 @@ async function answered(send) {
       const [response] = await once(send(), 'response');
       return { start, response };
     } catch (error) {
-      if (tries === 3) {
+      if (tries === 20) {
         throw error;
       }
     }
