@@ -17,6 +17,8 @@ const LIMITED = { '--samples': 4, '--max-tokens': 200, '--concurrency': 300, '--
 const COLOR = /\u001b\[\d+m/g;
 /** They load TensorFlow. */
 const SLOW = ['node', 'cpu', 'auto', 'eager', 'graph'];
+/** An address that no machine has: what would listen there ends, and does not run for ever. */
+const NOWHERE = '192.0.2.1';
 const PATHS = [
   './prompt.txt',
   './lines.jsonl',
@@ -44,7 +46,7 @@ export const argumentsKind = {
     writeFileSync('empty', '');
     mkdirSync('folder');
     const argv = commandLine(random, base);
-    const env = random.chance(0.2) ? environment(random) : {};
+    const env = { KVGEN_API_KEY: 'key', ...(random.chance(0.2) ? environment(random) : {}) };
     tell(JSON.stringify({ argv, env }));
     const ended = await kvgen(argv, env);
     tell(`→ ${ended.code} ${ended.stderr}`);
@@ -74,7 +76,8 @@ function commandLine(random, base) {
   ];
   const argv = parts.flat();
   const stray = random.pick([...TEXTS, '--', '-', '-x']);
-  return isSound || random.chance(0.8) ? argv : argv.toSpliced(random.below(argv.length + 1), 1, stray);
+  const given = isSound || random.chance(0.8) ? argv : argv.toSpliced(random.below(argv.length + 1), 1, stray);
+  return row.name === 'serve' ? [...given, '--host', NOWHERE] : given;
 }
 
 function wordsFor(random, { name, maxWords }, isSound) {
