@@ -6,7 +6,7 @@
 import type { Engine } from '../engine/engine.js';
 import { type Prefill, type PrefillResult, PromptPrefill, Reprefill } from './prefill.js';
 import type { PromptPool } from './prompt-pool.js';
-import { commonLength } from './recent-prompts.js';
+import { reusable } from './recent-prompts.js';
 import type { Sequence } from './sequence.js';
 
 /** What became of a sequence: its ids were run (or its signal has aborted, and there are no logits), or there was an error. */
@@ -223,10 +223,4 @@ export class PrefillTurns<R> {
       this.#pool.keepPart(ids.slice(0, done), cache);
     }
   }
-}
-
-/** How many ids of a prompt need not be run when the others were. */
-function reusable(others: readonly number[], ids: readonly number[]): number {
-  const common = commonLength(others, ids);
-  return others.length === common && ids.length === common ? common : Math.min(common, ids.length - 1);
 }

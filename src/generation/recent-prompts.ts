@@ -54,8 +54,7 @@ export class RecentPrompts<T> {
       return undefined;
     }
     this.#kept.unshift(best);
-    const same = isSame(best.ids, ids, most);
-    return { value: best.value, known: same ? most : Math.min(most, ids.length - 1), isSame: same };
+    return { value: best.value, known: reusable(best.ids, ids), isSame: isSame(best.ids, ids, most) };
   }
 
   /** How many ids at the beginning are kept with any prompt. None counts as used. */
@@ -100,6 +99,12 @@ export function commonLength(a: readonly number[], b: readonly number[]): number
     length++;
   }
   return length;
+}
+
+/** How many ids of a prompt need not be run when the others were: of another prompt's not the last, for its logits. */
+export function reusable(others: readonly number[], ids: readonly number[]): number {
+  const common = commonLength(others, ids);
+  return isSame(others, ids, common) ? common : Math.min(common, ids.length - 1);
 }
 
 function isSame(a: readonly number[], b: readonly number[], common: number): boolean {
