@@ -15,7 +15,7 @@ import {
 import { findModel } from '../../weights/find.js';
 import { noteContext, onOpening, openDraftModel, savedFor } from '../generate/opening.js';
 import type { Saved } from '../generate/saved.js';
-import { checkServedArgs, noteUnsure, openServer } from '../generate/served-texts.js';
+import { checkServedArgs, noteUnsure, reachServer } from '../generate/served-texts.js';
 import type { Invocation } from '../shell/command.js';
 import { BATCH, type BatchArgs } from '../shell/command-settings.js';
 import { checkHasInput, openNamed } from '../shell/prompt-input.js';
@@ -63,7 +63,7 @@ async function runBatch(
   };
   if (args.server !== undefined) {
     checkServedArgs(defaults);
-    const server = await openServer(args, invocation);
+    const server = await reachServer(args, invocation);
     noteUnsure(defaults, server, terminal);
     return run(textsOfServer(server, stopped));
   }

@@ -11,7 +11,7 @@ import type { ServedRequest } from '../../remote/served-request.js';
 import type { GenerateArgs } from '../../settings.js';
 import { type SampleSet, Samples } from '../generate/samples.js';
 import type { Saved } from '../generate/saved.js';
-import { type OpenServer, ServedSamples, servedPrompt } from '../generate/served-texts.js';
+import { type ReachedServer, ServedSamples, servedPrompt } from '../generate/served-texts.js';
 import { type PromptOfLine, promptsOfModel } from './batch-line.js';
 
 /** Makes texts from requests of the form `Q`. */
@@ -49,7 +49,7 @@ export function textsOfModel({ model, draft, saved, stopped }: LocalParts): Batc
   };
 }
 
-export function textsOfServer(server: OpenServer, stopped: AbortSignal): BatchTexts<ServedRequest> {
+export function textsOfServer(server: ReachedServer, stopped: AbortSignal): BatchTexts<ServedRequest> {
   return {
     completer: server.completer,
     promptOf: (prompt, args, preparing) => servedPrompt(prompt, args, server, preparing),

@@ -12,7 +12,7 @@ import {
   checkServedArgs,
   checkWithoutTokenizer,
   noteUnsure,
-  openServer,
+  reachServer,
   ServedSamples,
   servedPrompt,
   tokenizerFolder,
@@ -29,7 +29,7 @@ export async function generateServed(invocation: Invocation, args: GenerateArgs)
     checkWithoutTokenizer(args); // before anybody is asked
   }
   const text = await promptText(invocation, args);
-  const server = await openServer(args, invocation);
+  const server = await reachServer(args, invocation);
   noteUnsure(args, server, terminal);
   try {
     const prompt = await servedPrompt(text, args, server, { onNote: (line) => terminal.note(line), signal });

@@ -9,7 +9,7 @@ import { TemplatedPrompts } from '../../chat/templated-prompts.js';
 import type { Completion } from '../../completion/complete.js';
 import { fitPrompt, type Prompt, textOf } from '../../completion/request.js';
 import type { EncodedText, PromptOptions } from '../../completion/text-bounds.js';
-import { KvgenError, UsageError } from '../../errors.js';
+import { KvgenError } from '../../errors.js';
 import type { SequenceStats } from '../../generation/sequence.js';
 import { Connection } from '../../remote/connection.js';
 import { PromptScores } from '../../remote/prompt-scores.js';
@@ -19,7 +19,7 @@ import { type ServedRequest, unsureSettings } from '../../remote/served-request.
 import type { TokenLogprob } from '../../sampling/logprobs.js';
 import { randomSeed } from '../../sampling/random.js';
 import { readKey } from '../../server/access.js';
-import type { GenerateArgs } from '../../settings.js';
+import { type GenerateArgs, throwFirst } from '../../settings.js';
 import { prepareStops } from '../../text/stop.js';
 import { loadTokenizer, type Tokenizer } from '../../text/tokenizer.js';
 import { openModelFolder } from '../../weights/adapter-folder.js';
@@ -33,7 +33,7 @@ import type { FinishedRun, SampleSet, TextRun } from './samples.js';
 export type ServerArgs = Pick<GenerateArgs, 'model' | 'server' | 'tokenizer' | 'timeout' | 'verbose'>;
 
 /** A server, the model that it serves, and that model's tokenizer here; the caller's to dispose. */
-export interface OpenServer {
+export interface ReachedServer {
   readonly connection: Connection;
   readonly served: ServedModel;
   readonly completer: RemoteCompleter;
@@ -44,10 +44,10 @@ export interface OpenServer {
 }
 
 /** @throws KvgenError where there is no server, no such model there, or no tokenizer here */
-export async function openServer(
+export async function reachServer(
   args: ServerArgs,
   { terminal, signal }: Pick<Invocation, 'terminal' | 'signal'>,
-): Promise<OpenServer> {
+): Promise<ReachedServer> {
   const { model, server = '', timeout } = args;
   const connection = new Connection({
     server,
@@ -82,7 +82,7 @@ export async function openServer(
 }
 
 /** Says what is asked for though this kind of server may not know it, and ignore it. */
-export function noteUnsure(args: GenerateArgs, { served, connection }: OpenServer, terminal: Terminal): void {
+export function noteUnsure(args: GenerateArgs, { served, connection }: ReachedServer, terminal: Terminal): void {
   for (const name of unsureSettings(args, served.kind)) {
     const what = `${name === 'topK' ? '--top-k' : '--min-p'} ${args[name]}`;
     terminal.note(`${connection.host} is sent ${what}, which it may not know, and ignore; 0 turns it off`);
@@ -106,7 +106,7 @@ function isModelFolder(model: string): boolean {
 export async function servedPrompt(
   prompt: string | readonly ChatMessage[] | undefined,
   args: GenerateArgs,
-  server: OpenServer,
+  server: ReachedServer,
   preparing: Pick<PreparingPrompt, 'onNote' | 'signal'>,
 ): Promise<Prompt> {
   checkServedArgs(args);
@@ -124,7 +124,7 @@ export async function servedPrompt(
 async function promptLogprobs(
   { ids }: Prompt,
   k: number,
-  { connection, served, tokenizer }: OpenServer,
+  { connection, served, tokenizer }: ReachedServer,
   signal: AbortSignal | undefined,
 ): Promise<readonly TokenLogprob[]> {
   return new PromptScores(connection, served, tokenizer).likeliest(ids, k, signal);
@@ -133,7 +133,7 @@ async function promptLogprobs(
 async function sentPrompt(
   prompt: string | readonly ChatMessage[] | undefined,
   args: GenerateArgs,
-  { served, tokenizer, chats }: OpenServer,
+  { served, tokenizer, chats }: ReachedServer,
   { onNote, signal }: Pick<PreparingPrompt, 'onNote' | 'signal'>,
 ): Promise<Prompt> {
   await prepareStops(args.stop, signal);
@@ -174,10 +174,7 @@ export function checkServedArgs({ cache, draft, ctxSize, onFull }: GenerateArgs)
     [ctxSize !== undefined, '--ctx-size'],
     [onFull === 'reprefill', '--on-full reprefill'],
   ] as const;
-  const problem = problems.find(([holds]) => holds);
-  if (problem !== undefined) {
-    throw new UsageError(`${problem[1]} cannot go with --server`);
-  }
+  throwFirst(problems.map(([holds, what]) => [holds, `${what} cannot go with --server`]));
 }
 
 /** @throws UsageError for what needs a tokenizer here, where there is none */
@@ -189,10 +186,7 @@ export function checkWithoutTokenizer({ chat, echo, logprobs, promptIds, truncat
     [isText && echo && logprobs !== undefined, '--echo with --logprobs names the tokens of the prompt'],
     [!isText && echo, '--echo of --prompt-ids writes their text'],
   ] as const;
-  const problem = problems.find(([holds]) => holds);
-  if (problem !== undefined) {
-    throw new UsageError(`${problem[1]}: with --server it needs --tokenizer`);
-  }
+  throwFirst(problems.map(([holds, what]) => [holds, `${what}: with --server it needs --tokenizer`]));
 }
 
 /** @throws KvgenError where no token begins texts */
@@ -212,7 +206,7 @@ export class ServedSamples implements SampleSet<ServedRequest> {
   readonly #served: ServedModel;
   readonly #signal: AbortSignal;
 
-  constructor(args: GenerateArgs, prompt: Prompt, { served, tokenizer }: OpenServer, signal: AbortSignal) {
+  constructor(args: GenerateArgs, prompt: Prompt, { served, tokenizer }: ReachedServer, signal: AbortSignal) {
     const samples = args.samples ?? 1;
     const seed = args.seed ?? randomSeed() % (served.kind.maxSeed - samples + 2);
     this.runs = Array.from({ length: samples }, (_, i) => ({

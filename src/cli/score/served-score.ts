@@ -6,7 +6,7 @@ import { KvgenError, UsageError } from '../../errors.js';
 import type { Window } from '../../generation/score.js';
 import { PromptScores } from '../../remote/prompt-scores.js';
 import type { Tokenizer } from '../../text/tokenizer.js';
-import { type OpenServer, openServer, servedIds, tokenizerFolder } from '../generate/served-texts.js';
+import { type ReachedServer, reachServer, servedIds, tokenizerFolder } from '../generate/served-texts.js';
 import type { Invocation } from '../shell/command.js';
 import type { ScoreArgs } from '../shell/command-settings.js';
 import { encodedChoices, printChoices } from './choices.js';
@@ -30,7 +30,7 @@ export async function scoreServed(
     throw new UsageError(`score --server needs --tokenizer DIR, the folder of the same model: ${why}`);
   }
   const { text, choices } = await input();
-  const server = await openServer(args, invocation);
+  const server = await reachServer(args, invocation);
   try {
     const tokenizer = server.tokenizer as Tokenizer; // of that folder
     const scores = new PromptScores(server.connection, server.served, tokenizer);
@@ -52,7 +52,7 @@ export async function scoreServed(
 }
 
 /** @throws KvgenError for more than the server scores, and where it does not say how much that is */
-function contextOf({ ctxSize }: ScoreArgs, { nCtx }: PromptScores, { connection, served }: OpenServer): number {
+function contextOf({ ctxSize }: ScoreArgs, { nCtx }: PromptScores, { connection, served }: ReachedServer): number {
   if (nCtx === undefined && ctxSize === undefined) {
     throw new KvgenError(`${connection.server} does not say how long its context is; --ctx-size says it`);
   }
