@@ -105,7 +105,8 @@ function samplingProblems({ settings, seed }: ServedRequest, { names, maxSeed, m
 function ownNames(settings: TextSettings, kind: ServerKind): object {
   const { names, ban } = kind;
   const { logitBias, repeatLastN } = settings;
-  const off = kind.unsure.filter((name) => !unsureSettings(settings, kind).includes(name)) as readonly string[];
+  const unsure: readonly string[] = kind.unsure;
+  const on: readonly string[] = unsureSettings(settings, kind);
   const values: Readonly<Record<keyof typeof names, unknown>> = {
     topK: settings.topK === 0 && names.repeatLastN === undefined ? -1 : settings.topK, // vLLM has called both off
     minP: settings.minP,
@@ -120,7 +121,7 @@ function ownNames(settings: TextSettings, kind: ServerKind): object {
     stopIds: undefined,
   };
   const sent = (Object.keys(names) as (keyof typeof names)[]).filter(
-    (name) => values[name] !== undefined && !off.includes(name),
+    (name) => values[name] !== undefined && (!unsure.includes(name) || on.includes(name)),
   );
   return Object.fromEntries(sent.map((name) => [names[name], values[name]]));
 }

@@ -5,7 +5,7 @@
 /** How the log-probabilities of k likeliest tokens are asked for; null: a stream has none. */
 type LogprobsForm = 'legacy' | 'content' | null;
 
-/** How a server that is asked with `n` and `seed` draws its choices, or what it does with `n`. */
+/** What servers of one kind can do. */
 export interface ServerKind {
   /** As JSON has it. */
   readonly name: string;
