@@ -319,18 +319,13 @@ describe('--chat', () => {
 });
 
 describe('a recorded stream', () => {
+  const onceUponATime = (tokens: number) =>
+    kvgenJsonHere(['--server', server.url, '--temp', '0', '-n', String(tokens), 'Once upon a time']);
+
   it("of llama.cpp: the ids are those of its log-probabilities, the reuse is its timings'", async () => {
     const { answer } = llamaCpp.answers.streamLogprobs;
     await start('llama.cpp', (_, response) => response.end(void stream(response, answer)));
-    const { json: report } = await kvgenJsonHere([
-      '--server',
-      server.url,
-      '--temp',
-      '0',
-      '-n',
-      '2',
-      'Once upon a time',
-    ]);
+    const { json: report } = await onceUponATime(2);
     expect(report).toMatchObject({
       text: ', there',
       ids: [12, 417],
@@ -344,15 +339,7 @@ describe('a recorded stream', () => {
   it('of mlx-lm: no ids, but what was counted', async () => {
     const { answer } = mlx.answers.streamUsage;
     await start('mlx-lm', (_, response) => response.end(void stream(response, answer)));
-    const { json: report } = await kvgenJsonHere([
-      '--server',
-      server.url,
-      '--temp',
-      '0',
-      '-n',
-      '4',
-      'Once upon a time',
-    ]);
+    const { json: report } = await onceUponATime(4);
     expect(report).toMatchObject({ text: ', there was a', ids: null, prompt_ids: null, generation_tokens: 4 });
   });
 });
